@@ -1,0 +1,67 @@
+# Two commands are enough for a newcomer with Go and git: make run, make test.
+# Nothing here needs a C compiler but race, and nothing needs the network once the
+# modules are there.
+.DEFAULT_GOAL := help
+SHELL := bash
+
+# The daemon's version is stamped from git, where there is a commit that git lets us read. A plugin gets no
+# stamp: equal sources give equal bytes, and its digest is its identity.
+VCS := $(shell git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
+# Tests run what is shipped: pure Go.
+TEST := CGO_ENABLED=0 go test
+GOTESTFLAGS ?=
+LINT := .ci/bin/golangci-lint
+
+.PHONY: help build plugins run test race lint fmt proto bench tidy check clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the daemon and its command line: bin/jackfield
+	@$(BUILD) -buildvcs=$(VCS) -o bin/jackfield ./host
+
+plugins: ## build the plugins: bin/plugins/git, slack, hello
+	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello
+
+run: ## build, then start the quick start on this very clone; Ctrl-C ends it
+	@echo "building jackfield and its plugins; the first time takes about a minute" >&2
+	@$(MAKE) --no-print-directory build plugins bin/repo
+	@JACKFIELD_QUICKSTART_REPO=$$(bin/repo . examples/quickstart/.state/sample) && \
+		export JACKFIELD_QUICKSTART_REPO && exec bin/jackfield quickstart --plugins bin/plugins
+
+# What the quick start reads: this clone, or a sample where it has no history.
+.PHONY: bin/repo
+bin/repo:
+	@$(BUILD) -buildvcs=false -o $@ ./examples/quickstart/repo
+
+test: ## run the tests
+	@$(TEST) -timeout 10m $(GOTESTFLAGS) ./...
+
+race: ## run the short tests under the race detector (needs a C compiler)
+	@CGO_ENABLED=1 go test -race -short -timeout 15m $(GOTESTFLAGS) ./...
+
+lint: $(LINT) ## find bugs and imports that the layout forbids
+	@CGO_ENABLED=0 $(LINT) run ./... ./.ci/report
+
+fmt: $(LINT) ## format the Go files
+	@$(LINT) fmt
+
+proto: ## check the protocol files and write the Go beside them (needs npm)
+	@.ci/proto
+
+bench: ## measure; one table, each line a ratio taken in this one run
+	@JACKFIELD_BENCH=1 $(TEST) -run '^TestFigures$$' -count=1 -v -timeout 20m ./host
+
+tidy: ## say what go.mod lacks or has too much; change nothing
+	@go mod tidy -diff
+
+check: test lint race tidy ## what a change must pass; .ci/run is the whole gate
+
+clean: ## remove what was built, and what make run stored
+	rm -rf bin .ci/bin .ci/out examples/quickstart/.state
+
+# The tools module pins the version.
+$(LINT): .ci/tools/go.mod .ci/tools/go.sum
+	CGO_ENABLED=0 go build -buildvcs=false -modfile=.ci/tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@

@@ -1,0 +1,90 @@
+package sdk
+
+import "slices"
+
+// Kind says what a plugin is for.
+type Kind string
+
+// The kinds of plugins.
+const (
+	KindData      Kind = "data"      // imports records
+	KindOperation Kind = "operation" // answers hooks; has no schedule
+	KindCombined  Kind = "combined"  // both
+)
+
+// Capability names an optional interface that a plugin's instances implement.
+// The manifest lists them so that both sides of the wire agree.
+type Capability string
+
+// The capabilities, each with the interface that it promises.
+const (
+	CanCheck            Capability = "check"             // Checker
+	CanPreprocess       Capability = "preprocess"        // Preprocessor
+	CanCreateAttributes Capability = "create_attributes" // Attributer
+	CanFinish           Capability = "finish"            // Finisher
+	CanPostprocess      Capability = "postprocess"       // Postprocessor
+	CanInvoke           Capability = "invoke"            // Invoker
+)
+
+// Manifest is what a plugin says of itself.
+type Manifest struct {
+	Name        string // the plugin's type, as configuration names it: [a-z0-9][a-z0-9._-]{0,62}
+	Label       string // for people, 3 to 255 characters
+	Version     string // of the plugin, such as 1.4.2
+	Description string
+	Icon        string // data: URI or empty
+	Kind        Kind   // KindData if empty
+
+	// Settings is a value of the plugin's settings struct; package sdk/plugin
+	// derives SettingsSchema from its tags. It does not cross the wire.
+	Settings any
+	// SettingsSchema is the JSON Schema of the settings. "x-secret": true marks a
+	// secret: it is never shown, logged or returned.
+	SettingsSchema []byte
+
+	Connectors   []Connector
+	Capabilities []Capability
+	Hooks        []string // names that Invoke answers
+	Limits       Limits
+	// Every is the default schedule in ticks of one minute: 0 is every tick,
+	// negative is never.
+	Every int
+	State StateVersions
+}
+
+// Has reports whether the manifest lists c.
+func (m Manifest) Has(c Capability) bool {
+	return slices.Contains(m.Capabilities, c)
+}
+
+// Connector is one kind of entity that a plugin imports.
+type Connector struct {
+	Name  string
+	Label string
+	Order int  // lower runs first; connectors of the same order keep their place
+	Force bool // a run may ignore its cursors
+	// CompleteListing promises that a full sync emits every record there is.
+	CompleteListing bool
+	// Versions promises that each record of the connector carries a Version.
+	Versions bool
+}
+
+// Limits are what the plugin asks of the host; the host may set them lower.
+type Limits struct {
+	Concurrency int // calls in flight in one process; 16 if zero
+	PerRun      int // streams of one run in flight; 4 if zero
+}
+
+// StateVersions tells which versions of opaque data (cursors, checkpoints,
+// stream data) the plugin writes and reads.
+type StateVersions struct {
+	Writes int
+	Reads  []int
+}
+
+// Attribute is a property of members that the plugin fills.
+type Attribute struct {
+	Name  string
+	Label string
+	Type  string // string, number, boolean, date, url
+}

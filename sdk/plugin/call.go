@@ -1,0 +1,76 @@
+package plugin
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+
+	pluginv1 "github.com/jackfield/jackfield/proto/jackfield/plugin/v1"
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// call is one call into the plugin that is under way, as the host knows it.
+type call struct {
+	ctx     context.Context //nolint:containedctx // what the plugin asks during the call ends with it
+	cancel  context.CancelCauseFunc
+	host    sdk.Host
+	asks    chan struct{}
+	commits chan struct{}
+}
+
+// calls knows those under way by their tokens.
+type calls struct {
+	mu      sync.Mutex // guards what follows
+	byToken map[string]*call
+	lost    error // why no call can be made, nil if it can
+}
+
+// begin makes a call of ctx. The caller runs end when it is over.
+func (c *calls) begin(ctx context.Context) (_ context.Context, token []byte, end func(), err error) {
+	token = make([]byte, 16)
+	_, _ = rand.Read(token) // never fails
+	made := &call{host: sdk.HostFrom(ctx), asks: make(chan struct{}, asksPerCall), commits: make(chan struct{}, 1)}
+	made.ctx, made.cancel = context.WithCancelCause(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost != nil {
+		made.cancel(c.lost)
+		return nil, nil, nil, c.lost
+	}
+	if c.byToken == nil {
+		c.byToken = map[string]*call{}
+	}
+	c.byToken[string(token)] = made
+	return made.ctx, token, func() {
+		c.mu.Lock()
+		delete(c.byToken, string(token))
+		c.mu.Unlock()
+		made.cancel(nil)
+	}, nil
+}
+
+func (c *calls) find(token []byte) *call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byToken[string(token)]
+}
+
+// lose cancels every call and refuses new ones until found.
+func (c *calls) lose(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = cause
+	for _, under := range c.byToken {
+		under.cancel(cause)
+	}
+}
+
+func (c *calls) found() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = nil
+}
+
+func callToProto(token []byte, handle string) *pluginv1.Call {
+	return &pluginv1.Call{Token: token, Handle: handle}
+}

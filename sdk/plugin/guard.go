@@ -1,0 +1,49 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	pluginv1 "github.com/jackfield/jackfield/proto/jackfield/plugin/v1"
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// guard stands before the handlers: one that panics fails its call, not the
+// process with the calls of every tenant.
+type guard struct {
+	log   hclog.Logger
+	first func() // run before the first call of the service, if any
+}
+
+func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
+	defer g.recovered(info.FullMethod, &err)
+	g.before(info.FullMethod)
+	return next(ctx, req)
+}
+
+func (g guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer g.recovered(info.FullMethod, &err)
+	g.before(info.FullMethod)
+	return next(srv, stream)
+}
+
+func (g guard) before(method string) {
+	if g.first != nil && strings.HasPrefix(method, "/"+pluginv1.PluginService_ServiceDesc.ServiceName+"/") {
+		g.first()
+	}
+}
+
+func (g guard) recovered(method string, err *error) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	g.log.Error("panic in a call", "method", method, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	*err = statusWith(codes.Internal, &sdk.Error{Class: sdk.ClassSystem, Code: codePanic, Message: fmt.Sprintf("the plugin panicked: %v", r)})
+}

@@ -1,0 +1,95 @@
+package sdk
+
+import "time"
+
+// RunKind says why a run was started.
+type RunKind string
+
+// The kinds of runs.
+const (
+	RunOnboarding RunKind = "onboarding" // the first one, or asked for
+	RunCheck      RunKind = "check"      // by schedule
+	RunManual     RunKind = "manual"     // by hand
+)
+
+// Run is one processing of an integration.
+type Run struct {
+	ID         string
+	Kind       RunKind
+	Onboarding bool
+	Connectors []string // to process, in order; never one that is not enabled
+	Params     map[string]string
+	StartedAt  time.Time
+	// Watermarks hold, by connector, the start of the last run that processed
+	// every stream of it; a connector that never was is absent.
+	Watermarks   map[string]time.Time
+	Preprocessed []byte // what Preprocess returned
+}
+
+// Stream is one unit of a run's work: a channel, a repository, a thread. Its ID
+// is unique in the run. It must hold no secret.
+type Stream struct {
+	ID        string
+	Connector string
+	Data      []byte // opaque to the host, at most 64 KiB; kept on every page
+	// Partition names the cursor that this stream owns, within its connector.
+	// One stream of a run at most owns a partition. Empty: it owns none.
+	Partition string
+	// LimitKey is what the remote system's rate limit counts by; the
+	// integration itself if empty.
+	LimitKey string
+}
+
+// PlanCall is what GetStreams works on.
+type PlanCall struct {
+	Run        Run
+	Checkpoint []byte // where an earlier call got to; nil at first
+}
+
+// StreamCall is what ProcessStream works on.
+type StreamCall struct {
+	Run        Run
+	Stream     Stream
+	Page       []byte // Outcome.NextPage of the page before; nil on the first
+	Checkpoint []byte // the last one of this page; nil at its start
+	Cursor     []byte // of the stream's partition; nil if there is none or the run is forced
+	Attempt    int    // 0 on the first try
+}
+
+// FinishedCall is what IsProcessingFinished is asked about.
+type FinishedCall struct {
+	Run                 Run
+	Stream              Stream
+	NextPage            []byte
+	LastRecord          string
+	LastRecordTimestamp time.Time
+}
+
+// Checkpoint ends a segment: what was emitted since the last one is applied in
+// one transaction with it, and the stream resumes here.
+type Checkpoint struct {
+	Data   []byte
+	Cursor []byte // nil leaves the partition's cursor as it is
+}
+
+// Outcome is what is left to say when a call ends well. What was emitted since
+// the last checkpoint is applied with it in one transaction.
+type Outcome struct {
+	NextPage            []byte // nil: the stream is done
+	Cursor              []byte // nil leaves the partition's cursor as it is
+	LastRecord          string
+	LastRecordTimestamp time.Time
+	// Sleep keeps the rest of the run waiting that long.
+	Sleep time.Duration
+	// RateLimit keeps the streams with its key waiting; this one too if it has a
+	// next page.
+	RateLimit *RateLimit
+}
+
+// RateLimit is a remote system's word that it wants no calls for a while. One of
+// After and Until is set; a time in the past counts as the shortest wait.
+type RateLimit struct {
+	Key   string        // the stream's LimitKey if empty
+	After time.Duration // from now
+	Until time.Time     // the remote system's epoch
+}
