@@ -1,0 +1,105 @@
+package store
+
+import "time"
+
+// Tenant is a customer of the platform.
+type Tenant struct {
+	ID           int64
+	Name         string
+	CreatedAt    time.Time
+	Integrations int // not disabled
+}
+
+// IntegrationSpec is what configuration says of an integration.
+type IntegrationSpec struct {
+	Tenant      string
+	Name        string
+	Label       string
+	Plugin      string
+	Connectors  []string // enabled, in order
+	Every       int      // ticks; negative is never
+	Concurrency int      // streams of a run at once; 0: as the plugin says
+	Enabled     bool
+	Settings    []byte // sealed
+	// SettingsSum is a keyed hash of the settings in clear: equal settings have
+	// equal sums although each sealing differs.
+	SettingsSum []byte
+	File        string // that declares it
+	Line        int
+}
+
+// Integration is one tenant's configured instance of a plugin.
+type Integration struct {
+	ID       int64  // internal
+	UID      string // immutable name for the outside: 16 hex digits
+	TenantID int64
+	IntegrationSpec
+
+	State       IntegrationState
+	Reason      string // why it is not active
+	Revision    int64  // raised with each change of settings or connectors
+	Generation  int64  // raised by disable, delete, cancel and incompatible settings
+	Patch       []byte // sealed: what the plugin keeps of settings
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	OnboardedAt time.Time // end of the first onboarding run that processed; zero before
+	LastCheckAt time.Time // start of the last scheduled run
+	NextCheckAt time.Time // zero: never
+	RemovedAt   time.Time // when it left its file; its data is kept until KeepUntil
+	KeepUntil   time.Time
+}
+
+// FullName returns tenant/name.
+func (i Integration) FullName() string { return i.Tenant + "/" + i.Name }
+
+// Tick is the unit of IntegrationSpec.Every.
+const Tick = time.Minute
+
+// NextCheck returns when an integration that was checked at last is due again by
+// its schedule: after every ticks, at the next tick if every is 0, and never (the
+// zero time) if it is negative.
+func NextCheck(last time.Time, every int) time.Time {
+	if every < 0 {
+		return time.Time{}
+	}
+	return last.Add(time.Duration(max(every, 1)) * Tick)
+}
+
+// KeepRemoved is how long the data of an integration outlives its absence from
+// the files.
+const KeepRemoved = 30 * 24 * time.Hour
+
+// ChangeOp says what a change does.
+type ChangeOp string
+
+// The changes of configuration.
+const (
+	ChangeCreate  ChangeOp = "create"
+	ChangeUpdate  ChangeOp = "update"
+	ChangeRename  ChangeOp = "rename" // and update
+	ChangeDisable ChangeOp = "disable"
+	ChangeRemove  ChangeOp = "remove" // gone from its file: disabled, with a tombstone
+	ChangeRestore ChangeOp = "restore"
+)
+
+// Change is one line of a configuration diff. A store applies a list of them in
+// one transaction.
+type Change struct {
+	Op   ChangeOp
+	UID  string          // of the integration, chosen by the caller for create
+	Spec IntegrationSpec // what it becomes; not used by remove
+	// Sync asks for a run at once: a new, enabled or restored integration.
+	Sync bool
+	// Fields names what differs, for people.
+	Fields []string
+}
+
+// IntegrationFilter selects integrations. Zero fields select all.
+type IntegrationFilter struct {
+	Tenant string
+	Name   string
+	Plugin string
+	UID    string
+	Limit  int // 1,000 if zero
+	After  int64
+}

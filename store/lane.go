@@ -1,0 +1,49 @@
+package store
+
+import "time"
+
+// ClassPull is the lane class of runs. Others (push, export, call) come with
+// what needs them.
+const ClassPull = "pull"
+
+// Priority classes of a lane, by what it has to do next; lower goes first.
+const (
+	PrioInteractive = 0 // asked for by a person
+	PrioCheck       = 1 // by schedule
+	PrioBulk        = 2 // onboarding
+)
+
+// Lane is an integration's share of one class of work. It is claimed by one
+// host at a time.
+type Lane struct {
+	ID            int64
+	IntegrationID int64
+	Class         string
+	Key           string
+	Plugin        string
+	Prio          int
+	WakeAt        time.Time // zero: never
+	LeaseUntil    time.Time
+	Owner         string // host epoch and a random token of the claim; empty: free
+	Fence         int64  // raised by each claim and by whatever takes the lane away
+	Nudges        int64  // as read by the claim
+	Generation    int64  // of the integration, as read by the claim
+}
+
+// LaneClaim asks for due lanes.
+type LaneClaim struct {
+	Plugins []string // loaded by this host
+	Prios   []int    // classes wanted; all if empty
+	Limit   int
+	Lease   time.Duration
+}
+
+// LaneRef names a claim of a lane.
+type LaneRef struct {
+	ID    int64
+	Owner string
+	Fence int64
+}
+
+// Ref returns the claim that l stands for.
+func (l Lane) Ref() LaneRef { return LaneRef{ID: l.ID, Owner: l.Owner, Fence: l.Fence} }

@@ -1,0 +1,114 @@
+package store
+
+import "time"
+
+// RunKind says why a run was started.
+type RunKind string
+
+// The kinds of runs.
+const (
+	RunOnboarding RunKind = "onboarding"
+	RunCheck      RunKind = "check"
+	RunManual     RunKind = "manual"
+)
+
+// Run is one processing of an integration.
+type Run struct {
+	ID            int64
+	IntegrationID int64
+	Tenant        string
+	Integration   string // name
+	Plugin        string
+	Class         string
+	Kind          RunKind
+	State         RunState
+	Connectors    []string
+	Params        map[string]string
+	// ParamsSum tells parameterised runs apart; empty for an ordinary run. At
+	// most one run of each sum is open per integration and class.
+	ParamsSum    string
+	Force        bool // ignores cursors; replaces them when it succeeds
+	CreatedAt    time.Time
+	StartedAt    time.Time
+	PlannedAt    time.Time // in the transaction that applies the last segment of GetStreams
+	DelayedUntil time.Time
+	EndedAt      time.Time
+	UpdatedAt    time.Time
+	Preprocessed []byte
+	Failure      *Failure
+	Stats        RunStats
+	Streams      StreamCounts
+}
+
+// RunStats count what a run did. Read = Added + Updated + Deleted + Unchanged +
+// Stale.
+type RunStats struct {
+	Read      int64 // records that arrived
+	Added     int64
+	Updated   int64
+	Deleted   int64
+	Unchanged int64 // by hash
+	Stale     int64 // older than what is stored, or repeated within one segment
+	Warnings  int64
+}
+
+// StreamCounts are a run's streams by state, its system streams left out.
+type StreamCounts struct {
+	Pending, Processing, Delayed, Processed, Error, Cancelled int64
+}
+
+// Total returns the number of streams.
+func (c StreamCounts) Total() int64 {
+	return c.Pending + c.Processing + c.Delayed + c.Processed + c.Error + c.Cancelled
+}
+
+// Failure is why something did not work.
+type Failure struct {
+	Point   string    `json:"point"` // preprocess, get_streams, process_stream, postprocess, apply, ...
+	Class   string    `json:"class"`
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	Cause   string    `json:"cause,omitempty"` // chain or stack, for authors
+	Attempt int       `json:"attempt"`
+	Plugin  string    `json:"plugin,omitempty"` // version
+	At      time.Time `json:"at"`
+}
+
+// RunRequest asks for a run.
+type RunRequest struct {
+	IntegrationID int64
+	Class         string
+	Kind          RunKind
+	Connectors    []string // the integration's enabled ones if empty
+	Params        map[string]string
+	ParamsSum     string
+	Force         bool
+	// Replace cancels the integration's open runs instead of waiting for them.
+	Replace bool
+	// NextCheckAt, if not zero, is stored with LastCheckAt = now: the schedule
+	// asked for this run.
+	Scheduled   bool
+	NextCheckAt time.Time
+}
+
+// RunBegin moves a pending or delayed run to processing.
+type RunBegin struct {
+	Preprocess  bool // the plugin has it: the first stream is its call
+	Postprocess bool // likewise, for the last
+}
+
+// RunFilter selects runs, newest first.
+type RunFilter struct {
+	Tenant        string
+	IntegrationID int64
+	State         RunState
+	Limit         int // 100 if zero
+	Before        int64
+}
+
+// Warning is something a run skipped.
+type Warning struct {
+	RecordID string
+	Message  string
+	At       time.Time
+}

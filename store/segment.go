@@ -1,0 +1,73 @@
+package store
+
+import "time"
+
+// Segment is the unit of apply (K02): what a call returned between two
+// checkpoints, with the checkpoint, or with the end of the call. It is one
+// transaction, guarded by the lane's fence and the stream's claim and seq.
+type Segment struct {
+	Lane       LaneRef
+	Generation int64 // of the integration, as the lane's claim read it
+	RunID      int64
+	StreamID   int64
+	Claim      int64
+	Seq        int64 // that the stream has now; one higher after
+
+	Records  []Record
+	Streams  []NewStream // children of the stream; roots if it is the plan
+	Warnings []Warning
+	// Patch, if not nil, replaces the integration's sealed patch.
+	Patch []byte
+	// Cursor, if not nil, becomes the cursor of the stream's partition. In a
+	// forced run it is kept aside until the run succeeds.
+	Cursor []byte
+	// Checkpoint becomes the stream's, nil included. An end with a next page
+	// clears it whatever it says.
+	Checkpoint []byte
+	// Preprocessed, if not nil, becomes the run's.
+	Preprocessed []byte
+	// Throttles are rate limits to keep.
+	Throttles []Throttle
+	// End, if not nil, says what becomes of the stream: the call is over.
+	End *StreamEnd
+}
+
+// StreamEnd is how a claim of a stream ends.
+type StreamEnd struct {
+	// State: processed; pending (next page, or interrupted and to be claimed
+	// again); delayed (a failed attempt, or a rate limit); error.
+	State StreamState
+	// NextPage, with StreamPending or StreamDelayed, is the page to go on with.
+	NextPage     []byte
+	DueAt        time.Time // of pending and delayed; now if zero
+	LastRecord   string
+	LastRecordAt time.Time
+	// Failure says why, for a failed attempt and for error. It counts as an
+	// attempt when Attempt is set.
+	Failure *Failure
+	Attempt bool
+	// Answered is false when the plugin gave no answer (it died, or the call was
+	// given up): Interrupts keeps what the claim added to it.
+	Answered bool
+	// SleepUntil delays the rest of the run.
+	SleepUntil time.Time
+	// AbortRun ends the run as error with Failure.
+	AbortRun bool
+}
+
+// Throttle is a rate limit in force for all streams of a plugin with its key.
+type Throttle struct {
+	Plugin string
+	Key    string
+	Until  time.Time
+}
+
+// Applied tells what a segment did.
+type Applied struct {
+	Seq      int64 // of the stream, after
+	Stats    RunStats
+	Streams  int      // new ones that were added
+	Run      RunState // after
+	RunEnded bool     // by this segment
+	Position int64    // of the newest change of the feed, after
+}

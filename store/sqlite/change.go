@@ -1,0 +1,255 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// ApplyChanges applies a diff of configuration in one transaction. Disabling and
+// removing take the lane away and cancel what is under way; removing keeps the data
+// for store.KeepRemoved.
+func (db *DB) ApplyChanges(ctx context.Context, changes []store.Change) error {
+	err := db.update(ctx, func(ctx context.Context, t *tx) error {
+		// Names may be exchanged, so all are given up before one is taken.
+		for _, c := range changes {
+			if c.Op != store.ChangeRename {
+				continue
+			}
+			if _, err := t.exec(ctx, "UPDATE integrations SET name = ':' || uid WHERE uid = $1", c.UID); err != nil {
+				return fmt.Errorf("rename integration %s: %w", c.UID, err)
+			}
+		}
+		// What leaves comes first: another may take its name.
+		for _, c := range changes {
+			if c.Op == store.ChangeRemove {
+				if err := applyChange(ctx, t, c); err != nil {
+					return err
+				}
+			}
+		}
+		for _, c := range changes {
+			if c.Op != store.ChangeRemove {
+				if err := applyChange(ctx, t, c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("apply configuration: %w", err)
+	}
+	return nil
+}
+
+func applyChange(ctx context.Context, t *tx, c store.Change) error {
+	if c.UID == "" {
+		return fmt.Errorf("%s integration %s/%s: no uid: %w", c.Op, c.Spec.Tenant, c.Spec.Name, store.ErrInvalid)
+	}
+	if c.Op == store.ChangeCreate {
+		return createIntegration(ctx, t, c)
+	}
+	var id int64
+	if err := t.get(ctx, "SELECT id FROM integrations WHERE uid = $1", []any{c.UID}, &id); err != nil {
+		return fmt.Errorf("%s integration %s: %w", c.Op, c.UID, notFound(err))
+	}
+	old, err := integrationByID(ctx, t, id)
+	if err != nil {
+		return err
+	}
+	switch c.Op {
+	case store.ChangeRemove:
+		return removeIntegration(ctx, t, old)
+	case store.ChangeDisable:
+		c.Spec.Enabled = false
+		return updateIntegration(ctx, t, c, old)
+	case store.ChangeUpdate, store.ChangeRename, store.ChangeRestore:
+		return updateIntegration(ctx, t, c, old)
+	default:
+		return fmt.Errorf("change %q of integration %s: %w", c.Op, c.UID, store.ErrInvalid)
+	}
+}
+
+func createIntegration(ctx context.Context, t *tx, c store.Change) error {
+	tenant, err := ensureTenant(ctx, t, c.Spec.Tenant)
+	if err != nil {
+		return err
+	}
+	connectors, err := encodeList(c.Spec.Connectors)
+	if err != nil {
+		return err
+	}
+	state := store.IntegrationActive
+	if !c.Spec.Enabled {
+		state = store.IntegrationDisabled
+	}
+	var id int64
+	err = t.get(ctx, `
+		INSERT INTO integrations (uid, tenant_id, name, label, plugin, connectors, every, concurrency, enabled,
+		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17)
+		RETURNING id`, []any{
+		c.UID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
+		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), disabledBy(c.Spec),
+		millis(firstCheck(c, t.now)), t.ms,
+	}, &id)
+	if err != nil {
+		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
+	}
+	t.writes++
+	if _, err := t.exec(ctx, `
+		INSERT INTO lanes (integration_id, class, plugin, prio)
+		VALUES ($1, $2, $3, $4)`, id, store.ClassPull, c.Spec.Plugin, store.PrioBulk); err != nil {
+		return fmt.Errorf("create lane of %s/%s: %w", c.Spec.Tenant, c.Spec.Name, err)
+	}
+	if err := addEvent(ctx, t, "integration.created", id, 0, nil); err != nil {
+		return err
+	}
+	return reschedule(ctx, t, id)
+}
+
+// firstCheck returns when a new, enabled or restored integration is looked at.
+func firstCheck(c store.Change, now time.Time) time.Time {
+	switch {
+	case !c.Spec.Enabled:
+		return time.Time{}
+	case c.Sync:
+		return now
+	default:
+		return store.NextCheck(now, c.Spec.Every)
+	}
+}
+
+// disabledBy returns the reason of an integration that its file disables.
+func disabledBy(s store.IntegrationSpec) string {
+	switch {
+	case s.Enabled:
+		return ""
+	case s.File == "":
+		return "disabled"
+	default:
+		return "disabled by " + s.File
+	}
+}
+
+func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Integration) error {
+	tenant, err := ensureTenant(ctx, t, c.Spec.Tenant)
+	if err != nil {
+		return err
+	}
+	connectors, err := encodeList(c.Spec.Connectors)
+	if err != nil {
+		return err
+	}
+	var (
+		was      = old.State != store.IntegrationDisabled
+		swapped  = c.Spec.Plugin != old.Plugin
+		settings = !bytes.Equal(c.Spec.SettingsSum, old.SettingsSum)
+		revision = old.Revision
+		state    = old.State
+		reason   = old.Reason
+		next     = old.NextCheckAt
+	)
+	if settings || swapped || !slices.Equal(c.Spec.Connectors, old.Connectors) {
+		revision++
+	}
+	switch {
+	case !c.Spec.Enabled:
+		state, reason, next = store.IntegrationDisabled, disabledBy(c.Spec), time.Time{}
+	case !was: // enabled or restored
+		state, reason, next = store.IntegrationActive, "", firstCheck(c, t.now)
+	case c.Sync:
+		next = t.now
+	case c.Spec.Every != old.Every:
+		next = nextCheck(old, c.Spec.Every, t.now)
+	}
+	broken := state == store.IntegrationError || state == store.IntegrationNeedsReconnect
+	if broken && (settings || swapped) { // what was wrong may be right now
+		state, reason = store.IntegrationActive, ""
+	}
+	_, err = t.exec(ctx, `
+		UPDATE integrations
+		SET    tenant_id = $2, name = $3, label = $4, plugin = $5, connectors = $6, every = $7, concurrency = $8, enabled = $9,
+		       settings = $10, settings_sum = $11, file = $12, line = $13, state = $14, reason = $15, revision = $16,
+		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL
+		WHERE  id = $1`,
+		old.ID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
+		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms)
+	if err != nil {
+		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
+	}
+	if swapped {
+		if _, err := t.exec(ctx, "UPDATE lanes SET plugin = $2 WHERE integration_id = $1", old.ID, c.Spec.Plugin); err != nil {
+			return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), err)
+		}
+	}
+	if err := changeEvent(ctx, t, c, old, state); err != nil {
+		return err
+	}
+	if was && (!c.Spec.Enabled || swapped) {
+		if err := cancelRuns(ctx, t, old.ID, store.ClassPull, "integration "+string(c.Op)+"d"); err != nil {
+			return err
+		}
+		return revoke(ctx, t, old.ID, store.ClassPull)
+	}
+	return reschedule(ctx, t, old.ID)
+}
+
+// nextCheck returns when an integration is due by a new schedule. A time that has
+// passed is now.
+func nextCheck(i store.Integration, every int, now time.Time) time.Time {
+	last := i.LastCheckAt
+	if last.IsZero() {
+		last = now
+	}
+	next := store.NextCheck(last, every)
+	if !next.IsZero() && next.Before(now) {
+		return now
+	}
+	return next
+}
+
+func changeEvent(ctx context.Context, t *tx, c store.Change, old store.Integration, state store.IntegrationState) error {
+	kind := "integration.updated"
+	switch {
+	case state == store.IntegrationDisabled && old.State != state:
+		kind = "integration.disabled"
+	case c.Op == store.ChangeRestore:
+		kind = "integration.restored"
+	case old.State == store.IntegrationDisabled && state != old.State:
+		kind = "integration.enabled"
+	case c.Op == store.ChangeRename:
+		kind = "integration.renamed"
+	}
+	data := map[string]any{"fields": c.Fields}
+	if c.Op == store.ChangeRename {
+		data["to"] = c.Spec.Tenant + "/" + c.Spec.Name
+	}
+	return addEvent(ctx, t, kind, old.ID, 0, data)
+}
+
+func removeIntegration(ctx context.Context, t *tx, old store.Integration) error {
+	if !old.RemovedAt.IsZero() {
+		return nil
+	}
+	_, err := t.exec(ctx, `
+		UPDATE integrations
+		SET    enabled = 0, state = 'disabled', reason = 'gone from its file', next_check_at = NULL,
+		       removed_at = $2, keep_until = $3, updated_at = $2
+		WHERE  id = $1`, old.ID, t.ms, t.now.Add(store.KeepRemoved).UnixMilli())
+	if err != nil {
+		return fmt.Errorf("remove integration %s: %w", old.FullName(), err)
+	}
+	if err := addEvent(ctx, t, "integration.removed", old.ID, 0, nil); err != nil {
+		return err
+	}
+	if err := cancelRuns(ctx, t, old.ID, store.ClassPull, "integration removed"); err != nil {
+		return err
+	}
+	return revoke(ctx, t, old.ID, store.ClassPull)
+}

@@ -1,0 +1,227 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// ClaimStreams claims up to limit due streams of a run's phase under the lane's
+// fence, the one that waits longest first. Streams whose limit key has a throttle
+// in force are passed over. Each comes with the cursor of its partition (none in a
+// forced run) and the watermark of its connector. A run whose sleep is over is
+// processing again; one that sleeps, or waits for another, gives none.
+func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64, n int) (streams []store.Stream, err error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+		streams = nil
+		if err := holds(ctx, t, lane); err != nil {
+			return err
+		}
+		r, err := loadRun(ctx, t, runID)
+		if err != nil {
+			return err
+		}
+		if err := laneOf(ctx, t, lane.ID, r.IntegrationID, r.Class); err != nil {
+			return err
+		}
+		if ok, err := r.awake(ctx, t); err != nil || !ok {
+			return err
+		}
+		due, err := dueStreams(ctx, t, r, n)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		for _, d := range due {
+			if err := claimStream(ctx, t, r, d.id); err != nil {
+				return err
+			}
+		}
+		if err := r.save(ctx, t); err != nil {
+			return err
+		}
+		for _, d := range due {
+			st, err := loadStream(ctx, t, d.id)
+			if err != nil {
+				return err
+			}
+			if err := position(ctx, t, r, &st); err != nil {
+				return err
+			}
+			streams = append(streams, st)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim streams of run %d: %w", runID, err)
+	}
+	return streams, nil
+}
+
+// awake reports whether the run's streams may be claimed, and moves a run whose
+// time has come to processing.
+func (r *run) awake(ctx context.Context, t *tx) (bool, error) {
+	if r.State == store.RunProcessing {
+		return true, nil
+	}
+	if r.State != store.RunDelayed || r.DelayedUntil.IsZero() || come(r.DelayedUntil.UnixMilli(), t.ms) > t.ms {
+		return false, nil
+	}
+	var other int64
+	err := t.get(ctx, "SELECT id FROM runs WHERE integration_id = $1 AND class = $2 AND state = 'processing'",
+		[]any{r.IntegrationID, r.Class}, &other)
+	if err == nil {
+		return false, nil // that one goes first
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
+	r.State, r.DelayedUntil = store.RunProcessing, time.Time{}
+	return true, r.save(ctx, t)
+}
+
+// dueStream is a stream that may be claimed.
+type dueStream struct{ id, dueAt int64 }
+
+// dueStreams reads what may be claimed: for each limit key that is not throttled
+// the first ones. A majority that is throttled costs one look.
+func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err error) {
+	for key := ""; ; {
+		var (
+			until moment
+			found bool
+		)
+		err := t.each(ctx, nextKeyQuery, []any{r.ID, r.phase, key, r.Plugin}, func(s scanner) error {
+			var due int64
+			found = true
+			return s.Scan(&key, &due, &until)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		if until.Valid && come(until.Int64, t.ms) > t.ms {
+			continue
+		}
+		some, err := dueOfKey(ctx, t, r, key, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	slices.SortFunc(out, func(a, b dueStream) int {
+		return cmp.Or(cmp.Compare(a.dueAt, b.dueAt), cmp.Compare(a.id, b.id))
+	})
+	return out[:min(n, len(out))], nil
+}
+
+// dueOfKey reads the streams of one limit key, and those that lie too far ahead
+// if no other is due (K09).
+func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueStream, err error) {
+	add := func(s scanner) error {
+		var d dueStream
+		err := s.Scan(&d.id, &d.dueAt)
+		out = append(out, d)
+		return err
+	}
+	err = t.each(ctx, dueStreamQuery, []any{r.ID, r.phase, key, t.ms, n}, add)
+	if err != nil || len(out) > 0 {
+		return out, err
+	}
+	err = t.each(ctx, `
+		SELECT   id, due_at
+		FROM     streams
+		WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at > $4
+		ORDER BY due_at, id
+		LIMIT    $5`, []any{r.ID, r.phase, key, t.ms + maxAhead.Milliseconds(), n}, add)
+	return out, err
+}
+
+const dueStreamQuery = `
+	SELECT   id, due_at
+	FROM     streams
+	WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at <= $4
+	ORDER BY due_at, id
+	LIMIT    $5`
+
+// claimStream raises the claim, and the interrupts until there is an answer.
+func claimStream(ctx context.Context, t *tx, r *run, id int64) error {
+	var (
+		typ  store.StreamType
+		from store.StreamState
+	)
+	if err := t.get(ctx, "SELECT type, state FROM streams WHERE id = $1", []any{id}, &typ, &from); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `
+		UPDATE streams
+		SET    state = 'processing', claim = claim + 1, interrupts = interrupts + 1, updated_at = $2
+		WHERE  id = $1`, id, t.ms)
+	if err != nil {
+		return err
+	}
+	r.move(typ, from, store.StreamProcessing)
+	return nil
+}
+
+// position fills in where the stream's connector has got to.
+func position(ctx context.Context, t *tx, r *run, st *store.Stream) error {
+	if st.Type.System() {
+		return nil
+	}
+	if !r.Force {
+		err := t.each(ctx, `
+			SELECT cursor
+			FROM   cursors
+			WHERE  integration_id = $1 AND connector = $2 AND partition = $3`,
+			[]any{st.IntegrationID, st.Connector, st.Partition}, func(s scanner) error { return s.Scan(&st.Cursor) })
+		if err != nil {
+			return fmt.Errorf("cursor of stream %d: %w", st.ID, err)
+		}
+	}
+	return t.each(ctx, "SELECT at FROM watermarks WHERE integration_id = $1 AND connector = $2",
+		[]any{st.IntegrationID, st.Connector}, func(s scanner) error {
+			var at int64
+			err := s.Scan(&at)
+			st.Watermark = fromMillis(at)
+			return err
+		})
+}
+
+// NextStreamDue returns when the next waiting stream of the run's phase can be
+// claimed, the run's sleep and the throttles considered. ok is false if none
+// waits.
+func (db *DB) NextStreamDue(ctx context.Context, runID int64) (at time.Time, ok bool, err error) {
+	var (
+		r   run
+		now = db.opts.Now().UnixMilli()
+	)
+	err = db.get(ctx, `SELECT`+runColumns+` WHERE r.id = $1`, []any{runID}, func(s scanner) (err error) {
+		r, err = scanRun(s)
+		return err
+	})
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("run %d: %w", runID, err)
+	}
+	if r.State.Terminal() {
+		return time.Time{}, false, nil
+	}
+	due, ok, err := nextDue(ctx, db.list, runID, r.phase, r.Plugin, now)
+	if err != nil || !ok {
+		return time.Time{}, false, err
+	}
+	if !r.DelayedUntil.IsZero() {
+		due = max(due, come(r.DelayedUntil.UnixMilli(), now))
+	}
+	return fromMillis(due), true, nil
+}

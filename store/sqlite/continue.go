@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// stuckAfter is how long a run may be under way without a sign of life before
+// ContinueRun takes its lane away; a call of a plugin lives at most ten minutes.
+const stuckAfter = 15 * time.Minute
+
+// CancelRun stops an open run. Its streams are cancelled, the lane and the
+// generation move on, so that what is under way writes nothing, and the lane is
+// free and due. It returns store.ErrConflict for a run that is over.
+func (db *DB) CancelRun(ctx context.Context, id int64, reason string) (store.Run, error) {
+	var r *run
+	err := db.update(ctx, func(ctx context.Context, t *tx) (err error) {
+		if r, err = loadRun(ctx, t, id); err != nil {
+			return err
+		}
+		if r.State.Terminal() {
+			return fmt.Errorf("run %d is %s: %w", id, r.State, store.ErrConflict)
+		}
+		if err := r.cancel(ctx, t, reason); err != nil {
+			return err
+		}
+		return revoke(ctx, t, r.IntegrationID, r.Class)
+	})
+	if err != nil {
+		return store.Run{}, fmt.Errorf("cancel run %d: %w", id, err)
+	}
+	return r.Run, nil
+}
+
+// cancelRuns cancels the open runs of an integration.
+func cancelRuns(ctx context.Context, t *tx, integrationID int64, class, reason string) error {
+	var ids []int64
+	err := t.each(ctx, `
+		SELECT id
+		FROM   runs
+		WHERE  integration_id = $1 AND class = $2 AND state IN ('pending', 'processing', 'delayed')`,
+		[]any{integrationID, class}, func(s scanner) error {
+			var id int64
+			err := s.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	if err != nil {
+		return fmt.Errorf("open runs of integration %d: %w", integrationID, err)
+	}
+	for _, id := range ids {
+		r, err := loadRun(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		if err := r.cancel(ctx, t, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) cancel(ctx context.Context, t *tx, reason string) error {
+	if err := r.cancelStreams(ctx, t); err != nil {
+		return err
+	}
+	r.Failure = &store.Failure{Point: "cancel", Class: "cancelled", Code: "cancelled", Message: reason, At: fromMillis(t.ms)}
+	return r.end(ctx, t, store.RunCancelled)
+}
+
+// cancelStreams cancels what is not done of the run.
+func (r *run) cancelStreams(ctx context.Context, t *tx) error {
+	_, err := t.exec(ctx, `
+		UPDATE streams
+		SET    state = 'cancelled', failure = NULL, updated_at = $2
+		WHERE  run_id = $1 AND state IN ('pending', 'delayed')`, r.ID, t.ms)
+	if err == nil {
+		_, err = t.exec(ctx, `
+			UPDATE streams
+			SET    state = 'cancelled', failure = NULL, updated_at = $2
+			WHERE  run_id = $1 AND state = 'processing'`, r.ID, t.ms)
+	}
+	if err != nil {
+		return fmt.Errorf("cancel streams of run %d: %w", r.ID, err)
+	}
+	n := &r.Streams
+	n.Cancelled += n.Pending + n.Processing + n.Delayed
+	n.Pending, n.Processing, n.Delayed = 0, 0, 0
+	return nil
+}
+
+// ContinueRun goes on with a run. One that ended partial or in error is pending
+// again with its failed streams, and with those that were never worked on because
+// it ended early; their attempts start anew. One that is delayed, or waits with its
+// streams, is due now. The lane of one that shows no sign of life is taken away
+// from its holder. It returns store.ErrConflict for a run that is processed or
+// cancelled, or whose place another one has taken.
+func (db *DB) ContinueRun(ctx context.Context, id int64) (store.Run, error) {
+	var r *run
+	err := db.update(ctx, func(ctx context.Context, t *tx) (err error) {
+		if r, err = loadRun(ctx, t, id); err != nil {
+			return err
+		}
+		i, err := integrationByID(ctx, t, r.IntegrationID)
+		if err != nil {
+			return err
+		}
+		if err := mayRun(i, store.RunRequest{}); err != nil {
+			return err
+		}
+		switch r.State {
+		case store.RunPartial, store.RunError:
+			err = r.reopen(ctx, t)
+		case store.RunPending, store.RunProcessing, store.RunDelayed:
+			err = r.hurry(ctx, t)
+		default:
+			err = fmt.Errorf("run %d is %s: %w", id, r.State, store.ErrConflict)
+		}
+		if err != nil {
+			return err
+		}
+		return nudge(ctx, t, r.IntegrationID, r.Class, t.ms, store.PrioInteractive)
+	})
+	if err != nil {
+		return store.Run{}, fmt.Errorf("continue run %d: %w", id, err)
+	}
+	return r.Run, nil
+}
+
+// reopen moves a run that ended back to pending, with the streams that are worth
+// another try. A stream that a person skipped stays so: it has the reason.
+func (r *run) reopen(ctx context.Context, t *tx) error {
+	if err := r.mayReopen(ctx, t); err != nil {
+		return err
+	}
+	var n int
+	for from, which := range map[store.StreamState]string{
+		store.StreamError:     "state = 'error'",
+		store.StreamCancelled: "state = 'cancelled' AND failure IS NULL",
+	} {
+		if err := t.change(ctx, `
+			UPDATE    streams
+			SET       state = 'pending', attempts = 0, interrupts = 0, due_at = $2, updated_at = $2
+			WHERE     run_id = $1 AND state IN ('error', 'cancelled') AND `+which+`
+			RETURNING type, phase`, []any{r.ID, t.ms}, func(s scanner) error {
+			var (
+				typ   store.StreamType
+				phase int
+			)
+			err := s.Scan(&typ, &phase)
+			r.move(typ, from, store.StreamPending)
+			r.phase = min(r.phase, phase)
+			n++
+			return err
+		}); err != nil {
+			return fmt.Errorf("retry streams of run %d: %w", r.ID, err)
+		}
+	}
+	if n == 0 {
+		return fmt.Errorf("run %d has nothing left to do: %w", r.ID, store.ErrConflict)
+	}
+	return r.pend(ctx, t)
+}
+
+// mayReopen returns store.ErrConflict if another run has taken the place of r.
+func (r *run) mayReopen(ctx context.Context, t *tx) error {
+	id, err := openRun(ctx, t, store.RunRequest{IntegrationID: r.IntegrationID, Class: r.Class, ParamsSum: r.ParamsSum})
+	if err == nil && id != 0 {
+		err = fmt.Errorf("run %d is open in its place: %w", id, store.ErrConflict)
+	}
+	return err
+}
+
+// pend makes a run that ended wait for its lane again.
+func (r *run) pend(ctx context.Context, t *tx) error {
+	r.State, r.Failure = store.RunPending, nil
+	r.DelayedUntil, r.EndedAt = time.Time{}, time.Time{}
+	return r.save(ctx, t)
+}
+
+// hurry makes an open run due now.
+func (r *run) hurry(ctx context.Context, t *tx) error {
+	stuck := t.now.Sub(r.UpdatedAt) > stuckAfter
+	if _, err := t.exec(ctx, `
+		UPDATE streams
+		SET    due_at = $2, updated_at = $2
+		WHERE  run_id = $1 AND state IN ('pending', 'delayed') AND due_at > $2`, r.ID, t.ms); err != nil {
+		return fmt.Errorf("hurry streams of run %d: %w", r.ID, err)
+	}
+	r.DelayedUntil = time.Time{}
+	if err := r.save(ctx, t); err != nil {
+		return err
+	}
+	if stuck && r.State == store.RunProcessing {
+		return revoke(ctx, t, r.IntegrationID, r.Class)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// makeDir makes the data directory, for its owner alone whatever the umask is. A
+// directory that was there and is open to others is closed if it is ours by its
+// content, and refused otherwise.
+func makeDir(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+	case err != nil:
+		return fmt.Errorf("data directory: %w", err)
+	case !info.IsDir():
+		return store.Hint(fmt.Errorf("data directory: %s is a file: %w", dir, store.ErrInvalid), "name a directory")
+	case info.Mode().Perm()&0o077 == 0:
+		return nil
+	default:
+		if ours, err := isOurs(dir); err != nil || !ours {
+			return store.Hint(errors.Join(fmt.Errorf("data directory: %s is open to other users (%v) and holds other files: %w",
+				dir, info.Mode().Perm(), store.ErrInvalid), err), "name a directory of its own, or chmod 700 "+dir)
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x bit
+		return fmt.Errorf("close data directory to others: %w", err)
+	}
+	return nil
+}
+
+// isOurs reports whether dir is empty or was a data directory before.
+func isOurs(dir string) (bool, error) {
+	for _, name := range []string{lockName, databaseName} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return true, nil
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	return len(entries) == 0, err
+}
+
+// makeFile makes an empty file for the owner alone. SQLite gives its log files
+// the mode of the database.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the data directory
+	if err != nil {
+		return fmt.Errorf("make database file: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return fmt.Errorf("make database file: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+const integrationColumns = `
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.concurrency, i.enabled,
+	i.settings, i.settings_sum, i.patch, i.file, i.line, i.state, i.reason, i.revision, i.generation,
+	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.removed_at, i.keep_until
+	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
+
+func scanIntegration(s scanner) (store.Integration, error) {
+	var (
+		i                                               store.Integration
+		connectors                                      string
+		created, updated                                int64
+		onboarded, lastCheck, nextCheck, removed, until moment
+	)
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Concurrency, &i.Enabled,
+		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.State, &i.Reason, &i.Revision, &i.Generation,
+		&created, &updated, &onboarded, &lastCheck, &nextCheck, &removed, &until)
+	if err != nil {
+		return store.Integration{}, err
+	}
+	if err := json.Unmarshal([]byte(connectors), &i.Connectors); err != nil {
+		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
+	}
+	i.CreatedAt, i.UpdatedAt = fromMillis(created), fromMillis(updated)
+	i.OnboardedAt, i.LastCheckAt, i.NextCheckAt = onboarded.time(), lastCheck.time(), nextCheck.time()
+	i.RemovedAt, i.KeepUntil = removed.time(), until.time()
+	return i, nil
+}
+
+// Integrations returns the integrations that f selects, the removed ones whose
+// data is kept among them, in the order they were made.
+func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error) {
+	var out []store.Integration
+	err := db.list(ctx, `SELECT`+integrationColumns+`
+		WHERE i.id > $1 AND ($2 = '' OR t.name = $2) AND ($3 = '' OR i.name = $3)
+		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5)
+		ORDER BY i.id
+		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000)}, func(s scanner) error {
+		i, err := scanIntegration(s)
+		out = append(out, i)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list integrations: %w", err)
+	}
+	return out, nil
+}
+
+// IntegrationByID returns the integration with the internal id.
+func (db *DB) IntegrationByID(ctx context.Context, id int64) (store.Integration, error) {
+	return db.integration(ctx, fmt.Sprintf("integration %d", id), "WHERE i.id = $1", id)
+}
+
+// IntegrationByUID returns the integration with the outer id.
+func (db *DB) IntegrationByUID(ctx context.Context, uid string) (store.Integration, error) {
+	return db.integration(ctx, "integration "+uid, "WHERE i.uid = $1", uid)
+}
+
+// IntegrationByName returns the tenant's integration of that name. One that was
+// removed is found if no other has taken its name.
+func (db *DB) IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error) {
+	return db.integration(ctx, "integration "+tenant+"/"+name, `
+		WHERE    t.name = $1 AND i.name = $2
+		ORDER BY i.removed_at IS NOT NULL, i.removed_at DESC, i.id DESC
+		LIMIT 1`, tenant, name)
+}
+
+func (db *DB) integration(ctx context.Context, what, where string, args ...any) (i store.Integration, err error) {
+	err = db.get(ctx, `SELECT`+integrationColumns+" "+where, args, func(s scanner) (err error) {
+		i, err = scanIntegration(s)
+		return err
+	})
+	if err != nil {
+		return store.Integration{}, fmt.Errorf("%s: %w", what, err)
+	}
+	return i, nil
+}
+
+// integrationByID reads within t.
+func integrationByID(ctx context.Context, t *tx, id int64) (store.Integration, error) {
+	row, err := t.row(ctx, `SELECT`+integrationColumns+` WHERE i.id = $1`, id)
+	if err != nil {
+		return store.Integration{}, err
+	}
+	i, err := scanIntegration(row)
+	if err != nil {
+		return store.Integration{}, fmt.Errorf("integration %d: %w", id, notFound(err))
+	}
+	return i, nil
+}
+
+// SetIntegrationState says what keeps the integration from working, or that it
+// works again. Disabled is a matter of configuration (ApplyChanges) and parked of
+// its plugin (ParkIntegrations); both are refused here, and left alone if they are
+// the state.
+func (db *DB) SetIntegrationState(ctx context.Context, id int64, state store.IntegrationState, reason string) error {
+	if state == store.IntegrationDisabled || state == store.IntegrationParked {
+		return fmt.Errorf("set integration %d %s: %w", id, state, store.ErrInvalid)
+	}
+	return db.update(ctx, func(ctx context.Context, t *tx) error {
+		i, err := integrationByID(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		if i.State == store.IntegrationDisabled || i.State == store.IntegrationParked {
+			return fmt.Errorf("integration %s is %s: %w", i.FullName(), i.State, store.ErrConflict)
+		}
+		if i.State == state && i.Reason == reason {
+			return nil
+		}
+		return setIntegrationState(ctx, t, id, state, reason)
+	})
+}
+
+func setIntegrationState(ctx context.Context, t *tx, id int64, state store.IntegrationState, reason string) error {
+	if _, err := t.exec(ctx, `
+		UPDATE integrations
+		SET    state = $2, reason = $3, updated_at = $4
+		WHERE  id = $1`, id, string(state), reason, t.ms); err != nil {
+		return fmt.Errorf("set integration %d %s: %w", id, state, err)
+	}
+	if err := addEvent(ctx, t, "integration."+string(state), id, 0, map[string]any{"reason": reason}); err != nil {
+		return err
+	}
+	return reschedule(ctx, t, id)
+}
+
+// ParkIntegrations parks the integrations of plugins that are not loaded and
+// resumes those that are parked and whose plugin is. It returns the full names of
+// what changed.
+func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, resumed []string, err error) {
+	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+		parked, resumed = nil, nil
+		type row struct {
+			id                 int64
+			tenant, name, plug string
+			state              store.IntegrationState
+		}
+		var rows []row
+		err := t.each(ctx, `
+			SELECT   i.id, t.name, i.name, i.plugin, i.state
+			FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
+			WHERE    i.state <> 'disabled'
+			ORDER BY i.id`, nil, func(s scanner) error {
+			var r row
+			err := s.Scan(&r.id, &r.tenant, &r.name, &r.plug, &r.state)
+			if slices.Contains(loaded, r.plug) == (r.state == store.IntegrationParked) {
+				rows = append(rows, r)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("list integrations: %w", err)
+		}
+		for _, r := range rows {
+			if r.state == store.IntegrationParked {
+				err = setIntegrationState(ctx, t, r.id, store.IntegrationActive, "")
+				resumed = append(resumed, r.tenant+"/"+r.name)
+			} else {
+				err = setIntegrationState(ctx, t, r.id, store.IntegrationParked, fmt.Sprintf("plugin %q is not loaded", r.plug))
+				parked = append(parked, r.tenant+"/"+r.name)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("park integrations: %w", err)
+	}
+	return parked, resumed, nil
+}
+
+// setPatch keeps what a plugin changed of the settings, sealed.
+func setPatch(ctx context.Context, t *tx, id int64, patch []byte) error {
+	_, err := t.exec(ctx, "UPDATE integrations SET patch = $2, updated_at = $3 WHERE id = $1", id, patch, t.ms)
+	if err != nil {
+		return fmt.Errorf("keep settings of integration %d: %w", id, err)
+	}
+	return nil
+}
+
+// nullString is a text column that may be NULL.
+type nullString = sql.NullString

@@ -1,0 +1,279 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// dueLane is a lane that may be claimed.
+type dueLane struct {
+	id, prio, wakeAt int64
+	held             bool // by somebody whose lease has run out
+}
+
+// ClaimLanes claims lanes that are due, of the plugins and priority classes asked
+// for: the lower class first, then the one that waits longest. A class that must
+// not wait behind another is asked for by itself. Each lane is this caller's until
+// its lease runs out, it is released, or it is taken away.
+func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.Lane, err error) {
+	if c.Limit <= 0 || c.Lease <= 0 || c.Lease > maxLease {
+		return nil, fmt.Errorf("claim %d lanes for %v: %w", c.Limit, c.Lease, store.ErrInvalid)
+	}
+	prios := c.Prios
+	if len(prios) == 0 {
+		prios = []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk}
+	}
+	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+		lanes = nil
+		var due []dueLane
+		for _, prio := range prios {
+			for _, plugin := range c.Plugins {
+				found, err := dueLanes(ctx, t, plugin, prio, c.Limit)
+				if err != nil {
+					return err
+				}
+				due = append(due, found...)
+			}
+		}
+		slices.SortFunc(due, func(a, b dueLane) int {
+			return cmp.Or(cmp.Compare(a.prio, b.prio), cmp.Compare(a.wakeAt, b.wakeAt), cmp.Compare(a.id, b.id))
+		})
+		for _, d := range due[:min(len(due), c.Limit)] {
+			l, err := claimLane(ctx, t, d, fmt.Sprintf("%d-%s", db.epoch, rand.Text()), c.Lease)
+			if err != nil {
+				return err
+			}
+			lanes = append(lanes, l)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim lanes: %w", err)
+	}
+	return lanes, nil
+}
+
+// dueLanes reads what may be claimed. A time too far ahead counts as come (K09).
+func dueLanes(ctx context.Context, t *tx, plugin string, prio, n int) (out []dueLane, err error) {
+	add := func(s scanner) error {
+		d := dueLane{prio: int64(prio)}
+		err := s.Scan(&d.id, &d.wakeAt, &d.held)
+		out = append(out, d)
+		return err
+	}
+	farLease := t.ms + maxLease.Milliseconds()
+	err = t.each(ctx, dueLaneQuery, []any{plugin, prio, t.ms, farLease, n}, add)
+	if err == nil && len(out) < n {
+		err = t.each(ctx, farLaneQuery, []any{plugin, prio, t.ms, farLease, n - len(out), t.ms + maxAhead.Milliseconds()}, add)
+	}
+	return out, err
+}
+
+const dueLaneQuery = `
+	SELECT   id, wake_at, owner IS NOT NULL
+	FROM     lanes
+	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at <= $3
+	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
+	ORDER BY wake_at
+	LIMIT    $5`
+
+const farLaneQuery = `
+	SELECT   id, $3, owner IS NOT NULL
+	FROM     lanes
+	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at > $6
+	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
+	ORDER BY wake_at
+	LIMIT    $5`
+
+func claimLane(ctx context.Context, t *tx, d dueLane, owner string, lease time.Duration) (store.Lane, error) {
+	if d.held {
+		if err := freeStreams(ctx, t, d.id); err != nil {
+			return store.Lane{}, err
+		}
+	}
+	l := store.Lane{ID: d.id, Owner: owner, LeaseUntil: fromMillis(t.ms + lease.Milliseconds())}
+	var wake int64
+	err := t.get(ctx, `
+		UPDATE    lanes
+		SET       owner = $2, lease_until = $3, fence = fence + 1
+		WHERE     id = $1
+		RETURNING integration_id, class, key, plugin, prio, wake_at, fence, nudges`,
+		[]any{d.id, owner, t.ms + lease.Milliseconds()},
+		&l.IntegrationID, &l.Class, &l.Key, &l.Plugin, &l.Prio, &wake, &l.Fence, &l.Nudges)
+	if err != nil {
+		return store.Lane{}, fmt.Errorf("claim lane %d: %w", d.id, err)
+	}
+	t.writes++
+	l.WakeAt = fromMillis(wake)
+	if err := t.get(ctx, "SELECT generation FROM integrations WHERE id = $1", []any{l.IntegrationID}, &l.Generation); err != nil {
+		return store.Lane{}, fmt.Errorf("claim lane %d: %w", d.id, err)
+	}
+	return l, nil
+}
+
+// renewSizes are the numbers of lanes for which a renewing statement is kept.
+func renewSizes() []int { return []int{1, 8, 64} }
+
+// RenewLanes extends the leases of refs. It returns the number of nudges of each
+// lane by its id; one that is absent is lost, and its holder stops at once.
+func (db *DB) RenewLanes(ctx context.Context, refs []store.LaneRef, lease time.Duration) (nudges map[int64]int64, err error) {
+	if lease <= 0 || lease > maxLease {
+		return nil, fmt.Errorf("renew lanes for %v: %w", lease, store.ErrInvalid)
+	}
+	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+		nudges = make(map[int64]int64, len(refs))
+		sizes := renewSizes()
+		for chunk := range slices.Chunk(refs, sizes[len(sizes)-1]) {
+			size := sizes[slices.IndexFunc(sizes, func(n int) bool { return n >= len(chunk) })]
+			args := make([]any, 1, 1+3*size)
+			args[0] = t.ms + lease.Milliseconds()
+			for _, r := range chunk {
+				args = append(args, r.ID, r.Owner, r.Fence)
+			}
+			for range size - len(chunk) {
+				args = append(args, int64(0), "", int64(0)) // no lane
+			}
+			if err := t.change(ctx, renewQuery(size), args, func(s scanner) error {
+				var id, n int64
+				err := s.Scan(&id, &n)
+				nudges[id] = n
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("renew lanes: %w", err)
+	}
+	return nudges, nil
+}
+
+func renewQuery(n int) string {
+	return `
+		UPDATE    lanes
+		SET       lease_until = ?
+		WHERE     (id, owner, fence) IN (VALUES ` + strings.TrimSuffix(strings.Repeat("(?,?,?),", n), ",") + `)
+		RETURNING id, nudges`
+}
+
+// ReleaseLane gives the lane free and says when it is due again: when the next of
+// its streams is, or its schedule, and now if somebody nudged it since l was read.
+// What the holder left in the middle waits to be claimed again. It returns
+// store.ErrStale, with nothing written, if the lane is not the caller's any more.
+func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
+	err := db.update(ctx, func(ctx context.Context, t *tx) error {
+		if err := holds(ctx, t, l.Ref()); err != nil {
+			return err
+		}
+		if err := freeStreams(ctx, t, l.ID); err != nil {
+			return err
+		}
+		wake, prio, err := wakeOf(ctx, t, l.IntegrationID, l.Class)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `
+			UPDATE lanes
+			SET    owner = NULL, lease_until = NULL, prio = $3,
+			       wake_at = CASE WHEN nudges <> $4 AND ($2 IS NULL OR $2 > $5) THEN $5 ELSE $2 END
+			WHERE  id = $1`, l.ID, wake, prio, l.Nudges, t.ms)
+		t.after.wake = true
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("release lane %d: %w", l.ID, err)
+	}
+	return nil
+}
+
+// holds returns store.ErrStale unless the lane is held by ref.
+func holds(ctx context.Context, t *tx, ref store.LaneRef) error {
+	var one int
+	err := t.get(ctx, "SELECT 1 FROM lanes WHERE id = $1 AND owner = $2 AND fence = $3", []any{ref.ID, ref.Owner, ref.Fence}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("lane %d: %w", ref.ID, store.ErrStale)
+	}
+	return err
+}
+
+// freeStreams lets what the lane's holder was working on wait again, with the
+// interrupts that the claim added.
+func freeStreams(ctx context.Context, t *tx, laneID int64) error {
+	runs, err := openRuns(ctx, t, laneID)
+	if err != nil {
+		return err
+	}
+	for _, id := range runs {
+		n, err := t.exec(ctx, freeStreamsQuery, id, t.ms)
+		if err != nil {
+			return fmt.Errorf("free streams of run %d: %w", id, err)
+		}
+		if n == 0 {
+			continue
+		}
+		if _, err := t.exec(ctx, `
+			UPDATE runs
+			SET    n_pending = n_pending + n_processing, n_processing = 0, updated_at = $2
+			WHERE  id = $1`, id, t.ms); err != nil {
+			return fmt.Errorf("free streams of run %d: %w", id, err)
+		}
+	}
+	return nil
+}
+
+const freeStreamsQuery = `
+	UPDATE streams
+	SET    state = 'pending', due_at = $2, updated_at = $2
+	WHERE  run_id = $1 AND state = 'processing'`
+
+// openRuns returns the runs of a lane that are not over.
+func openRuns(ctx context.Context, t *tx, laneID int64) (ids []int64, err error) {
+	err = t.each(ctx, `
+		SELECT r.id
+		FROM   lanes l JOIN runs r ON r.integration_id = l.integration_id AND r.class = l.class
+		WHERE  l.id = $1 AND r.state IN ('pending', 'processing', 'delayed')`, []any{laneID}, func(s scanner) error {
+		var id int64
+		err := s.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+// Nudge makes the integration's lane due at the given time, if that is earlier
+// than it is, and lets its holder know that there is something new.
+func (db *DB) Nudge(ctx context.Context, integrationID int64, class string, at time.Time) error {
+	err := db.update(ctx, func(ctx context.Context, t *tx) error {
+		return nudge(ctx, t, integrationID, class, at.UnixMilli(), store.PrioBulk)
+	})
+	if err != nil {
+		return fmt.Errorf("nudge integration %d: %w", integrationID, err)
+	}
+	return nil
+}
+
+// nudge is Nudge with a priority class, of which the more urgent one stands.
+func nudge(ctx context.Context, t *tx, integrationID int64, class string, at int64, prio int) error {
+	n, err := t.exec(ctx, `
+		UPDATE lanes
+		SET    nudges  = nudges + 1,
+		       prio    = CASE WHEN prio > $4 OR wake_at IS NULL OR wake_at > $5 THEN $4 ELSE prio END,
+		       wake_at = CASE WHEN wake_at IS NULL OR wake_at > $3 THEN $3 ELSE wake_at END
+		WHERE  integration_id = $1 AND class = $2`, integrationID, class, at, prio, t.ms)
+	if err == nil && n == 0 {
+		return store.ErrNotFound
+	}
+	t.after.wake = true
+	return err
+}

@@ -1,0 +1,15 @@
+//go:build !unix
+
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// lockDir refuses: without a lock two processes could write the same database.
+func lockDir(string) (*os.File, error) {
+	return nil, fmt.Errorf("lock data directory: %w on %s", errors.ErrUnsupported, runtime.GOOS)
+}

@@ -1,0 +1,303 @@
+-- Times are integer milliseconds UTC. Columns that say "sealed" hold ciphertext
+-- only. What each column of the systems we replace became stands in README.md.
+
+CREATE TABLE meta (
+  name  TEXT    NOT NULL PRIMARY KEY,
+  value INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta (name, value) VALUES
+  ('host_epoch', 0), -- raised by each opening, under the lock of the directory
+  ('position', 0);   -- positions of the feed up to here may have been given away
+
+CREATE TABLE tenants (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT    NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE integrations (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  uid           TEXT    NOT NULL UNIQUE,
+  tenant_id     INTEGER NOT NULL REFERENCES tenants (id),
+  name          TEXT    NOT NULL,
+  label         TEXT    NOT NULL DEFAULT '',
+  plugin        TEXT    NOT NULL,
+  identifier    TEXT,             -- the remote system's name for the account, once a plugin tells it
+  connectors    TEXT    NOT NULL, -- JSON array of the enabled ones, in order
+  every         INTEGER NOT NULL, -- ticks; negative: never
+  concurrency   INTEGER NOT NULL DEFAULT 0,
+  enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+  settings      BLOB,             -- sealed
+  settings_sum  BLOB,             -- keyed hash of the settings in clear
+  patch         BLOB,             -- sealed: what the plugin keeps of settings
+  file          TEXT    NOT NULL DEFAULT '', -- that declares it
+  line          INTEGER NOT NULL DEFAULT 0,
+  created_by    TEXT    NOT NULL DEFAULT '', -- file that declared it first
+  state         TEXT    NOT NULL CHECK (state IN ('active', 'disabled', 'parked', 'needs-reconnect', 'waiting-approval', 'error')),
+  reason        TEXT    NOT NULL DEFAULT '',
+  revision      INTEGER NOT NULL DEFAULT 1,
+  generation    INTEGER NOT NULL DEFAULT 1,
+  limit_count   INTEGER NOT NULL DEFAULT 0, -- records since limit_reset_at
+  limit_reset_at INTEGER,
+  notified_at   INTEGER,          -- when people were told of the first outcome
+  created_at    INTEGER NOT NULL,
+  updated_at    INTEGER NOT NULL,
+  onboarded_at  INTEGER,
+  last_check_at INTEGER,
+  next_check_at INTEGER,          -- NULL: never
+  removed_at    INTEGER,          -- when it left its file
+  keep_until    INTEGER           -- its data
+) STRICT;
+CREATE UNIQUE INDEX integrations_name ON integrations (tenant_id, name) WHERE removed_at IS NULL;
+CREATE INDEX integrations_plugin ON integrations (plugin, state);
+
+CREATE TABLE lanes (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  integration_id INTEGER NOT NULL REFERENCES integrations (id),
+  class          TEXT    NOT NULL,
+  key            TEXT    NOT NULL DEFAULT '',
+  plugin         TEXT    NOT NULL, -- copied, so that the claim index leads with it
+  shard          INTEGER NOT NULL DEFAULT 0,
+  prio           INTEGER NOT NULL,
+  wake_at        INTEGER,          -- NULL: never
+  lease_until    INTEGER,
+  owner          TEXT,             -- NULL: free
+  fence          INTEGER NOT NULL DEFAULT 0,
+  nudges         INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (integration_id, class, key)
+) STRICT;
+-- Without the plugin first, the lanes of a plugin that is not loaded are walked
+-- by every claim.
+CREATE INDEX lanes_due  ON lanes (plugin, shard, prio, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX lanes_held ON lanes (lease_until) WHERE owner IS NOT NULL;
+
+CREATE TABLE runs (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  integration_id INTEGER NOT NULL,
+  class          TEXT    NOT NULL,
+  kind           TEXT    NOT NULL CHECK (kind IN ('onboarding', 'check', 'manual')),
+  state          TEXT    NOT NULL CHECK (state IN ('pending', 'processing', 'delayed', 'processed', 'partial', 'error', 'cancelled')),
+  phase          INTEGER NOT NULL DEFAULT 0 CHECK (phase BETWEEN 0 AND 3), -- preprocess, plan, work, postprocess
+  connectors     TEXT    NOT NULL, -- JSON array
+  params         TEXT,             -- JSON object
+  params_sum     TEXT    NOT NULL DEFAULT '',
+  force          INTEGER NOT NULL DEFAULT 0 CHECK (force IN (0, 1)),
+  postprocess    INTEGER NOT NULL DEFAULT 0 CHECK (postprocess IN (0, 1)),
+  created_at     INTEGER NOT NULL,
+  started_at     INTEGER,
+  planned_at     INTEGER,
+  delayed_until  INTEGER,
+  ended_at       INTEGER,
+  updated_at     INTEGER NOT NULL,
+  failure        TEXT,             -- JSON
+  read           INTEGER NOT NULL DEFAULT 0, -- records that arrived, and what became of them
+  added          INTEGER NOT NULL DEFAULT 0,
+  updated        INTEGER NOT NULL DEFAULT 0,
+  deleted        INTEGER NOT NULL DEFAULT 0,
+  unchanged      INTEGER NOT NULL DEFAULT 0,
+  stale          INTEGER NOT NULL DEFAULT 0,
+  warnings       INTEGER NOT NULL DEFAULT 0,
+  n_pending      INTEGER NOT NULL DEFAULT 0, -- streams by state, system streams left out
+  n_processing   INTEGER NOT NULL DEFAULT 0,
+  n_delayed      INTEGER NOT NULL DEFAULT 0,
+  n_processed    INTEGER NOT NULL DEFAULT 0,
+  n_error        INTEGER NOT NULL DEFAULT 0,
+  n_cancelled    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX runs_active ON runs (integration_id, class) WHERE state = 'processing';
+CREATE UNIQUE INDEX runs_open   ON runs (integration_id, class, params_sum) WHERE state IN ('pending', 'processing', 'delayed');
+CREATE INDEX runs_integration   ON runs (integration_id, id);
+CREATE INDEX runs_state         ON runs (state, id);
+
+-- What Preprocess made of the run's settings. Apart from the run, whose row is
+-- written by every apply.
+CREATE TABLE run_data (
+  run_id       INTEGER PRIMARY KEY,
+  preprocessed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE streams (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id         INTEGER NOT NULL,
+  integration_id INTEGER NOT NULL,
+  parent_id      INTEGER,          -- NULL: root or system stream
+  depth          INTEGER NOT NULL DEFAULT 0,
+  type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'root', 'child', 'postprocess')),
+  phase          INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 3), -- of the run in which it is worked on
+  connector      TEXT    NOT NULL DEFAULT '',
+  ident          TEXT    NOT NULL,
+  partition      TEXT    NOT NULL DEFAULT '',
+  limit_key      TEXT    NOT NULL,
+  state          TEXT    NOT NULL CHECK (state IN ('pending', 'processing', 'delayed', 'processed', 'error', 'cancelled')),
+  seq            INTEGER NOT NULL DEFAULT 0,
+  claim          INTEGER NOT NULL DEFAULT 0,
+  pages          INTEGER NOT NULL DEFAULT 0,
+  attempts       INTEGER NOT NULL DEFAULT 0,
+  interrupts     INTEGER NOT NULL DEFAULT 0,
+  due_at         INTEGER NOT NULL,
+  data           BLOB,
+  page           BLOB,
+  checkpoint     BLOB,
+  page_history   BLOB,             -- hashes of the last page tokens, 8 bytes each
+  last_record    TEXT,
+  last_record_at INTEGER,
+  failure        TEXT,             -- JSON
+  created_at     INTEGER NOT NULL,
+  updated_at     INTEGER NOT NULL,
+  processed_at   INTEGER,
+  read           INTEGER NOT NULL DEFAULT 0,
+  added          INTEGER NOT NULL DEFAULT 0,
+  updated        INTEGER NOT NULL DEFAULT 0,
+  deleted        INTEGER NOT NULL DEFAULT 0,
+  unchanged      INTEGER NOT NULL DEFAULT 0,
+  stale          INTEGER NOT NULL DEFAULT 0,
+  warnings       INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX streams_ident     ON streams (run_id, connector, ident);
+CREATE INDEX streams_run              ON streams (run_id);
+CREATE UNIQUE INDEX streams_partition ON streams (run_id, connector, partition) WHERE partition <> '';
+-- A stream that is done leaves these, and costs the claim nothing.
+CREATE INDEX streams_due  ON streams (run_id, phase, limit_key, due_at, id) WHERE state IN ('pending', 'delayed');
+CREATE INDEX streams_busy ON streams (run_id) WHERE state = 'processing';
+CREATE INDEX streams_bad  ON streams (run_id) WHERE state IN ('error', 'cancelled');
+
+CREATE TABLE warnings (
+  id        INTEGER PRIMARY KEY,
+  run_id    INTEGER NOT NULL,
+  stream_id INTEGER NOT NULL,
+  record_id TEXT    NOT NULL DEFAULT '',
+  message   TEXT    NOT NULL,
+  at        INTEGER NOT NULL
+) STRICT;
+CREATE INDEX warnings_run ON warnings (run_id, id);
+
+CREATE TABLE cursors (
+  integration_id INTEGER NOT NULL,
+  connector      TEXT    NOT NULL,
+  partition      TEXT    NOT NULL,
+  cursor         BLOB,
+  next           BLOB,             -- of a forced run that is not over
+  next_run       INTEGER,
+  updated_at     INTEGER NOT NULL,
+  UNIQUE (integration_id, connector, partition)
+) STRICT;
+CREATE INDEX cursors_next ON cursors (next_run) WHERE next_run IS NOT NULL;
+
+CREATE TABLE watermarks (
+  integration_id INTEGER NOT NULL,
+  connector      TEXT    NOT NULL,
+  at             INTEGER NOT NULL, -- start of the last run that processed every stream of the connector
+  run_id         INTEGER NOT NULL,
+  UNIQUE (integration_id, connector)
+) STRICT;
+
+-- A rowid table with a unique key: without rowids, rows of a quarter page and
+-- more are several times slower. The id is the position at which the record was
+-- born, so that a count over the positions of an apply tells added from updated.
+CREATE TABLE records (
+  id             INTEGER PRIMARY KEY,
+  integration_id INTEGER NOT NULL,
+  kind           TEXT    NOT NULL,
+  external_id    TEXT    NOT NULL,
+  parent_kind    TEXT,
+  parent_id      TEXT,
+  version        BLOB,
+  occurred_at    INTEGER,
+  deleted        INTEGER NOT NULL,
+  hash           BLOB,
+  pos            INTEGER NOT NULL, -- of the last change in the feed
+  data           TEXT,             -- JSON as the plugin's SDK wrote it; NULL: deleted
+  UNIQUE (integration_id, kind, external_id)
+) STRICT;
+CREATE INDEX records_feed    ON records (integration_id, pos);
+CREATE INDEX records_deleted ON records (integration_id, kind) WHERE deleted = 1;
+
+CREATE TABLE throttles (
+  plugin TEXT    NOT NULL,
+  key    TEXT    NOT NULL,
+  until  INTEGER NOT NULL,
+  UNIQUE (plugin, key)
+) STRICT;
+CREATE INDEX throttles_until ON throttles (until);
+
+CREATE TABLE credentials (
+  integration_id INTEGER NOT NULL REFERENCES integrations (id),
+  name           TEXT    NOT NULL,
+  version        INTEGER NOT NULL,
+  sealed         BLOB    NOT NULL, -- token or refresh token
+  expires_at     INTEGER,
+  updated_at     INTEGER NOT NULL,
+  UNIQUE (integration_id, name)
+) STRICT;
+
+CREATE TABLE cache (
+  scope      TEXT    NOT NULL,
+  key        TEXT    NOT NULL,
+  value      BLOB    NOT NULL,
+  expires_at INTEGER NOT NULL,
+  UNIQUE (scope, key)
+) STRICT;
+CREATE INDEX cache_expires ON cache (scope, expires_at);
+
+CREATE TABLE attribute_sets (
+  id         INTEGER PRIMARY KEY,
+  tenant_id  INTEGER NOT NULL REFERENCES tenants (id),
+  plugin     TEXT    NOT NULL,
+  version    TEXT    NOT NULL, -- of the plugin's manifest
+  created_at INTEGER NOT NULL,
+  UNIQUE (tenant_id, plugin, version)
+) STRICT;
+
+CREATE TABLE attributes (
+  tenant_id INTEGER NOT NULL REFERENCES tenants (id),
+  plugin    TEXT    NOT NULL,
+  name      TEXT    NOT NULL,
+  label     TEXT    NOT NULL,
+  type      TEXT    NOT NULL,
+  UNIQUE (tenant_id, plugin, name)
+) STRICT;
+
+CREATE TABLE events (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  at             INTEGER NOT NULL,
+  kind           TEXT    NOT NULL,
+  integration_id INTEGER,
+  run_id         INTEGER,
+  data           TEXT                -- JSON
+) STRICT;
+
+-- The legal moves are those of store.RunTransitions and store.StreamTransitions;
+-- a test compares every pair.
+CREATE TRIGGER runs_birth BEFORE INSERT ON runs
+WHEN new.state <> 'pending'
+BEGIN
+  SELECT RAISE(ABORT, 'a run is born pending');
+END;
+
+CREATE TRIGGER runs_move BEFORE UPDATE OF state ON runs
+WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
+  'pending>processing', 'pending>cancelled', 'pending>error',
+  'processing>delayed', 'processing>pending', 'processing>processed', 'processing>partial', 'processing>error', 'processing>cancelled',
+  'delayed>processing', 'delayed>pending', 'delayed>processed', 'delayed>partial', 'delayed>error', 'delayed>cancelled',
+  'partial>pending',
+  'error>pending')
+BEGIN
+  SELECT RAISE(ABORT, 'illegal move of a run');
+END;
+
+CREATE TRIGGER streams_birth BEFORE INSERT ON streams
+WHEN new.state <> 'pending'
+BEGIN
+  SELECT RAISE(ABORT, 'a stream is born pending');
+END;
+
+CREATE TRIGGER streams_move BEFORE UPDATE OF state ON streams
+WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
+  'pending>processing', 'pending>cancelled',
+  'processing>pending', 'processing>delayed', 'processing>processed', 'processing>error', 'processing>cancelled',
+  'delayed>processing', 'delayed>pending', 'delayed>cancelled',
+  'error>pending', 'error>cancelled',
+  'cancelled>pending')
+BEGIN
+  SELECT RAISE(ABORT, 'illegal move of a stream');
+END;

@@ -1,0 +1,175 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// settle ends the run, or begins its last phase, if nothing is left to be worked
+// on, and saves it then. A run that is not planned has no end but an error (K01).
+func (r *run) settle(ctx context.Context, t *tx) error {
+	n := r.Streams
+	if r.State == store.RunPending || r.State.Terminal() || r.phase < phaseWork || n.Pending+n.Processing+n.Delayed > 0 {
+		return nil
+	}
+	last, err := r.postprocessing(ctx, t)
+	if err != nil {
+		return err
+	}
+	switch {
+	case last == "" && r.postprocess:
+		r.phase = phasePostprocess
+		if err := r.systemStream(ctx, t, store.StreamPostprocess, phasePostprocess); err != nil {
+			return err
+		}
+		return r.save(ctx, t)
+	case last != "" && !last.Terminal():
+		r.phase = phasePostprocess
+		return r.save(ctx, t)
+	default:
+		return r.end(ctx, t, r.outcome(last))
+	}
+}
+
+// postprocessing returns the state of the run's last call, empty if it is not
+// there.
+func (r *run) postprocessing(ctx context.Context, t *tx) (s store.StreamState, err error) {
+	err = t.get(ctx, "SELECT state FROM streams WHERE run_id = $1 AND connector = ':' AND ident = 'postprocess'", []any{r.ID}, &s)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("last call of run %d: %w", r.ID, err)
+	}
+	return s, nil
+}
+
+// outcome returns how a run ends whose streams are done: never as processed if
+// one failed.
+func (r *run) outcome(last store.StreamState) store.RunState {
+	switch {
+	case r.Streams.Error > 0 && r.Streams.Processed == 0:
+		return store.RunError
+	case r.Streams.Error > 0 || last == store.StreamError:
+		return store.RunPartial
+	default:
+		return store.RunProcessed
+	}
+}
+
+// abort ends the run in error at once; what was not worked on can be continued.
+func (r *run) abort(ctx context.Context, t *tx, why *store.Failure) error {
+	if err := r.cancelStreams(ctx, t); err != nil {
+		return err
+	}
+	r.Failure = why
+	return r.end(ctx, t, store.RunError)
+}
+
+// end ends the run, with all that goes with it, once.
+func (r *run) end(ctx context.Context, t *tx, state store.RunState) error {
+	r.State = state
+	r.EndedAt = fromMillis(t.ms)
+	r.DelayedUntil = time.Time{}
+	if state == store.RunProcessed {
+		r.Failure = nil
+	}
+	if err := r.save(ctx, t); err != nil {
+		return err
+	}
+	if err := r.promote(ctx, t); err != nil {
+		return err
+	}
+	return addEvent(ctx, t, "run."+string(state), r.IntegrationID, r.ID, map[string]any{
+		"kind": r.Kind,
+		"records": map[string]int64{
+			"read": r.Stats.Read, "added": r.Stats.Added, "updated": r.Stats.Updated, "deleted": r.Stats.Deleted,
+			"unchanged": r.Stats.Unchanged, "stale": r.Stats.Stale,
+		},
+		"streams": map[string]int64{
+			"processed": r.Streams.Processed, "error": r.Streams.Error, "cancelled": r.Streams.Cancelled,
+		},
+		"warnings": r.Stats.Warnings,
+	})
+}
+
+// promote moves the positions that depend on how the run ended (K03).
+func (r *run) promote(ctx context.Context, t *tx) error {
+	if r.Force {
+		if err := r.promoteCursors(ctx, t); err != nil {
+			return err
+		}
+	}
+	full := (r.Kind == store.RunOnboarding || r.Kind == store.RunCheck) && r.ParamsSum == ""
+	if full && (r.State == store.RunProcessed || r.State == store.RunPartial) {
+		if err := r.promoteWatermarks(ctx, t); err != nil {
+			return err
+		}
+	}
+	if r.Kind == store.RunOnboarding && r.State == store.RunProcessed {
+		_, err := t.exec(ctx, `
+			UPDATE integrations
+			SET    onboarded_at = $2, updated_at = $2
+			WHERE  id = $1 AND onboarded_at IS NULL`, r.IntegrationID, t.ms)
+		if err != nil {
+			return fmt.Errorf("onboard integration %d: %w", r.IntegrationID, err)
+		}
+	}
+	return nil
+}
+
+// promoteCursors lets the cursors of a forced run take their place, or forgets
+// them. A run that may be continued keeps them for then.
+func (r *run) promoteCursors(ctx context.Context, t *tx) error {
+	set := "cursor = next, next = NULL, next_run = NULL"
+	switch r.State {
+	case store.RunProcessed:
+	case store.RunCancelled:
+		set = "next = NULL, next_run = NULL"
+	default:
+		return nil
+	}
+	if _, err := t.exec(ctx, "UPDATE cursors SET "+set+", updated_at = $2 WHERE next_run = $1", r.ID, t.ms); err != nil {
+		return fmt.Errorf("cursors of run %d: %w", r.ID, err)
+	}
+	return nil
+}
+
+// promoteWatermarks moves the watermark of each connector of which every stream is
+// processed to the start of the run: what changed since then is new.
+func (r *run) promoteWatermarks(ctx context.Context, t *tx) error {
+	bad := make(map[string]bool)
+	if r.Streams.Error+r.Streams.Cancelled > 0 {
+		err := t.each(ctx, `
+			SELECT DISTINCT connector
+			FROM   streams
+			WHERE  run_id = $1 AND state IN ('error', 'cancelled')`, []any{r.ID}, func(s scanner) error {
+			var c string
+			err := s.Scan(&c)
+			bad[c] = true
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("streams of run %d: %w", r.ID, err)
+		}
+	}
+	for _, c := range r.Connectors {
+		if bad[c] {
+			continue
+		}
+		if _, err := t.exec(ctx, `
+			INSERT INTO watermarks (integration_id, connector, at, run_id)
+			VALUES ($1, $2, $3, $4)
+			ON CONFLICT (integration_id, connector) DO UPDATE
+			SET    at = excluded.at, run_id = excluded.run_id
+			WHERE  watermarks.at < excluded.at`, r.IntegrationID, c, r.StartedAt.UnixMilli(), r.ID); err != nil {
+			return fmt.Errorf("watermark of %s: %w", c, err)
+		}
+	}
+	return nil
+}

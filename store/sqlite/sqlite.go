@@ -1,0 +1,223 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// The files in the data directory.
+const (
+	databaseName = "jackfield.db"
+	lockName     = "jackfield.lock"
+)
+
+// Options say how to open a store. Path is required, the zero value of the rest
+// means what is said there.
+type Options struct {
+	// Path is the data directory. It is made if it does not exist.
+	Path string
+	// Now tells the time; time.Now if nil.
+	Now func() time.Time
+	// OnRevoke is called after each commit that took lanes away from whoever
+	// held them: disable, remove, cancel, continue of a stuck run. It must not
+	// call the store.
+	OnRevoke func(laneIDs []int64)
+	// Readers is the number of connections for reading; 4 if zero.
+	Readers int
+	// NoSync leaves out the fsync of each commit. Commits may be lost with the
+	// power: for benchmarks of what the fsync costs.
+	NoSync bool
+}
+
+// DB is an open store. Its methods may be called by any goroutine. Close ends
+// the goroutines that it started.
+type DB struct {
+	opts   Options
+	path   string
+	epoch  int64
+	schema int
+	lock   *os.File
+	write  *writer
+	read   *sql.DB
+	wakes  chan struct{}
+	quit   chan struct{}
+	wg     sync.WaitGroup
+	once   sync.Once
+	closed error // by once
+
+	mu      sync.Mutex // guards what follows
+	counted recordCount
+}
+
+// Open locks the data directory, opens the database in it, brings its schema up
+// to date and frees what earlier processes held. A second opener gets
+// store.ErrLocked with the holder's pid, a database of a newer version
+// store.ErrNewerSchema. The caller closes the DB.
+func Open(ctx context.Context, opts Options) (*DB, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	opts.Readers = cmp.Or(opts.Readers, 4)
+	dir, err := filepath.Abs(opts.Path)
+	if err != nil || opts.Path == "" {
+		return nil, fmt.Errorf("open store %q: %w", opts.Path, cmp.Or(err, store.ErrInvalid))
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db := &DB{
+		opts:  opts,
+		path:  dir,
+		lock:  lock,
+		wakes: make(chan struct{}, 1),
+		quit:  make(chan struct{}),
+	}
+	if err := db.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), lock.Close())
+	}
+	return db, nil
+}
+
+// open does what needs the lock.
+func (db *DB) open(ctx context.Context) error {
+	file := filepath.Join(db.path, databaseName)
+	if err := makeFile(file); err != nil {
+		return err
+	}
+	dsn := writerDSN(file, db.opts.NoSync)
+	version, err := migrate(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	db.schema = version
+	// The connections outlive ctx, which is for the opening alone.
+	ctx = context.WithoutCancel(ctx)
+	w, err := newWriter(ctx, dsn, db.opts.Now)
+	if err != nil {
+		return err
+	}
+	db.write = w
+	if db.epoch, err = w.recover(ctx); err != nil {
+		return errors.Join(err, w.close())
+	}
+	if db.read, err = sql.Open("sqlite", readerDSN(file)); err != nil {
+		return errors.Join(err, w.close())
+	}
+	db.read.SetMaxOpenConns(db.opts.Readers)
+	db.read.SetMaxIdleConns(db.opts.Readers)
+	if err := db.read.PingContext(ctx); err != nil {
+		return errors.Join(err, db.read.Close(), w.close())
+	}
+	keeper, err := newCheckpointer(checkpointDSN(file), w)
+	if err != nil {
+		return errors.Join(err, db.read.Close(), w.close())
+	}
+	db.wg.Go(func() { w.loop(ctx, db.quit) })
+	db.wg.Go(func() { keeper.loop(ctx, db.quit) })
+	return nil
+}
+
+// Close waits for the writes that were taken, writes the log back into the
+// database, and gives the data directory free. Calls after it get
+// store.ErrClosed.
+func (db *DB) Close() error {
+	db.once.Do(func() {
+		close(db.quit)
+		db.wg.Wait()
+		// The writer goes last: the last connection to leave removes the log.
+		db.closed = errors.Join(db.read.Close(), db.write.close(), db.lock.Close())
+	})
+	return db.closed
+}
+
+// Path returns the data directory.
+func (db *DB) Path() string { return db.path }
+
+// Epoch returns the number of this opening. It rises with each.
+func (db *DB) Epoch() int64 { return db.epoch }
+
+// Wakes receives after a commit that may have made a lane due in this process.
+// Wake-ups coalesce: one stands for all since the last was taken.
+func (db *DB) Wakes() <-chan struct{} { return db.wakes }
+
+// Failed is closed when the store can write no more: the outcome of a commit is
+// unknown. The process must end; the next start decides by looking. Err says
+// why.
+func (db *DB) Failed() <-chan struct{} { return db.write.failed }
+
+// Err returns why the store failed, or nil.
+func (db *DB) Err() error { return db.write.failure() }
+
+// wake tells the reader of Wakes.
+func (db *DB) wake() {
+	select {
+	case db.wakes <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// update runs fn in a write transaction and answers after its commit. Others may
+// share the transaction. If fn returns an error nothing of it is written; fn may
+// then run a second time, so it sets its results anew each time.
+func (db *DB) update(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
+	return db.submit(ctx, &op{run: fn, done: make(chan error, 1)})
+}
+
+// submit queues o and waits for its outcome.
+func (db *DB) submit(ctx context.Context, o *op) error {
+	after, err := db.write.submit(ctx, o, db.quit)
+	if err != nil {
+		return err
+	}
+	if after.wake {
+		db.wake()
+	}
+	if len(after.revoked) > 0 && db.opts.OnRevoke != nil {
+		db.opts.OnRevoke(after.revoked)
+	}
+	return nil
+}
+
+func dsn(file string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
+	q.Set("_txlock", "immediate")
+	q.Set("_dqs", "0")
+	q.Set("_defensive", "1")
+	u := url.URL{Scheme: "file", Path: file, RawQuery: q.Encode()}
+	return u.String()
+}
+
+func writerDSN(file string, noSync bool) string {
+	sync := "synchronous(full)"
+	if noSync {
+		sync = "synchronous(off)"
+	}
+	return dsn(file, "journal_mode(wal)", sync, "foreign_keys(1)", "trusted_schema(0)",
+		"cache_size(-24576)", "temp_store(memory)", "journal_size_limit(67108864)", "wal_autocheckpoint(0)")
+}
+
+func readerDSN(file string) string {
+	return dsn(file, "query_only(1)", "trusted_schema(0)", "cache_size(-2048)", "temp_store(memory)")
+}
+
+// checkpointDSN is for the connection that writes the log back. It gives way at
+// once.
+func checkpointDSN(file string) string {
+	return dsn(file, "busy_timeout(0)", "synchronous(full)", "trusted_schema(0)", "cache_size(-256)")
+}

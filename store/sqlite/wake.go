@@ -1,0 +1,265 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// NextWake returns when a lane of these plugins can be claimed next, which may
+// have come already. ok is false if none ever can as things are.
+func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok bool, err error) {
+	now := db.opts.Now().UnixMilli()
+	var next int64
+	earlier := func(ms int64) {
+		if ms = come(ms, now); !ok || ms < next {
+			next, ok = ms, true
+		}
+	}
+	for _, plugin := range plugins {
+		for _, prio := range []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk} {
+			if err := db.list(ctx, freeLaneQuery, []any{plugin, prio}, func(s scanner) error {
+				var wake int64
+				err := s.Scan(&wake)
+				earlier(wake)
+				return err
+			}); err != nil {
+				return time.Time{}, false, fmt.Errorf("next wake: %w", err)
+			}
+		}
+	}
+	if err := db.list(ctx, heldLanesQuery, nil, func(s scanner) error {
+		var (
+			plugin      string
+			wake, lease int64
+		)
+		err := s.Scan(&plugin, &wake, &lease)
+		if slices.Contains(plugins, plugin) {
+			earlier(max(wake, lease))
+		}
+		return err
+	}); err != nil {
+		return time.Time{}, false, fmt.Errorf("next wake: %w", err)
+	}
+	if !ok {
+		return time.Time{}, false, nil
+	}
+	return fromMillis(next), true, nil
+}
+
+const (
+	freeLaneQuery = `
+	SELECT   wake_at
+	FROM     lanes
+	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND owner IS NULL
+	ORDER BY wake_at
+	LIMIT    1`
+	// Those that are held are few, and in an index of their own.
+	heldLanesQuery = `
+	SELECT   plugin, wake_at, lease_until
+	FROM     lanes
+	WHERE    owner IS NOT NULL AND wake_at IS NOT NULL
+	ORDER BY lease_until`
+)
+
+// lister is a way to read: in a write transaction or beside it.
+type lister func(ctx context.Context, query string, args []any, fn func(scanner) error) error
+
+// come returns at, or now if it lies so far ahead that the clock must have jumped.
+func come(at, now int64) int64 {
+	if at > now+maxAhead.Milliseconds() {
+		return now
+	}
+	return at
+}
+
+// prioOf returns the priority class of a run.
+func prioOf(kind store.RunKind) int {
+	switch kind {
+	case store.RunManual:
+		return store.PrioInteractive
+	case store.RunOnboarding:
+		return store.PrioBulk
+	default:
+		return store.PrioCheck
+	}
+}
+
+// wakeOf returns when the integration's lane has something to do, as it is kept,
+// and with what priority: the earliest of its open runs, else its schedule, else
+// never.
+func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake any, prio int, err error) {
+	var (
+		state             store.IntegrationState
+		plugin            string
+		next, onboardedAt moment
+	)
+	err = t.get(ctx, "SELECT state, plugin, next_check_at, onboarded_at FROM integrations WHERE id = $1",
+		[]any{integrationID}, &state, &plugin, &next, &onboardedAt)
+	if err != nil {
+		return nil, 0, fmt.Errorf("integration %d: %w", integrationID, notFound(err))
+	}
+	prio = store.PrioCheck
+	if !onboardedAt.Valid {
+		prio = store.PrioBulk
+	}
+	if state == store.IntegrationDisabled || state == store.IntegrationParked {
+		return nil, prio, nil
+	}
+	type openRun struct {
+		id    int64
+		kind  store.RunKind
+		state store.RunState
+		phase int
+		until moment
+	}
+	var runs []openRun
+	err = t.each(ctx, openRunsQuery, []any{integrationID, class}, func(s scanner) error {
+		var r openRun
+		err := s.Scan(&r.id, &r.kind, &r.state, &r.phase, &r.until)
+		runs = append(runs, r)
+		return err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("open runs of integration %d: %w", integrationID, err)
+	}
+	if len(runs) == 0 {
+		active := state == store.IntegrationActive || state == store.IntegrationError
+		if !active || !next.Valid {
+			return nil, prio, nil
+		}
+		return come(next.Int64, t.ms), prio, nil
+	}
+	var first moment
+	for _, r := range runs {
+		at, ok := t.ms, true
+		if r.state != store.RunPending {
+			if at, ok, err = nextDue(ctx, t.each, r.id, r.phase, plugin, t.ms); err != nil {
+				return nil, 0, err
+			}
+			if r.until.Valid {
+				at = max(at, come(r.until.Int64, t.ms))
+			}
+		}
+		if !ok {
+			continue
+		}
+		// Of two that are due the more urgent one is what the lane is claimed for.
+		sooner := !first.Valid || max(at, t.ms) < max(first.Int64, t.ms)
+		same := first.Valid && max(at, t.ms) == max(first.Int64, t.ms)
+		if sooner || same && prioOf(r.kind) < prio {
+			prio = prioOf(r.kind)
+		}
+		if sooner {
+			first = moment{sql.NullInt64{Int64: at, Valid: true}}
+		}
+	}
+	if !first.Valid {
+		return nil, prio, nil
+	}
+	return first.Int64, prio, nil
+}
+
+const openRunsQuery = `
+	SELECT id, kind, state, phase, delayed_until
+	FROM   runs
+	WHERE  integration_id = $1 AND class = $2 AND state IN ('pending', 'processing', 'delayed')`
+
+// nextDue returns when the next waiting stream of the run's phase may be claimed:
+// the least over its limit keys of the later of its time and the key's throttle
+// (K14). It looks at one entry of the index per key.
+func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin string, now int64) (at int64, ok bool, err error) {
+	for key := ""; ; {
+		var (
+			due   int64
+			until moment
+			found bool
+		)
+		err := list(ctx, nextKeyQuery, []any{runID, phase, key, plugin}, func(s scanner) error {
+			found = true
+			return s.Scan(&key, &due, &until)
+		})
+		if err != nil {
+			return 0, false, fmt.Errorf("next stream of run %d: %w", runID, err)
+		}
+		if !found {
+			return at, ok, nil
+		}
+		due = come(due, now)
+		if until.Valid {
+			due = max(due, come(until.Int64, now))
+		}
+		if !ok || due < at {
+			at, ok = due, true
+		}
+		if at <= now {
+			return at, true, nil
+		}
+	}
+}
+
+// nextKeyQuery steps to the next limit key of waiting streams, to the first of
+// them.
+const nextKeyQuery = `
+	SELECT   s.limit_key, s.due_at, (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key)
+	FROM     streams s
+	WHERE    s.run_id = $1 AND s.phase = $2 AND s.state IN ('pending', 'delayed') AND s.limit_key > $3
+	ORDER BY s.limit_key, s.due_at
+	LIMIT    1`
+
+// reschedule computes anew when the lanes of the integration are due. One that is
+// held learns it by a nudge and computes at its release.
+func reschedule(ctx context.Context, t *tx, integrationID int64) error {
+	wake, prio, err := wakeOf(ctx, t, integrationID, store.ClassPull)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `
+		UPDATE lanes
+		SET    nudges  = CASE WHEN owner IS NULL THEN nudges ELSE nudges + 1 END,
+		       wake_at = CASE WHEN owner IS NULL THEN $3 ELSE wake_at END,
+		       prio    = CASE WHEN owner IS NULL THEN $4 ELSE prio END
+		WHERE  integration_id = $1 AND class = $2`, integrationID, store.ClassPull, wake, prio)
+	if err != nil {
+		return fmt.Errorf("reschedule integration %d: %w", integrationID, err)
+	}
+	t.after.wake = true
+	return nil
+}
+
+// revoke takes the integration's lane away from whoever holds it, and raises the
+// generation, so that what is under way writes nothing (K10). The lane is free and
+// due as things are now.
+func revoke(ctx context.Context, t *tx, integrationID int64, class string) error {
+	var laneID int64
+	var owner nullString
+	err := t.get(ctx, "SELECT id, owner FROM lanes WHERE integration_id = $1 AND class = $2",
+		[]any{integrationID, class}, &laneID, &owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lane of integration %d: %w", integrationID, err)
+	}
+	if err := freeStreams(ctx, t, laneID); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "UPDATE integrations SET generation = generation + 1 WHERE id = $1", integrationID); err != nil {
+		return fmt.Errorf("raise generation of integration %d: %w", integrationID, err)
+	}
+	if _, err := t.exec(ctx, `
+		UPDATE lanes
+		SET    owner = NULL, lease_until = NULL, fence = fence + 1
+		WHERE  id = $1`, laneID); err != nil {
+		return fmt.Errorf("take lane %d away: %w", laneID, err)
+	}
+	if owner.Valid {
+		t.after.revoked = append(t.after.revoked, laneID)
+	}
+	return reschedule(ctx, t, integrationID)
+}
