@@ -1,0 +1,159 @@
+package config
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/jackfield/jackfield/sdk"
+)
+
+const (
+	defaultEvery   = 5 // ticks, if neither a file nor the plugin says
+	maxEvery       = 1_000_000
+	maxConcurrency = 1024
+)
+
+// Origin says which scope a value came from (O09).
+type Origin string
+
+// The scopes, the strongest first.
+const (
+	FromIntegration Origin = "integration"
+	FromTenant      Origin = "tenant" // defaults in the tenant's file
+	FromHost        Origin = "host"   // defaults in host.yaml
+	FromPlugin      Origin = "plugin" // the manifest
+	FromDefault     Origin = "default"
+)
+
+// Defaults are values for integrations that do not give them, by plugin.
+type Defaults struct {
+	Plugins map[string]Schedule `json:"plugins,omitempty"`
+}
+
+// Schedule is what a scope says of when and how much an integration works. A nil
+// field is not given.
+type Schedule struct {
+	Every       *int   `json:"every,omitempty"`
+	Concurrency *int   `json:"concurrency,omitempty"`
+	Limit       *Limit `json:"limit,omitempty"`
+}
+
+// Limit bounds how many records an integration may import in a period.
+type Limit struct {
+	Records          int           `json:"records"`
+	Per              time.Duration `json:"per"`
+	OnboardingFactor float64       `json:"onboarding_factor"` // 1 if not given
+}
+
+// over fills what d leaves open from a weaker scope, and notes in origins what
+// came from there.
+func (d Schedule) over(weaker Schedule, from Origin, origins map[string]Origin) Schedule {
+	if d.Every == nil && weaker.Every != nil {
+		d.Every = weaker.Every
+		origins["every"] = from
+	}
+	if d.Concurrency == nil && weaker.Concurrency != nil {
+		d.Concurrency = weaker.Concurrency
+		origins["concurrency"] = from
+	}
+	if d.Limit == nil && weaker.Limit != nil {
+		d.Limit = weaker.Limit
+		origins["limit"] = from
+	}
+	return d
+}
+
+// defaults reads defaults: {plugins: {NAME: {...}}}.
+func (l *loader) defaults(o object) Defaults {
+	d, ok := o.src.object(o.at("defaults"), "defaults", "plugins")
+	if !ok || !d.has("plugins") {
+		return Defaults{}
+	}
+	path := "defaults.plugins"
+	if deref(d.at("plugins")).Kind != yaml.MappingNode {
+		o.src.failAt(CodeBadType, d.at("plugins"), "", "%s: a mapping is needed, this is %s", path, kindOf(d.at("plugins")))
+		return Defaults{}
+	}
+	out := Defaults{Plugins: map[string]Schedule{}}
+	for _, p := range o.src.pairsOf(d.at("plugins"), path) {
+		if !sdk.ValidName(p.key.Value) {
+			o.src.failAt(CodeBadName, p.key, nameHelp, "%s: %q is not a name", path, short(p.key.Value))
+			continue
+		}
+		if v, ok := o.src.object(p.value, join(path, p.key.Value), scheduleKeys()...); ok {
+			out.Plugins[p.key.Value] = l.schedule(v)
+		}
+	}
+	return out
+}
+
+func scheduleKeys() []string { return []string{"every", "concurrency", "limit"} }
+
+func (l *loader) schedule(o object) Schedule {
+	var out Schedule
+	if v, ok := l.every(o); ok {
+		out.Every = &v
+	}
+	if v, ok := o.integer("concurrency", 1, maxConcurrency); ok {
+		out.Concurrency = &v
+	}
+	if v, ok := l.limit(o); ok {
+		out.Limit = &v
+	}
+	return out
+}
+
+// every reads ticks of one minute: a number, or a string such as "20 ticks".
+func (l *loader) every(o object) (int, bool) {
+	if !o.has("every") {
+		return 0, false
+	}
+	n := deref(o.at("every"))
+	number, unit, _ := strings.Cut(n.Value, " ")
+	v, err := strconv.Atoi(number)
+	if unit != "" && unit != "tick" && unit != "ticks" {
+		err = strconv.ErrSyntax
+	}
+	if n.Kind != yaml.ScalarNode || err != nil || v > maxEvery || v < -maxEvery {
+		o.src.failAt(CodeBadValue, o.at("every"), `a number of ticks of one minute: 20 or "20 ticks"; 0 is every tick, -1 is never`, "%s: not a number of ticks", join(o.path, "every"))
+		return 0, false
+	}
+	return max(v, -1), true
+}
+
+// limit reads a limit. This version does not enforce it, and says so.
+func (l *loader) limit(o object) (Limit, bool) {
+	if !o.has("limit") {
+		return Limit{}, false
+	}
+	path := join(o.path, "limit")
+	v, ok := o.src.object(o.at("limit"), path, limitKeys()...)
+	if !ok {
+		return Limit{}, false
+	}
+	v.need("records", "per")
+	out := Limit{OnboardingFactor: 1}
+	out.Records, _ = v.integer("records", 1, math.MaxInt32)
+	if text, ok := v.text("per"); ok {
+		per, err := time.ParseDuration(text)
+		if err != nil || per < time.Second || per > 366*24*time.Hour {
+			o.src.failAt(CodeBadValue, v.at("per"), "such as 1h or 24h", "%s.per: not a time between 1s and 8784h", path)
+		}
+		out.Per = per
+	}
+	if n, ok := v.scalar("onboarding_factor", "a number", "!!int", "!!float"); ok {
+		f, err := strconv.ParseFloat(n.Value, 64)
+		if err != nil || !(f > 0 && f <= 1e6) {
+			o.src.failAt(CodeBadValue, n, "", "%s.onboarding_factor: not a number above 0", path)
+		}
+		out.OnboardingFactor = f
+	}
+	o.src.warnAt(CodeNoEffect, o.pairs["limit"].key, "", "%s is checked but not enforced by this version", path)
+	return out, true
+}
+
+func limitKeys() []string { return []string{"records", "per", "onboarding_factor"} }

@@ -1,0 +1,211 @@
+package config
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// SchemaFile is the name under which files refer to the schema of configuration.
+const SchemaFile = "jackfield.schema.json"
+
+type schemaNode = map[string]any
+
+// Schema returns one JSON Schema for host.yaml and tenant files, with the settings
+// of the plugins whose manifests are given, for editors.
+func Schema(manifests []sdk.Manifest) ([]byte, error) {
+	manifests = slices.Clone(manifests)
+	slices.SortFunc(manifests, func(a, b sdk.Manifest) int { return cmp.Compare(a.Name, b.Name) })
+	defs := schemaNode{
+		"host": hostSchema(), "tenant": tenantSchema(), "defaults": defaultsSchema(),
+		"schedule": scheduleSchema(), "limit": limitSchema(),
+	}
+	var choices []any
+	for _, m := range manifests {
+		name := "plugin." + m.Name
+		settings, err := embedded(m.SettingsSchema, "#/$defs/"+name)
+		if err != nil {
+			return nil, fmt.Errorf("settings schema of plugin %s: %w", m.Name, err)
+		}
+		defs[name] = settings
+		choices = append(choices, schemaNode{
+			"if":   schemaNode{"properties": schemaNode{"plugin": schemaNode{"const": m.Name}}, "required": []string{"plugin"}},
+			"then": schemaNode{"properties": schemaNode{"settings": schemaNode{"$ref": "#/$defs/" + name}, "connectors": connectorsSchema(m)}},
+		})
+	}
+	integration := integrationSchema(manifests)
+	if len(choices) > 0 {
+		integration["allOf"] = choices
+	}
+	defs["integration"] = integration
+	return json.MarshalIndent(schemaNode{
+		"$schema": "https://json-schema.org/draft/2020-12/schema",
+		"title":   "Configuration of Jackfield: host.yaml and tenants/*.yaml",
+		"type":    "object",
+		"if":      schemaNode{"required": []string{"tenant"}},
+		"then":    schemaNode{"$ref": "#/$defs/tenant"},
+		"else":    schemaNode{"$ref": "#/$defs/host"},
+		"$defs":   defs,
+	}, "", "  ")
+}
+
+// embedded returns a plugin's schema with its local references made to work at a
+// place inside another one.
+func embedded(raw []byte, at string) (any, error) {
+	if len(raw) == 0 {
+		return schemaNode{"type": "object"}, nil
+	}
+	var root schemaNode
+	if err := json.Unmarshal(raw, &root); err != nil {
+		return nil, err
+	}
+	delete(root, "$id")
+	delete(root, "$schema")
+	var move func(any) any
+	move = func(v any) any {
+		switch v := v.(type) {
+		case schemaNode:
+			for key, sub := range v {
+				if ref, ok := sub.(string); ok && key == "$ref" && strings.HasPrefix(ref, "#") {
+					v[key] = at + strings.TrimPrefix(ref, "#")
+					continue
+				}
+				v[key] = move(sub)
+			}
+			return referable(v)
+		case []any:
+			for i := range v {
+				v[i] = move(v[i])
+			}
+		}
+		return v
+	}
+	return move(root), nil
+}
+
+// referable lets a constrained string be a reference too: what it stands for is
+// checked when it is known.
+func referable(node schemaNode) schemaNode {
+	_, pattern := node["pattern"].(string)
+	_, format := node["format"].(string)
+	_, least := node["minLength"].(float64)
+	_, most := node["maxLength"].(float64)
+	words, _ := node["enum"].([]any)
+	_, word := node["const"].(string)
+	for _, w := range words {
+		_, isText := w.(string)
+		word = word || isText
+	}
+	if !pattern && !format && !least && !most && !word {
+		return node
+	}
+	out := schemaNode{"anyOf": []any{node, schemaNode{"type": "string", "pattern": `\$\{`}}}
+	for _, key := range []string{"title", "description", "default"} { // editors show those outside
+		if v, ok := node[key]; ok {
+			out[key] = v
+		}
+	}
+	return out
+}
+
+// closed returns the schema of a mapping without other keys.
+func closed(properties schemaNode, required ...string) schemaNode {
+	out := schemaNode{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		out["required"] = required
+	}
+	return out
+}
+
+func described(kind, text string) schemaNode { return schemaNode{"type": kind, "description": text} }
+
+func nameSchema(text string) schemaNode {
+	return schemaNode{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]{0,62}$`, "description": text}
+}
+
+func hostSchema() schemaNode {
+	return closed(schemaNode{
+		"version":   schemaNode{"const": Version, "description": "The version of this file."},
+		"listen":    described("string", "Address of the HTTP listener, on this machine. Needs a restart."),
+		"data":      described("string", "Directory of the store. Needs a restart."),
+		"tenants":   described("string", "Directory of the tenants' files, *.yaml; read again when they change."),
+		"templates": described("string", "Directory of templates; not read by this version."),
+		"key":       described("string", "The key file; made at the first start, never inside data."),
+		"plugins": closed(schemaNode{
+			"dir":   described("string", "Directory of the plugins' binaries."),
+			"trust": schemaNode{"enum": []string{string(TrustLock), string(TrustDir)}, "description": "lock: what plugins.lock approves. dir: everything; with serve --dev alone."},
+		}),
+		"log": closed(schemaNode{
+			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},
+			"format": schemaNode{"enum": []string{"text", "json"}},
+		}),
+		"defaults": schemaNode{"$ref": "#/$defs/defaults"},
+	}, "version")
+}
+
+func tenantSchema() schemaNode {
+	return closed(schemaNode{
+		"tenant":       nameSchema("The tenant that this file declares; one file a tenant."),
+		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
+		"integrations": schemaNode{"type": []string{"array", "null"}, "items": schemaNode{"$ref": "#/$defs/integration"}},
+	}, "tenant")
+}
+
+func integrationSchema(manifests []sdk.Manifest) schemaNode {
+	plugin := nameSchema("The plugin that does the work.")
+	for _, m := range manifests {
+		known, _ := plugin["examples"].([]string)
+		plugin["examples"] = append(known, m.Name)
+	}
+	properties := schemaNode{
+		"name":       nameSchema("Unique in the tenant."),
+		"label":      schemaNode{"type": "string", "minLength": 3, "maxLength": 255, "description": "For people."},
+		"plugin":     plugin,
+		"connectors": schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
+		"enabled":    described("boolean", "false stops it and keeps its data."),
+		"settings":   described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
+		"moved_from": nameSchema("The name before; keeps state and data."),
+	}
+	schedule, _ := scheduleSchema()["properties"].(schemaNode)
+	maps.Copy(properties, schedule)
+	return closed(properties, "name", "plugin")
+}
+
+func connectorsSchema(m sdk.Manifest) schemaNode {
+	names := []string{}
+	for _, c := range m.Connectors {
+		names = append(names, c.Name)
+	}
+	return schemaNode{"items": schemaNode{"enum": names}}
+}
+
+func defaultsSchema() schemaNode {
+	return closed(schemaNode{"plugins": schemaNode{
+		"type": "object", "additionalProperties": schemaNode{"$ref": "#/$defs/schedule"},
+		"description": "By plugin, for integrations that do not say themselves.",
+	}})
+}
+
+func scheduleSchema() schemaNode {
+	return closed(schemaNode{
+		"every": schemaNode{
+			"anyOf":       []any{schemaNode{"type": "integer", "maximum": maxEvery}, schemaNode{"type": "string", "pattern": `^-?[0-9]+( ticks?)?$`}},
+			"description": "Ticks of one minute between checks; 0 is every tick, -1 never.",
+		},
+		"concurrency": schemaNode{"type": "integer", "minimum": 1, "maximum": maxConcurrency, "description": "Streams at once."},
+		"limit":       schemaNode{"$ref": "#/$defs/limit"},
+	})
+}
+
+func limitSchema() schemaNode {
+	return closed(schemaNode{
+		"records":           schemaNode{"type": "integer", "minimum": 1, "description": "How many in a period. Checked, not enforced by this version."},
+		"per":               described("string", "The period, such as 24h."),
+		"onboarding_factor": schemaNode{"type": "number", "exclusiveMinimum": 0, "description": "How many times as many while onboarding."},
+	}, "records", "per")
+}

@@ -1,0 +1,144 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// canary is the secret of the golden cases: it stands in the environment, in files
+// and in plain in YAML, and never in what is told.
+const canary = "canary-f3b1c9"
+
+func slackManifest() sdk.Manifest {
+	return sdk.Manifest{
+		Name: "slack", Label: "Slack", Version: "1.0.0", Every: 20,
+		Connectors: []sdk.Connector{{Name: "members"}, {Name: "channels"}},
+		SettingsSchema: []byte(`{
+			"$id": "https://example.invalid/slack", "$ref": "#/$defs/Settings",
+			"$defs": {
+				"Settings": {"type": "object", "additionalProperties": false, "required": ["token"], "properties": {
+					"token": {"type": "string", "x-secret": true, "minLength": 8, "pattern": "^(xox|canary)"},
+					"channels": {"type": "array", "items": {"type": "string"}, "uniqueItems": true},
+					"thread_days": {"type": "integer", "minimum": 1, "maximum": 365},
+					"mode": {"enum": ["fast", "full"]},
+					"api_url": {"type": "string", "format": "uri"},
+					"proxy": {"$ref": "#/$defs/Proxy"},
+					"archive": {"type": "string", "x-path": true},
+					"archives": {"type": "array", "x-path": true, "items": {"type": "string"}}
+				}},
+				"Proxy": {"type": "object", "additionalProperties": false, "properties": {
+					"host": {"type": "string"}, "password": {"type": "string", "format": "password", "maxLength": 64}
+				}}
+			}
+		}`),
+	}
+}
+
+func pickyManifest() sdk.Manifest {
+	return sdk.Manifest{
+		Name: "picky", Label: "Picky", Version: "1.0.0", Kind: sdk.KindOperation,
+		SettingsSchema: []byte(`{"type": "object", "properties": {"path": {"type": "string"}, "paths": {"type": "array"}, "odd": {"anyOf": [{"type": "integer"}, {"type": "boolean"}]}},
+			"anyOf": [{"required": ["path"]}, {"required": ["paths"]}]}`),
+	}
+}
+
+func testOptions() Options {
+	manifests := map[string]sdk.Manifest{
+		"slack": slackManifest(), "picky": pickyManifest(),
+		"broken": {Name: "broken", SettingsSchema: []byte(`{"$ref": "file:///etc/passwd"}`)},
+	}
+	env := map[string]string{"SLACK_TOKEN": canary, "EMPTY": "", "CHANNEL": "general", "BAD_UTF8": "\xff"}
+	return Options{
+		Plugins:   func(name string) (sdk.Manifest, bool) { m, ok := manifests[name]; return m, ok },
+		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		Redactor:  &secret.Redactor{},
+	}
+}
+
+// rows: O03, O07, O08, O09, O10, O13, O43, C01, C03, E04, E05, F20
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	cases, err := filepath.Glob("testdata/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, cases)
+	for _, file := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			require.NoError(t, err)
+			dir := t.TempDir()
+			require.NoError(t, os.Mkdir(filepath.Join(dir, "tenants"), 0o700))
+			golden := map[string]string{}
+			for _, f := range archive.Files {
+				if f.Name == "error" || f.Name == "result" {
+					golden[f.Name] = string(f.Data)
+					continue
+				}
+				path := filepath.Join(dir, f.Name)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+				require.NoError(t, os.WriteFile(path, f.Data, 0o600))
+			}
+			snap := Load(filepath.Join(dir, "host.yaml"), testOptions())
+			got := map[string]string{
+				"error":  strings.ReplaceAll(problemText(snap.Problems), dir+"/", ""),
+				"result": strings.ReplaceAll(resultText(t, snap), dir+"/", ""),
+			}
+			require.NotContains(t, got["error"], canary)
+			encoded, err := json.Marshal(snap)
+			require.NoError(t, err)
+			require.NotContains(t, string(encoded), canary)
+			require.NotContains(t, fmt.Sprintf("%v %+v %#v", snap.Files, snap.Problems, snap.Integrations()), canary)
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				files := slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "error" || f.Name == "result" })
+				for _, name := range slices.Sorted(maps.Keys(got)) {
+					if got[name] != "" {
+						files = append(files, txtar.File{Name: name, Data: []byte(got[name])})
+					}
+				}
+				archive.Files = files
+				require.NoError(t, os.WriteFile(file, txtar.Format(archive), 0o600))
+				return
+			}
+			require.Equal(t, golden["error"], got["error"])
+			require.Equal(t, golden["result"], got["result"])
+		})
+	}
+}
+
+func problemText(p Problems) string {
+	var b bytes.Buffer
+	_ = p.Render(&b, false)
+	return b.String()
+}
+
+// resultText tells what the good files declare.
+func resultText(t *testing.T, snap Snapshot) string {
+	t.Helper()
+	var b strings.Builder
+	for _, in := range snap.Integrations() {
+		s := in.Spec
+		fmt.Fprintf(&b, "%s plugin=%s label=%q connectors=%q every=%d concurrency=%d enabled=%v line=%d checked=%v", in.FullName(), s.Plugin, s.Label, s.Connectors, s.Every, s.Concurrency, s.Enabled, s.Line, in.Checked)
+		for _, key := range slices.Sorted(maps.Keys(in.Origins)) {
+			fmt.Fprintf(&b, " %s:%s", key, in.Origins[key])
+		}
+		if in.Limit != nil {
+			fmt.Fprintf(&b, " limit=%d/%s*%g", in.Limit.Records, in.Limit.Per, in.Limit.OnboardingFactor)
+		}
+		settings := strings.ReplaceAll(in.Settings.Reveal("golden"), canary, "CANARY")
+		fmt.Fprintf(&b, "\n  settings=%s\n", settings)
+	}
+	return b.String()
+}

@@ -1,0 +1,174 @@
+package config
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/jackfield/jackfield/host/internal/secret"
+)
+
+// Version is the version of host.yaml that this package reads.
+const Version = 1
+
+// Trust says which binaries of the plugin directory may run.
+type Trust string
+
+// The modes of trust.
+const (
+	TrustLock Trust = "lock" // those whose digest is in plugins.lock
+	TrustDir  Trust = "dir"  // all of them; with serve --dev alone (K21)
+)
+
+// Host is host.yaml, with defaults filled in and paths made absolute.
+type Host struct {
+	File      string     `json:"file"` // absolute
+	Listen    string     `json:"listen"`
+	Data      string     `json:"data"`
+	Plugins   PluginDir  `json:"plugins"`
+	Tenants   string     `json:"tenants"`
+	Templates string     `json:"templates"`
+	Key       string     `json:"key"` // the key file; never inside Data
+	Log       LogOptions `json:"log"`
+	Defaults  Defaults   `json:"defaults"`
+}
+
+// PluginDir says where plugins stand and which of them may run.
+type PluginDir struct {
+	Dir   string `json:"dir"`
+	Trust Trust  `json:"trust"`
+}
+
+// LogOptions say what is logged and how. Empty fields leave it to the flags.
+type LogOptions struct {
+	Level  string `json:"level,omitempty"`  // trace, debug, info, warn or error
+	Format string `json:"format,omitempty"` // text or json
+}
+
+// LockFile returns the path of plugins.lock: beside host.yaml.
+func (h Host) LockFile() string { return filepath.Join(filepath.Dir(h.File), "plugins.lock") }
+
+// Default returns what a host.yaml at path means that says nothing but its
+// version.
+func Default(path string) Host {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	dir := filepath.Dir(abs)
+	return Host{
+		File:      abs,
+		Listen:    "127.0.0.1:7480",
+		Data:      filepath.Join(dir, "data"),
+		Plugins:   PluginDir{Dir: filepath.Join(dir, "plugins"), Trust: TrustLock},
+		Tenants:   filepath.Join(dir, "tenants"),
+		Templates: filepath.Join(dir, "templates"),
+		Key:       secret.KeyPath(abs),
+	}
+}
+
+// LoadHost reads host.yaml. If the problems have an error, the answer is Default
+// with what could be read.
+func LoadHost(path string, opts Options) (Host, Problems) {
+	return newLoader(opts).host(path)
+}
+
+func (l *loader) host(path string) (Host, Problems) {
+	h := Default(path)
+	s := readSource(h.File)
+	if len(s.problems) == 1 && s.problems[0].Code == CodeMissingFile {
+		s.problems[0].Help = "jackfield init makes one; -c names another place"
+	}
+	root := s.parse()
+	if root == nil {
+		return h, s.done()
+	}
+	o, ok := s.object(root, "", hostKeys()...)
+	if !ok {
+		return h, s.done()
+	}
+	l.version(o)
+	h.Listen = l.listen(o, h.Listen)
+	h.Data = l.path(o, "data", h.Data)
+	h.Tenants = l.path(o, "tenants", h.Tenants)
+	h.Templates = l.path(o, "templates", h.Templates)
+	h.Key = l.path(o, "key", h.Key)
+	if o.has("plugins") {
+		h.Plugins = l.pluginDir(o, h.Plugins)
+	}
+	if o.has("templates") {
+		s.warnAt(CodeNoEffect, o.pairs["templates"].key, "", "templates are not read by this version")
+		if info, err := os.Stat(h.Templates); err == nil && !info.IsDir() {
+			s.failAt(CodeBadValue, o.at("templates"), "", "templates: not a directory")
+		}
+	}
+	if within(h.Key, h.Data) {
+		s.failAt(CodeBadValue, o.at("key"), "a copy of the data would hold its key; put it beside host.yaml", "key: the key file is inside the data directory")
+	}
+	if o.has("log") {
+		if log, ok := s.object(o.at("log"), "log", "level", "format"); ok {
+			h.Log.Level = log.word("level", "", "trace", "debug", "info", "warn", "error")
+			h.Log.Format = log.word("format", "", "text", "json")
+		}
+	}
+	if o.has("defaults") {
+		h.Defaults = l.defaults(o)
+	}
+	return h, s.done()
+}
+
+func hostKeys() []string {
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults"}
+}
+
+func (l *loader) version(o object) {
+	o.need("version")
+	if n, ok := o.scalar("version", "a whole number", "!!int"); ok && n.Value != strconv.Itoa(Version) {
+		o.src.failAt(CodeNotSupported, n, "", "version: this program reads version %d", Version)
+	}
+}
+
+// listen reads the address of the HTTP listener. Beyond this machine it would need
+// TLS.
+func (l *loader) listen(o object, otherwise string) string {
+	v, ok := o.text("listen")
+	if !ok {
+		return otherwise
+	}
+	host, port, err := net.SplitHostPort(v)
+	number, numErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || numErr != nil {
+		o.src.failAt(CodeBadValue, o.at("listen"), "such as 127.0.0.1:7480", "listen: %q is not an address with a port", short(v))
+		return otherwise
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		o.src.failAt(CodeNotSupported, o.at("listen"), "such as 127.0.0.1:"+strconv.FormatUint(number, 10), "listen: an address beyond this machine is not supported by this version")
+		return otherwise
+	}
+	return v
+}
+
+func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
+	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust")
+	if !ok {
+		return otherwise
+	}
+	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Trust: otherwise.Trust}
+	if v, _ := p.text("trust"); v == "signed" {
+		o.src.failAt(CodeNotSupported, p.at("trust"), "trust: lock", "plugins.trust: signed plugins are not supported by this version")
+		return out
+	}
+	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustDir)))
+	return out
+}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !hasParent(rel)
+}
+
+func hasParent(rel string) bool {
+	return len(rel) > 2 && rel[:3] == ".."+string(filepath.Separator)
+}

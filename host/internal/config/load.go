@@ -1,0 +1,220 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// Options are what a reader of the configuration needs from outside the files.
+// The zero Options know no plugin.
+type Options struct {
+	// Plugins returns the manifest of an approved plugin. Settings of a plugin that
+	// it does not know are not checked, and a warning says so.
+	Plugins func(name string) (sdk.Manifest, bool)
+	// LookupEnv returns a variable of the environment; os.LookupEnv if nil.
+	LookupEnv func(name string) (string, bool)
+	// Redactor is told the secrets that are found; nil: nobody.
+	Redactor *secret.Redactor
+	// Running is the configuration that a daemon was started with: what is read at
+	// start alone stays as it is there, and stands in for a host.yaml that is bad.
+	Running *Host
+}
+
+// Snapshot is all of the configuration as the files had it at one time.
+type Snapshot struct {
+	Host   Host
+	HostOK bool // host.yaml has no error
+	Files  []TenantFile
+	// Listed reports whether the tenants directory could be read: if not, nothing
+	// is known of what is declared.
+	Listed   bool
+	Problems Problems
+	// Sum is equal for snapshots that mean the same, secrets included.
+	Sum string
+}
+
+// Integrations returns what the good files declare.
+func (s Snapshot) Integrations() []Integration {
+	var out []Integration
+	for _, f := range s.Files {
+		if f.Good {
+			out = append(out, f.Integrations...)
+		}
+	}
+	return out
+}
+
+// Unchecked returns the plugins whose manifests are not known, sorted.
+func (s Snapshot) Unchecked() []string {
+	var out []string
+	for _, f := range s.Files {
+		for _, in := range f.Integrations {
+			if !in.Checked && in.Spec.Plugin != "" {
+				out = append(out, in.Spec.Plugin)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Load reads host.yaml and the tenant files that it names. It always returns a
+// Snapshot; what is wrong stands in its Problems.
+func Load(hostFile string, opts Options) Snapshot {
+	l := newLoader(opts)
+	host, problems := l.host(hostFile)
+	s := Snapshot{Host: host, HostOK: !problems.Failed()}
+	if opts.Running != nil {
+		problems = append(problems, s.keep(*opts.Running)...)
+	}
+	files, more := l.tenants(s.Host.Tenants, s.Host.Defaults)
+	s.Listed = !slices.ContainsFunc(more, func(p Problem) bool { return p.File == s.Host.Tenants })
+	if s.Listed || s.HostOK || opts.Running != nil { // a bad host.yaml may name another directory
+		s.Files = files
+		problems = append(problems, more...)
+	}
+	s.Problems = problems.sorted()
+	s.Sum = s.sum()
+	return s
+}
+
+// keep leaves what a daemon reads at start alone as it was at the start.
+func (s *Snapshot) keep(running Host) Problems {
+	if !s.HostOK {
+		s.Host = running
+		return nil
+	}
+	var out Problems
+	same := func(key string, now *string, then string) {
+		if *now == then {
+			return
+		}
+		*now = then
+		out = append(out, Problem{
+			Severity: SeverityWarning, Code: CodeNeedsRestart, File: s.Host.File,
+			Message: key + " is read at the start alone; the daemon goes on with what it had", Help: "restart the daemon",
+		})
+	}
+	same("listen", &s.Host.Listen, running.Listen)
+	same("data", &s.Host.Data, running.Data)
+	same("key", &s.Host.Key, running.Key)
+	same("tenants", &s.Host.Tenants, running.Tenants)
+	same("templates", &s.Host.Templates, running.Templates)
+	same("plugins.dir", &s.Host.Plugins.Dir, running.Plugins.Dir)
+	trust := string(s.Host.Plugins.Trust)
+	same("plugins.trust", &trust, string(running.Plugins.Trust))
+	s.Host.Plugins.Trust = Trust(trust)
+	return out
+}
+
+// sum hashes everything that a snapshot says.
+func (s Snapshot) sum() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	// None of these can fail to encode, and a hash takes every write.
+	_ = enc.Encode(s.Host)
+	_ = enc.Encode([]bool{s.HostOK, s.Listed})
+	for _, f := range s.Files {
+		_ = enc.Encode(f)
+		for _, in := range f.Integrations {
+			settings := in.Settings.Reveal("to tell whether it changed")
+			_ = enc.Encode([]any{in.Spec, in.MovedFrom, in.Limit, in.Origins, in.Checked, in.scheduled, settings})
+		}
+	}
+	_ = enc.Encode(s.Problems)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// loader reads files once. It is used by one goroutine.
+type loader struct {
+	opts     Options
+	checkers map[string]*checker // by plugin; nil: its schema cannot be used
+	secrets  []string            // of the file that is read
+}
+
+func newLoader(opts Options) *loader {
+	if opts.Plugins == nil {
+		opts.Plugins = func(string) (sdk.Manifest, bool) { return sdk.Manifest{}, false }
+	}
+	if opts.LookupEnv == nil {
+		opts.LookupEnv = os.LookupEnv
+	}
+	return &loader{opts: opts, checkers: map[string]*checker{}}
+}
+
+var errBadSchema = errors.New("bad settings schema")
+
+// checker returns the compiled schema of a plugin.
+func (l *loader) checker(plugin string, schema []byte) (*checker, error) {
+	c, ok := l.checkers[plugin]
+	if !ok {
+		var err error
+		if c, err = newChecker(schema); err != nil {
+			c = nil
+		}
+		l.checkers[plugin] = c
+	}
+	if c == nil {
+		return nil, errBadSchema
+	}
+	return c, nil
+}
+
+// keepSecrets tells the redactor what was found in a file. Those of a bad file are
+// not in use: what it had when it was good stays known.
+func (l *loader) keepSecrets(f TenantFile) {
+	if l.opts.Redactor != nil && f.Good {
+		l.opts.Redactor.Keep("config "+f.Path, l.secrets...)
+	}
+	l.secrets = nil
+}
+
+// tenantPaths lists the tenant files of a directory, sorted, and those that must
+// not be read.
+func tenantPaths(dir string) (paths []string, refused []TenantFile, problems Problems) {
+	unreadable := func(message, help string) ([]string, []TenantFile, Problems) {
+		return nil, nil, Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: message, Help: help}}
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return unreadable("the tenants directory does not exist", "make it, or name another one with tenants: in host.yaml")
+	}
+	if err != nil {
+		return unreadable("the tenants directory cannot be read: "+cause(err).Error(), "")
+	}
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return unreadable("the tenants directory cannot be read: "+cause(err).Error(), "")
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if !tenantFile(e.Name()) || e.IsDir() {
+			continue
+		}
+		if e.Type()&fs.ModeSymlink != 0 {
+			target, err := filepath.EvalSymlinks(path)
+			if err == nil && !within(target, root) {
+				problems = append(problems, Problem{
+					Severity: SeverityError, Code: CodeUnreadable, File: path,
+					Message: "the link leaves the tenants directory", Help: "copy the file into it",
+				})
+				refused = append(refused, TenantFile{Path: path})
+				continue
+			}
+		}
+		paths = append(paths, path)
+	}
+	return paths, refused, problems
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

@@ -1,0 +1,291 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// Integration is what a file declares of one integration, with defaults filled
+// in.
+type Integration struct {
+	// Spec has everything but Settings and SettingsSum, which Plan seals.
+	Spec      store.IntegrationSpec
+	Settings  secret.Value // a JSON object, references replaced
+	MovedFrom string       // its name before
+	Limit     *Limit       // nil: none
+	// Origins tells for "every", "concurrency" and "limit" which scope gave the
+	// value.
+	Origins map[string]Origin
+	// Checked reports whether the plugin's manifest was known: the settings fit its
+	// schema. Otherwise the integration will be parked, and Spec.Connectors is nil
+	// if the file names none.
+	Checked bool
+
+	scheduled bool // a file gives every
+}
+
+// FullName returns tenant/name.
+func (i Integration) FullName() string { return i.Spec.Tenant + "/" + i.Spec.Name }
+
+// TenantFile is one file of the tenants directory.
+type TenantFile struct {
+	Path         string        `json:"path"`
+	Tenant       string        `json:"tenant"` // empty if the file does not tell
+	Good         bool          `json:"good"`   // no error: what it declares counts
+	Integrations []Integration `json:"-"`
+
+	src  *source    // nil if the file was not read
+	name *yaml.Node // where it names the tenant
+}
+
+// LoadTenants reads the tenant files of a directory: *.yaml and *.yml, links
+// followed as long as they stay inside it. Defaults are those of host.yaml.
+func LoadTenants(dir string, defaults Defaults, opts Options) ([]TenantFile, Problems) {
+	return newLoader(opts).tenants(dir, defaults)
+}
+
+// LoadTenantFile reads one tenant file.
+func LoadTenantFile(path string, defaults Defaults, opts Options) (TenantFile, Problems) {
+	file := newLoader(opts).tenant(path, defaults)
+	return file, file.src.done()
+}
+
+// tenants reads all files, and refuses a tenant that two of them declare.
+func (l *loader) tenants(dir string, defaults Defaults) ([]TenantFile, Problems) {
+	paths, files, problems := tenantPaths(dir)
+	for _, path := range paths {
+		files = append(files, l.tenant(path, defaults))
+	}
+	first := map[string]int{}
+	for i := range files {
+		if files[i].Tenant == "" {
+			continue
+		}
+		j, twice := first[files[i].Tenant]
+		if !twice {
+			first[files[i].Tenant] = i
+			continue
+		}
+		for _, pair := range [][2]int{{i, j}, {j, i}} {
+			f, other := &files[pair[0]], files[pair[1]]
+			f.src.failAt(CodeDuplicateName, f.name, "one file a tenant", "tenant %q is declared in %s too", f.Tenant, other.Path)
+			f.Good = false
+		}
+	}
+	for _, f := range files {
+		if f.src != nil {
+			problems = append(problems, f.src.done()...)
+		}
+	}
+	return files, problems.sorted()
+}
+
+func (l *loader) tenant(path string, defaults Defaults) TenantFile {
+	s := readSource(path)
+	f := TenantFile{Path: path, src: s}
+	if root := s.parse(); root != nil {
+		l.tenantRoot(&f, root, defaults)
+	}
+	f.Good = !s.failed()
+	l.keepSecrets(f)
+	return f
+}
+
+func tenantKeys() []string { return []string{"tenant", "defaults", "integrations"} }
+
+func (l *loader) tenantRoot(f *TenantFile, root *yaml.Node, defaults Defaults) {
+	o, ok := f.src.object(root, "", tenantKeys()...)
+	if !ok {
+		return
+	}
+	o.need("tenant")
+	if name, ok := o.name("tenant"); ok {
+		f.Tenant, f.name = name, o.at("tenant")
+	}
+	var own Defaults
+	if o.has("defaults") {
+		own = l.defaults(o)
+	}
+	if !o.has("integrations") || empty(o.at("integrations")) {
+		return
+	}
+	list := deref(o.at("integrations"))
+	if list.Kind != yaml.SequenceNode {
+		f.src.hide(list)
+		f.src.failAt(CodeBadType, o.at("integrations"), "", "integrations: a list is needed, this is %s", kindOf(list))
+		return
+	}
+	lines := map[string]int{}
+	for i, n := range list.Content {
+		in := l.integration(f, deref(n), i, own, defaults)
+		if name := in.Spec.Name; name != "" && lines[name] > 0 {
+			f.src.failAt(CodeDuplicateName, n, "", "integrations[%d]: the name %q stands in line %d already", i, name, lines[name])
+		} else if name != "" {
+			lines[name] = n.Line
+		}
+		f.Integrations = append(f.Integrations, in)
+	}
+	f.checkMoves(list)
+}
+
+// checkMoves refuses moved_from that names an integration which is declared, or
+// the same one twice.
+func (f *TenantFile) checkMoves(list *yaml.Node) {
+	for i, in := range f.Integrations {
+		if in.MovedFrom == "" {
+			continue
+		}
+		n := list.Content[i]
+		declared := func(other Integration) bool { return other.Spec.Name == in.MovedFrom }
+		twice := func(other Integration) bool { return other.MovedFrom == in.MovedFrom }
+		switch {
+		case slices.ContainsFunc(f.Integrations, declared):
+			f.src.failAt(CodeMovedFrom, n, "rename in two steps, or drop moved_from", "integrations[%d]: moved_from names %q, which is still declared", i, in.MovedFrom)
+		case slices.ContainsFunc(f.Integrations[:i], twice):
+			f.src.failAt(CodeMovedFrom, n, "", "integrations[%d]: moved_from names %q, as another integration does", i, in.MovedFrom)
+		}
+	}
+}
+
+func integrationKeys() []string {
+	return append([]string{"name", "label", "plugin", "connectors", "every", "enabled", "limit", "concurrency", "settings", "moved_from"}, laterKeys()...)
+}
+
+// laterKeys are known, and refused by this version.
+func laterKeys() []string { return []string{"template", "callcenter", "host", "fields", "cron"} }
+
+func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host Defaults) Integration {
+	in := Integration{Origins: map[string]Origin{}}
+	path := "integrations[" + itoa(i) + "]"
+	o, ok := f.src.object(n, path, integrationKeys()...)
+	if !ok {
+		return in
+	}
+	o.refuse("use plugin:", "template")
+	o.refuse("it belongs to templates", "callcenter", "host", "fields")
+	o.refuse("use every: with ticks of one minute", "cron")
+	o.need("name")
+	if !o.has("template") {
+		o.need("plugin")
+	}
+	in.Spec = store.IntegrationSpec{Tenant: f.Tenant, File: f.Path, Line: n.Line, Enabled: o.boolean("enabled", true)}
+	in.Spec.Name, _ = o.name("name")
+	in.Spec.Plugin, _ = o.name("plugin")
+	in.MovedFrom, _ = o.name("moved_from")
+	in.Spec.Label = l.label(o, in.Spec.Name)
+	given := l.schedule(o)
+	in.scheduled = given.Every != nil
+	for key, set := range map[string]bool{"every": given.Every != nil, "concurrency": given.Concurrency != nil, "limit": given.Limit != nil} {
+		if set {
+			in.Origins[key] = FromIntegration
+		}
+	}
+	given = given.over(tenant.Plugins[in.Spec.Plugin], FromTenant, in.Origins)
+	given = given.over(host.Plugins[in.Spec.Plugin], FromHost, in.Origins)
+	in.Limit = given.Limit
+	connectors, named := o.names("connectors")
+	in.Spec.Connectors = connectors
+	if in.Spec.Plugin == "" { // missing or bad: said already
+		if o.has("settings") {
+			o.src.hide(o.at("settings"))
+		}
+		return in
+	}
+	m, known := l.opts.Plugins(in.Spec.Plugin)
+	if in.Checked = known; known {
+		l.fit(o, &in, &given, m, named)
+	} else {
+		f.src.warnAt(CodeNoManifest, o.at("plugin"), "jackfield plugin approve "+in.Spec.Plugin,
+			"%s: the settings are not checked: plugin %q is not approved", path, in.Spec.Plugin)
+	}
+	in.Spec.Every = resolved(given.Every, defaultEvery, "every", FromDefault, in.Origins)
+	in.Spec.Concurrency = resolved(given.Concurrency, 0, "concurrency", FromPlugin, in.Origins)
+	in.scheduled = in.Origins["every"] != FromDefault
+	if body, ok := l.settings(o, in.Spec.Plugin, m, known); ok {
+		in.Settings = secret.New(string(body))
+	}
+	return in
+}
+
+// fit checks an integration against its plugin's manifest, and takes from it what
+// no file gives.
+func (l *loader) fit(o object, in *Integration, given *Schedule, m sdk.Manifest, named bool) {
+	known := make([]string, 0, len(m.Connectors))
+	for _, c := range m.Connectors {
+		known = append(known, c.Name)
+	}
+	if !named {
+		in.Spec.Connectors = known
+	}
+	if named {
+		for _, n := range deref(o.at("connectors")).Content {
+			if c := deref(n).Value; slices.Contains(in.Spec.Connectors, c) && !slices.Contains(known, c) {
+				o.src.failAt(CodeUnknownConnector, n, meant(c, known), "plugin %q has no connector %q", m.Name, c)
+			}
+		}
+	}
+	if m.Kind == sdk.KindOperation {
+		if o.has("every") {
+			o.src.failAt(CodeBadValue, o.pairs["every"].key, "", "%s: plugin %q answers operations and has no schedule", join(o.path, "every"), m.Name)
+		}
+		never := -1
+		given.Every = &never
+		in.Origins["every"] = FromPlugin
+		return
+	}
+	if given.Every == nil {
+		given.Every = &m.Every
+		in.Origins["every"] = FromPlugin
+	}
+}
+
+func (l *loader) label(o object, otherwise string) string {
+	n, ok := o.scalar("label", "a string", "!!str", "!!int", "!!float", "!!bool", "!!timestamp")
+	if !ok {
+		return otherwise
+	}
+	if length := utf8.RuneCountInString(n.Value); length < 3 || length > 255 {
+		o.src.failAt(CodeBadValue, n, "", "%s: %d characters; 3 to 255 are needed", join(o.path, "label"), length)
+	}
+	return n.Value
+}
+
+func resolved(given *int, otherwise int, key string, from Origin, origins map[string]Origin) int {
+	if given == nil {
+		origins[key] = from
+		return otherwise
+	}
+	return *given
+}
+
+// tenantFile reports whether a name in the tenants directory is that of a tenant
+// file: not hidden, and not the draft of an editor.
+func tenantFile(name string) bool {
+	ext := filepath.Ext(name)
+	return !strings.HasPrefix(name, ".") && (ext == ".yaml" || ext == ".yml")
+}
+
+// DeclaresTenant reports whether the file at path is a tenant's, not a host.yaml.
+func DeclaresTenant(path string) bool {
+	root := readSource(path).parse()
+	if root == nil || root.Kind != yaml.MappingNode {
+		return filepath.Base(path) != "host.yaml"
+	}
+	for i := 0; i < len(root.Content); i += 2 {
+		switch root.Content[i].Value {
+		case "tenant", "integrations":
+			return true
+		case "version", "tenants":
+			return false
+		}
+	}
+	return filepath.Base(path) != "host.yaml"
+}
