@@ -1,0 +1,45 @@
+package discovery
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Options say where plugins are and who may run.
+type Options struct {
+	Dir   string // the plugin directory; required
+	Lock  string // path of plugins.lock; required
+	Data  string // the data directory, which holds copies and manifests; required
+	Trust Trust  // TrustLock if empty
+
+	Settle    time.Duration // from an event to the scan; 100ms if zero
+	MaxSettle time.Duration // the longest that events put a scan off; 1s if zero
+	Rescan    time.Duration // between scans without an event; 30s if zero
+
+	Log hclog.Logger     // none if nil
+	Now func() time.Time // time.Now if nil
+}
+
+func (o Options) withDefaults() (Options, error) {
+	o.Trust = cmp.Or(o.Trust, TrustLock)
+	o.Settle = cmp.Or(o.Settle, 100*time.Millisecond)
+	o.MaxSettle = cmp.Or(o.MaxSettle, time.Second)
+	o.Rescan = cmp.Or(o.Rescan, 30*time.Second)
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Dir == "" || o.Lock == "" || o.Data == "" {
+		return o, errors.New("discovery: plugin directory, lock and data directory are required")
+	}
+	if o.Trust != TrustLock && o.Trust != TrustDir {
+		return o, fmt.Errorf("discovery: trust %q is not supported (hint: lock, or dir for development)", o.Trust)
+	}
+	return o, nil
+}

@@ -1,0 +1,30 @@
+//go:build !linux
+
+package discovery
+
+import (
+	"os"
+	"reflect"
+)
+
+// openFlags are none where the flag's meaning is not the same.
+const openFlags = 0
+
+// stampOf has no inode here: size and time of change decide, and the copy that
+// runs is verified by digest in any case.
+func stampOf(info os.FileInfo) stamp {
+	return stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
+}
+
+// owner returns the user that owns a file; -1 if the system does not say.
+func owner(info os.FileInfo) int {
+	v := reflect.Indirect(reflect.ValueOf(info.Sys()))
+	if v.Kind() != reflect.Struct {
+		return -1
+	}
+	uid := v.FieldByName("Uid")
+	if !uid.IsValid() || !uid.CanUint() {
+		return -1
+	}
+	return int(uid.Uint()) //nolint:gosec // a user id fits
+}

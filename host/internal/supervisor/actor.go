@@ -1,0 +1,263 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// actor looks after one plugin, in a goroutine of its own: a slow or broken
+// plugin holds up nobody else.
+type actor struct {
+	sup      *Supervisor
+	name     string
+	log      hclog.Logger
+	book     *logbook
+	requests chan request
+	jobless  chan struct{} // holds one token until Run has given it a goroutine
+	done     chan struct{} // closed when run has ended
+	failures int           // in a row; run's alone
+
+	mu        sync.Mutex // guards what follows
+	binary    Binary     // wanted
+	current   *process   // takes work; nil if none does
+	state     State
+	restartAt time.Time
+	restarts  int
+	lastError string
+	lastLines []string
+	manifest  sdk.Manifest // of the last process
+	known     bool         // there is a manifest
+}
+
+// request changes what an actor runs. The reply comes when it is done.
+type request struct {
+	binary Binary
+	remove bool
+	reply  chan<- error // of one
+}
+
+func newActor(s *Supervisor, b Binary) *actor {
+	a := &actor{
+		sup: s, name: b.Name, binary: b, state: StateStarting, log: s.log.With("plugin", b.Name), book: newLogbook(),
+		requests: make(chan request), jobless: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	a.jobless <- struct{}{}
+	return a
+}
+
+// run serves requests and restarts what crashed, until it is asked to remove the
+// plugin or ctx ends; then it has stopped the process.
+func (a *actor) run(ctx context.Context) {
+	defer close(a.done)
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	for {
+		var gone <-chan struct{}
+		if p := a.process(); p != nil {
+			gone = p.x.exited
+		}
+		select {
+		case <-ctx.Done():
+			if p := a.take(StateStopped); p != nil {
+				p.stop(ctx, 0)
+			}
+			a.become(StateStopped, nil)
+			return
+		case req := <-a.requests:
+			if req.remove {
+				a.sup.retire(ctx, a.take(StateStopped))
+				a.become(StateStopped, nil)
+				req.reply <- nil
+				return
+			}
+			err := a.replace(ctx, req.binary)
+			if err != nil && a.process() == nil {
+				timer.Reset(a.backOff(err))
+			}
+			req.reply <- err
+		case <-gone:
+			timer.Reset(a.crashed())
+		case <-timer.C:
+			if a.process() != nil {
+				continue // a request was faster
+			}
+			a.become(StateStarting, nil)
+			if err := a.launch(ctx, a.wanted()); err != nil && ctx.Err() == nil {
+				timer.Reset(a.backOff(err))
+			}
+		}
+	}
+}
+
+// replace makes b the plugin's binary. What serves goes on until b does; if b
+// does not start it stays.
+func (a *actor) replace(ctx context.Context, b Binary) error {
+	old := a.process()
+	if old != nil && old.binary == b {
+		return nil
+	}
+	a.mu.Lock()
+	waits := a.state == StateBackoff && a.binary == b
+	if old == nil {
+		a.binary = b
+	}
+	a.mu.Unlock()
+	if waits {
+		return nil // it is tried again in its own time
+	}
+	if err := a.launch(ctx, b); err != nil {
+		if old != nil {
+			a.note(err)
+			a.log.Warn("new version does not start, the old one stays", "version", b.Version, "serving", old.binary.Version, "error", err)
+		}
+		return err
+	}
+	a.failures = 0
+	a.sup.retire(ctx, old)
+	return nil
+}
+
+// launch starts b and lets it take the work.
+func (a *actor) launch(ctx context.Context, b Binary) error {
+	p, err := a.sup.start(ctx, b, a.book)
+	if err != nil {
+		return fmt.Errorf("start plugin %s: %w", a.name, err)
+	}
+	a.mu.Lock()
+	a.binary, a.current = b, p
+	a.manifest, a.known = p.manifest, true
+	a.state, a.restartAt = StateServing, time.Time{}
+	a.lastError, a.lastLines = "", nil
+	a.mu.Unlock()
+	a.log.Info("plugin serves", "version", p.manifest.Version, "digest", short(b.Digest), "pid", p.x.pid())
+	a.sup.opts.OnChange()
+	return nil
+}
+
+// crashed notes the end of the process, and returns when to start it again.
+func (a *actor) crashed() time.Duration {
+	p := a.take(StateBackoff)
+	if a.sup.opts.Now().Sub(p.startedAt) >= a.sup.opts.StableAfter {
+		a.failures = 0
+	}
+	a.mu.Lock()
+	a.restarts++
+	a.mu.Unlock()
+	return a.backOff(fmt.Errorf("plugin %s: %w", a.name, p.crash()))
+}
+
+// crash is the end of the process as an error with its last lines.
+func (p *process) crash() error {
+	return &ProcessError{Reason: p.verdict().Error(), Lines: p.x.out.lastLines(shownLines), err: p.verdict()}
+}
+
+// backOff notes err, and returns a delay that grows with each failure in a row:
+// a random part of it, so that plugins that fail together do not start together.
+func (a *actor) backOff(err error) time.Duration {
+	delay := a.sup.opts.MinRestartDelay << min(a.failures, 20)
+	if delay <= 0 || delay > a.sup.opts.MaxRestartDelay {
+		delay = a.sup.opts.MaxRestartDelay
+	}
+	a.failures++
+	delay = time.Duration(rand.Int64N(int64(delay))) + 1 //nolint:gosec // jitter is no secret
+	a.mu.Lock()
+	a.restartAt = a.sup.opts.Now().Add(delay)
+	a.mu.Unlock()
+	a.become(StateBackoff, err)
+	a.log.Error("plugin is down", "error", err, "restart_in", delay.Round(time.Millisecond))
+	return delay
+}
+
+func (a *actor) become(state State, err error) {
+	a.mu.Lock()
+	a.state = state
+	if state != StateBackoff {
+		a.restartAt = time.Time{}
+	}
+	a.mu.Unlock()
+	if err != nil {
+		a.note(err)
+	}
+	a.sup.opts.OnChange()
+}
+
+// note keeps err for the status.
+func (a *actor) note(err error) {
+	text, lines := explain(err)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastError, a.lastLines = text, lines
+}
+
+func (a *actor) process() *process {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.current
+}
+
+// take returns the process, which takes no more work from here, and enters the
+// state that comes after.
+func (a *actor) take(next State) *process {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.current
+	a.current, a.state = nil, next
+	return p
+}
+
+func (a *actor) wanted() Binary {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.binary
+}
+
+// ask sends a request and waits for its reply.
+func (a *actor) ask(ctx context.Context, req request) error {
+	reply := make(chan error, 1)
+	req.reply = reply
+	select {
+	case a.requests <- req:
+	case <-a.done:
+		return ErrNotRunning
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// status describes the plugin as it is now.
+func (a *actor) status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	st := Status{
+		Name: a.name, Version: a.binary.Version, Digest: a.binary.Digest, State: a.state,
+		RestartAt: a.restartAt, Restarts: a.restarts, LastError: a.lastError, LastLines: a.lastLines,
+	}
+	if a.current != nil {
+		a.current.describe(&st)
+	} else if st.Version == "" && a.known {
+		st.Version = a.manifest.Version
+	}
+	return st
+}
+
+func (p *process) describe(st *Status) {
+	st.Version, st.Digest = p.manifest.Version, p.binary.Digest
+	st.PID, st.StartedAt = p.x.pid(), p.startedAt
+	st.InFlight, st.Instances = p.instances.count()
+}
+
+func short(digest string) string { return digest[:min(12, len(digest))] }

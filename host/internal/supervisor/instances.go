@@ -1,0 +1,203 @@
+package supervisor
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// errRetired sends Acquire to the process that came after.
+var errRetired = errors.New("the process is retired")
+
+// instances are what one process has open, by integration and revision (K18).
+type instances struct {
+	open    func(ctx context.Context, in sdk.Integration) (sdk.Instance, error)
+	timeout time.Duration
+	idleMax int
+	wg      sync.WaitGroup // opening and closing
+
+	mu       sync.Mutex // guards what follows, and the fields of each instance
+	byKey    map[instanceKey]*instance
+	idle     *list.List // of *instance, the longest idle at the back
+	inFlight int
+	retired  bool
+	empty    chan struct{} // closed when retired and nothing is in flight
+}
+
+type instanceKey struct {
+	integration string
+	revision    int64
+}
+
+// instance is one that is open or about to be.
+type instance struct {
+	key    instanceKey
+	shared bool          // in byKey
+	ready  chan struct{} // closed when open has answered
+	sdk    sdk.Instance
+	err    error
+	users  int
+	place  *list.Element // in idle
+}
+
+func newInstances(open func(context.Context, sdk.Integration) (sdk.Instance, error), timeout time.Duration, idleMax int) *instances {
+	return &instances{open: open, timeout: timeout, idleMax: idleMax, byKey: map[instanceKey]*instance{}, idle: list.New(), empty: make(chan struct{})}
+}
+
+// acquire lends an instance, opening it first if need be. Settings that are only
+// tried (DryRun, or no revision) get an instance of their own.
+func (s *instances) acquire(ctx context.Context, in sdk.Integration) (*instance, error) {
+	s.mu.Lock()
+	if s.retired {
+		s.mu.Unlock()
+		return nil, errRetired
+	}
+	key := instanceKey{in.ID, in.Revision}
+	shared := !in.DryRun && in.Revision > 0
+	e := s.byKey[key]
+	if !shared || e == nil {
+		e = &instance{key: key, shared: shared, ready: make(chan struct{})}
+		if shared {
+			s.supersede(key)
+			s.byKey[key] = e
+		}
+		// Others may wait for it, so it outlives the caller that came first.
+		s.wg.Go(func() { s.opening(context.WithoutCancel(ctx), e, in) })
+	}
+	if e.place != nil {
+		s.idle.Remove(e.place)
+		e.place = nil
+	}
+	e.users++
+	s.inFlight++
+	s.mu.Unlock()
+
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		s.release(e)
+		return nil, context.Cause(ctx)
+	}
+	if e.err != nil {
+		s.release(e)
+		return nil, e.err
+	}
+	return e, nil
+}
+
+func (s *instances) opening(ctx context.Context, e *instance, in sdk.Integration) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	opened, err := s.open(ctx, in)
+	if err != nil {
+		err = fmt.Errorf("open %s/%s: %w", in.Tenant, in.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.sdk, e.err = opened, err
+	close(e.ready)
+	if err != nil {
+		s.unshare(e)
+	} else if e.users == 0 {
+		s.rest(e) // all who asked for it went away
+	}
+}
+
+// release takes an instance back.
+func (s *instances) release(e *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.users--
+	s.inFlight--
+	if e.users == 0 {
+		s.rest(e)
+	}
+	if s.retired && s.inFlight == 0 {
+		close(s.empty)
+	}
+}
+
+// rest keeps an unused instance for the next call, or closes it.
+func (s *instances) rest(e *instance) {
+	select {
+	case <-e.ready:
+	default:
+		return // opening comes back here
+	}
+	if !e.shared || s.retired || e.err != nil {
+		s.unshare(e)
+		s.close(e)
+		return
+	}
+	e.place = s.idle.PushFront(e)
+	for s.idle.Len() > s.idleMax {
+		oldest := s.idle.Back().Value.(*instance) //nolint:forcetypeassert // the list holds nothing else
+		s.unshare(oldest)
+		s.close(oldest)
+	}
+}
+
+// drop takes an instance out of use; it is closed when nobody uses it any more.
+func (s *instances) drop(e *instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unshare(e)
+}
+
+// supersede ends the instances of earlier revisions.
+func (s *instances) supersede(key instanceKey) {
+	for have, e := range s.byKey {
+		if have.integration == key.integration && have.revision < key.revision {
+			s.unshare(e)
+			if e.users == 0 {
+				s.close(e)
+			}
+		}
+	}
+}
+
+func (s *instances) unshare(e *instance) {
+	if e.shared {
+		e.shared = false
+		delete(s.byKey, e.key)
+	}
+	if e.place != nil {
+		s.idle.Remove(e.place)
+		e.place = nil
+	}
+}
+
+// close tells the plugin that the instance is used no more.
+func (s *instances) close(e *instance) {
+	closer, ok := e.sdk.(sdk.Closer)
+	if !ok {
+		return
+	}
+	e.sdk = nil
+	s.wg.Go(func() { _ = closer.Close() }) // the process frees it at its end in any case
+}
+
+// retire lends out nothing more. The channel is closed when all is given back.
+func (s *instances) retire() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.retired {
+		s.retired = true
+		if s.inFlight == 0 {
+			close(s.empty)
+		}
+	}
+	return s.empty
+}
+
+// count returns how many calls are in flight and how many instances are open.
+func (s *instances) count() (inFlight, open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inFlight, len(s.byKey)
+}

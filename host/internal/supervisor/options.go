@@ -1,0 +1,120 @@
+package supervisor
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Binary is a plugin to run. Two of the same name and digest are the same.
+type Binary struct {
+	Name    string // of the plugin; its manifest must say the same
+	Version string // likewise, unless empty
+	Path    string // the staged copy, executed in place
+	Digest  string // SHA-256 in hex, verified at each start; not checked if empty
+}
+
+// Options of a Supervisor. The zero value means the documented defaults, but
+// for RunDir, which is required.
+type Options struct {
+	// RunDir is private to the host: sockets, one directory a process. It is
+	// emptied when Run begins. If its path is too long for a socket, a short one
+	// in the system's temporary directory takes its place.
+	RunDir string
+
+	StartTimeout time.Duration // from exec to an answer to Describe; 10s if zero
+	StopTimeout  time.Duration // from asking a process to stop to killing it; 2s if zero
+	DrainTimeout time.Duration // for calls in flight when a plugin is replaced or removed; 20s if zero
+	OpenTimeout  time.Duration // of opening an instance; 10s if zero
+
+	HealthEvery     time.Duration // between two questions; 5s if zero
+	HealthMisses    int           // unanswered ones before the process is killed; 2 if zero
+	MinRestartDelay time.Duration // after the first crash, doubled by each; 100ms if zero
+	MaxRestartDelay time.Duration // 5m if zero
+	StableAfter     time.Duration // of serving, and the delay starts small again; 10m if zero
+
+	IdleInstances int // kept open a process; 1000 if zero (K18)
+
+	Env []string // NAME=value, added to the fixed environment of every plugin
+
+	Log      hclog.Logger            // plugins' lines and the supervisor's own; none if nil
+	Redact   func(string) string     // takes known secrets out of what is logged; none if nil
+	Inspect  func(path string) error // says why a program cannot run here, for a failed start; none if nil
+	OnChange func()                  // called after a state changed; must not block
+	Now      func() time.Time        // time.Now if nil
+}
+
+func (o Options) withDefaults() Options {
+	o.StartTimeout = cmp.Or(o.StartTimeout, 10*time.Second)
+	o.StopTimeout = cmp.Or(o.StopTimeout, 2*time.Second)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, 20*time.Second)
+	o.OpenTimeout = cmp.Or(o.OpenTimeout, 10*time.Second)
+	o.HealthEvery = cmp.Or(o.HealthEvery, 5*time.Second)
+	o.HealthMisses = cmp.Or(o.HealthMisses, 2)
+	o.MinRestartDelay = cmp.Or(o.MinRestartDelay, 100*time.Millisecond)
+	o.MaxRestartDelay = cmp.Or(o.MaxRestartDelay, 5*time.Minute)
+	o.StableAfter = cmp.Or(o.StableAfter, 10*time.Minute)
+	o.IdleInstances = cmp.Or(o.IdleInstances, 1000)
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	if o.Redact == nil {
+		o.Redact = func(s string) string { return s }
+	}
+	if o.Inspect == nil {
+		o.Inspect = func(string) error { return nil }
+	}
+	if o.OnChange == nil {
+		o.OnChange = func() {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// environ is the environment of a plugin whose sockets and temporary files
+// belong into dir. Nothing else of the host's is passed on: it may hold secrets.
+func (o Options) environ(dir string) []string {
+	env := []string{"TMPDIR=" + dir, "PLUGIN_UNIX_SOCKET_DIR=" + dir}
+	for _, name := range []string{"PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return append(env, o.Env...)
+}
+
+// The path of a Unix socket has a fixed size, less the byte that ends it. Below
+// the run directory come the boot's directory, the process's, and the socket.
+const (
+	maxSocketPath  = 107
+	belowRunDir    = len("/01234567/99999/plugin1234567890") + 3
+	maxRunDir      = maxSocketPath - belowRunDir
+	privateDirMode = 0o700
+)
+
+// runDir returns the directory to use: RunDir, or a short one that stands for it.
+func (o Options) runDir() (string, error) {
+	if o.RunDir == "" {
+		return "", fmt.Errorf("supervisor: the run directory is required")
+	}
+	dir, err := filepath.Abs(o.RunDir)
+	if err != nil {
+		return "", fmt.Errorf("find run directory: %w", err)
+	}
+	if len(dir) <= maxRunDir {
+		return dir, nil
+	}
+	short := "jackfield-" + shortHash(fmt.Sprintf("%d %s", os.Getuid(), dir))
+	for _, temp := range []string{os.TempDir(), "/tmp"} {
+		if path := filepath.Join(temp, short); len(path) <= maxRunDir {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("run directory %s: %d bytes are too long for a socket's path, which may have %d with what comes below (hint: a shorter data directory or TMPDIR)", dir, len(dir), maxRunDir)
+}

@@ -1,0 +1,311 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	hcplugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/sdk/plugin"
+)
+
+// shutdownMethod ends a go-plugin server. Its messages are empty.
+const shutdownMethod = "/plugin.GRPCController/Shutdown"
+
+// cleanupTimeout is for go-plugin to let go of a process that has ended.
+const cleanupTimeout = 3 * time.Second
+
+// process is a plugin's process that has said what it is.
+type process struct {
+	binary    Binary
+	opts      Options
+	manifest  sdk.Manifest
+	startedAt time.Time
+	x         *execution
+	hc        *hcplugin.Client
+	client    *plugin.Client
+	conn      *grpc.ClientConn
+	instances *instances
+
+	draining chan struct{} // closed when it takes no more work
+	drain    sync.Once
+	gone     chan struct{} // closed when it has ended and nothing of it is left
+
+	mu    sync.Mutex // guards cause
+	cause error      // why we killed it
+}
+
+// connection is what go-plugin makes of a process.
+type connection struct {
+	client *plugin.Client
+	conn   *grpc.ClientConn
+	err    error
+}
+
+// start starts b and returns when it has said what it is. What fails leaves
+// nothing behind.
+func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*process, error) {
+	select { // so that many at once do not all miss their deadline
+	case s.starting <- struct{}{}:
+		defer func() { <-s.starting }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	dir, err := s.dirs.process()
+	if err != nil {
+		return nil, err
+	}
+	startCtx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
+	defer cancel()
+	p := &process{binary: b, opts: s.opts, startedAt: s.opts.Now(), draining: make(chan struct{}), gone: make(chan struct{})}
+	if err := s.connect(startCtx, p, dir, book); err != nil {
+		failure := s.startFailure(startCtx, b, p.x, err)
+		s.finish(p, dir)
+		return nil, failure
+	}
+	s.begin(ctx, p, dir)
+	return p, nil
+}
+
+// connect executes p's binary and asks what it is.
+func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *logbook) error {
+	exe, err := openProgram(p.binary)
+	if err != nil {
+		return err
+	}
+	p.x = &execution{
+		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: s.opts.environ(dir), spawn: s.spawner, pids: s.dirs,
+		out: newOutput(p.binary, s.opts, book), stdout: newHandshakeReader(),
+		started: make(chan struct{}), exited: make(chan struct{}),
+	}
+	p.hc = hcplugin.NewClient(s.clientConfig(p.x))
+	connected := make(chan connection, 1)
+	go func() {
+		defer closeFile(exe.file)
+		connected <- dial(p.hc)
+	}()
+	var c connection
+	select {
+	case c = <-connected:
+	case <-ctx.Done():
+		p.x.kill()
+		return context.Cause(ctx)
+	}
+	if c.err != nil {
+		if c.client == nil {
+			p.x.await(drainOutput) // it may be about to say why
+		}
+		return c.err
+	}
+	p.client, p.conn = c.client, c.conn
+	if p.manifest, err = p.client.Describe(ctx); err != nil {
+		return fmt.Errorf("it does not say what it is: %w", err)
+	}
+	return p.binary.matches(p.manifest)
+}
+
+// dial lets go-plugin start the process and connect to it.
+func dial(hc *hcplugin.Client) connection {
+	protocol, err := hc.Client()
+	if err != nil {
+		return connection{err: err}
+	}
+	raw, err := protocol.Dispense(plugin.Name)
+	if err != nil {
+		return connection{err: err}
+	}
+	client, ok := raw.(*plugin.Client)
+	conn, ok2 := protocol.(*hcplugin.GRPCClient)
+	if !ok || !ok2 {
+		return connection{err: fmt.Errorf("it dispensed a %T", raw)}
+	}
+	return connection{client: client, conn: conn.Conn}
+}
+
+// clientConfig is new for each attempt: go-plugin cannot start a client twice.
+func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
+	return &hcplugin.ClientConfig{
+		HandshakeConfig:  plugin.Handshake(),
+		VersionedPlugins: plugin.Plugins(),
+		AllowedProtocols: []hcplugin.Protocol{hcplugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		GRPCDialOptions:  plugin.DialOptions(),
+		StartTimeout:     s.opts.StartTimeout + cleanupTimeout, // ours ends first
+		Logger:           hclog.NewNullLogger(),
+		SyncStdout:       &lineWriter{each: x.out.stdout},
+		SyncStderr:       &lineWriter{each: x.out.stderr},
+		UnixSocketConfig: &hcplugin.UnixSocketConfig{TempDir: x.dir},
+		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
+			x.env = pluginEnv(spec.Env)
+			return x, nil
+		},
+	}
+}
+
+// matches checks that the process is what was approved.
+func (b Binary) matches(m sdk.Manifest) error {
+	if b.Name != "" && m.Name != b.Name {
+		return fmt.Errorf("it calls itself %.64q, not %q (hint: approve it again)", m.Name, b.Name)
+	}
+	if b.Version != "" && m.Version != b.Version {
+		return fmt.Errorf("it says that it is version %.64q, approved is %q (hint: approve it again)", m.Version, b.Version)
+	}
+	return nil
+}
+
+// begin sets up what a process needs while it lives.
+func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
+	p.instances = newInstances(p.client.Open, s.opts.OpenTimeout, s.opts.IdleInstances)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var watching sync.WaitGroup
+	watching.Go(func() { p.link(life) })
+	watching.Go(func() { p.watchHealth(life) })
+	s.wg.Go(func() {
+		<-p.x.exited
+		p.retire()
+		end()
+		watching.Wait()
+		s.finish(p, dir)
+		p.instances.wg.Wait()
+		close(p.gone)
+	})
+}
+
+// finish removes what is left of a process that has ended or never ran.
+func (s *Supervisor) finish(p *process, dir string) {
+	if p.x != nil {
+		p.x.kill()
+		done := make(chan struct{})
+		go func() {
+			p.hc.Kill() // the process is gone, so this only lets go of it
+			close(done)
+		}()
+		timer := time.NewTimer(cleanupTimeout)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+			s.log.Warn("go-plugin does not let go of a process", "plugin", p.binary.Name, "pid", p.x.pid())
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		s.log.Warn("remove process directory", "plugin", p.binary.Name, "error", err)
+	}
+}
+
+// link answers the plugin's requests. A process whose link is lost can end no
+// call any more, so it is ended.
+func (p *process) link(ctx context.Context) {
+	err := p.client.Link(ctx)
+	if ctx.Err() == nil && !p.x.await(drainOutput) {
+		p.condemn(fmt.Errorf("its link to the host broke: %w", err), false)
+	}
+}
+
+// watchHealth ends a process that does not answer.
+func (p *process) watchHealth(ctx context.Context) {
+	tick := time.NewTicker(p.opts.HealthEvery)
+	defer tick.Stop()
+	misses := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := p.client.Health(ctx); err == nil {
+			misses = 0
+			continue
+		}
+		if misses++; misses >= p.opts.HealthMisses && ctx.Err() == nil {
+			p.condemn(fmt.Errorf("it did not answer %d health checks", misses), true)
+			return
+		}
+	}
+}
+
+// condemn kills the process for a reason. One that may only be stuck prints its
+// goroutines first.
+func (p *process) condemn(cause error, dump bool) {
+	p.mu.Lock()
+	p.cause = cause
+	p.mu.Unlock()
+	if dump {
+		p.x.signal(sigDump)
+		p.x.await(time.Second)
+	}
+	p.x.kill()
+}
+
+// acquire lends an instance; errRetired if the process takes no more work.
+func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, error) {
+	e, err := p.instances.acquire(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &Handle{Instance: e.sdk, Manifest: p.manifest, Version: p.manifest.Version, set: p.instances, entry: e, draining: p.draining}, nil
+}
+
+// retire takes no more work. The channel is closed when nothing is in flight.
+func (p *process) retire() <-chan struct{} {
+	p.drain.Do(func() { close(p.draining) })
+	return p.instances.retire()
+}
+
+// stop lets calls end for patience, then ends the process: politely, then not.
+// It returns when nothing of it is left, or after a bounded time.
+func (p *process) stop(ctx context.Context, patience time.Duration) {
+	idle := p.retire()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-p.x.exited:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	half := p.opts.StopTimeout / 2
+	go p.shutdown(context.WithoutCancel(ctx), p.opts.StopTimeout)
+	if !p.x.await(half) {
+		closeFile(p.x.lifeline)
+		p.x.signal(sigTerm)
+		p.x.await(half)
+	}
+	p.x.kill()
+	timer.Reset(killTimeout + cleanupTimeout)
+	select {
+	case <-p.gone:
+	case <-timer.C:
+	}
+}
+
+// shutdown asks the process to end.
+func (p *process) shutdown(ctx context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_ = p.conn.Invoke(ctx, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{}) // whether it ends is what counts
+}
+
+// verdict says why the process ended.
+func (p *process) verdict() error {
+	p.mu.Lock()
+	cause := p.cause
+	p.mu.Unlock()
+	if cause != nil {
+		return cause
+	}
+	return errors.New(p.x.ending())
+}

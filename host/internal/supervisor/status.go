@@ -1,0 +1,31 @@
+package supervisor
+
+import "time"
+
+// State is what a plugin's process is doing.
+type State string
+
+// The states.
+const (
+	StateStarting State = "starting" // not able to take work yet
+	StateServing  State = "serving"
+	StateBackoff  State = "backoff"  // it ended or did not start, and is started again at RestartAt
+	StateDraining State = "draining" // replaced or removed; its calls may end
+	StateStopped  State = "stopped"
+)
+
+// Status is one plugin, or one process of it that drains.
+type Status struct {
+	Name      string
+	Version   string
+	Digest    string
+	State     State
+	PID       int       // zero without a process
+	StartedAt time.Time // of the process
+	RestartAt time.Time // in StateBackoff
+	Restarts  int       // after crashes, since the plugin was loaded
+	LastError string    // why it ended or did not start last; may be set while an older version serves
+	LastLines []string  // what it wrote to stderr before that
+	InFlight  int       // calls
+	Instances int       // open ones
+}
