@@ -1,0 +1,196 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// call is one claim of a stream at work.
+type call struct {
+	*lane
+	run    store.Run
+	stream store.Stream
+	plugin Plugin
+}
+
+// process calls the plugin for the stream and applies what it returns, to the
+// end of the claim. An error means that the lane cannot go on; what the plugin
+// did wrong is kept with the stream instead.
+func (c *call) process(ctx context.Context) streamDone {
+	callCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(c.r.opts.CallTimeout, func() { cancel(errTooLong) })
+	defer limit.Stop()
+	dog := newWatchdog(c.r.opts.Silence, cancel)
+	defer dog.rest()
+
+	out := newSink(c, dog)
+	defer out.release()
+	outcome, err := c.invoke(callCtx, out)
+	if cause := context.Cause(callCtx); err != nil && cause != nil {
+		err = cause // says more than the cancellation that followed from it
+	}
+	progress, applyErr := out.drain()
+	// What is checkpointed already counts, also when the host is stopping; only
+	// a lane that was lost makes it worthless, and the store refuses that.
+	applyCtx := context.WithoutCancel(ctx)
+	var applied store.Applied
+	if applyErr == nil {
+		e := c.end(outcome, err, progress, ctx.Err() != nil)
+		applied, applyErr = out.finish(applyCtx, e)
+		if applyErr == nil && e.keep {
+			return streamDone{applied: applied, segments: out.applied, preprocessed: out.preprocessed}
+		}
+	}
+	if applyErr != nil && !stale(applyErr) {
+		applied, applyErr = c.refused(applyCtx, out, applyErr)
+	}
+	if stale(applyErr) {
+		applyErr = nil // somebody else has the stream; nothing was written
+	}
+	return streamDone{applied: applied, segments: out.applied, err: applyErr}
+}
+
+// invoke makes the call in a goroutine, so that a plugin in process that does
+// not return when it is cancelled holds up nobody.
+func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
+	if err := out.credit.take(ctx, receiveCredit); err != nil {
+		return sdk.Outcome{}, err
+	}
+	p, err := c.acquire(ctx)
+	if err != nil {
+		return sdk.Outcome{}, err
+	}
+	c.plugin = p
+	type answer struct {
+		outcome sdk.Outcome
+		err     error
+	}
+	answered := make(chan answer, 1)
+	services := c.services(c.run.ID, c.stream.ID, out.dog)
+	go func() {
+		outcome, err := c.dispatch(sdk.WithHost(ctx, services), out)
+		services.end()
+		p.Release(err != nil && c.r.plugins.Reopen(err))
+		answered <- answer{outcome, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.outcome, a.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(c.r.opts.CancelGrace)
+	defer grace.Stop()
+	select {
+	case a := <-answered:
+		return a.outcome, a.err
+	case <-grace.C: // the claim number abandons the stream (K24)
+		out.abandon()
+		return sdk.Outcome{}, context.Cause(ctx)
+	}
+}
+
+// dispatch makes the call that the stream stands for.
+func (c *call) dispatch(ctx context.Context, out *sink) (sdk.Outcome, error) {
+	run := sdkRun(c.run, c.stream)
+	switch c.stream.Type {
+	case store.StreamPreprocess:
+		return c.preprocess(ctx, run, out)
+	case store.StreamPlan:
+		em := sdk.NewEmitter(out)
+		err := c.plugin.Instance.GetStreams(ctx, sdk.PlanCall{Run: run, Checkpoint: c.stream.Checkpoint}, em)
+		return sdk.Outcome{}, errors.Join(err, flush(ctx, em, err))
+	case store.StreamPostprocess:
+		return c.postprocess(ctx, run, out)
+	case store.StreamRoot, store.StreamChild:
+		return c.processStream(ctx, run, out)
+	default:
+		return sdk.Outcome{}, fmt.Errorf("stream of type %q", c.stream.Type)
+	}
+}
+
+func (c *call) processStream(ctx context.Context, run sdk.Run, out *sink) (sdk.Outcome, error) {
+	s := sdkStream(c.stream)
+	em := sdk.NewEmitter(out)
+	outcome, err := c.plugin.Instance.ProcessStream(ctx, sdk.StreamCall{
+		Run: run, Stream: s, Page: c.stream.Page, Checkpoint: c.stream.Checkpoint,
+		Cursor: c.stream.Cursor, Attempt: c.stream.Attempts,
+	}, em)
+	if err := errors.Join(err, flush(ctx, em, err)); err != nil {
+		return outcome, err
+	}
+	if outcome.NextPage == nil || run.Onboarding || !c.manifest.Has(sdk.CanFinish) {
+		return outcome, nil
+	}
+	finisher, ok := c.plugin.Instance.(sdk.Finisher)
+	if !ok {
+		return outcome, errMissing(sdk.CanFinish)
+	}
+	finished, err := finisher.IsProcessingFinished(ctx, sdk.FinishedCall{
+		Run: run, Stream: s, NextPage: outcome.NextPage,
+		LastRecord: outcome.LastRecord, LastRecordTimestamp: outcome.LastRecordTimestamp,
+	})
+	if finished {
+		outcome.NextPage = nil // this stream alone ends (C20)
+	}
+	return outcome, err
+}
+
+func (c *call) preprocess(ctx context.Context, run sdk.Run, out *sink) (sdk.Outcome, error) {
+	p, ok := c.plugin.Instance.(sdk.Preprocessor)
+	if !ok {
+		return sdk.Outcome{}, errMissing(sdk.CanPreprocess)
+	}
+	data, err := p.Preprocess(ctx, run)
+	if err == nil && len(data) > sdk.MaxRecord {
+		return sdk.Outcome{}, &sdk.Error{Class: sdk.ClassSystem, Code: "preprocess_too_large", Message: fmt.Sprintf("preprocess returned %d bytes, %d are allowed", len(data), sdk.MaxRecord)}
+	}
+	out.preprocessed = append([]byte{}, data...) // not nil: it was called
+	return sdk.Outcome{}, err
+}
+
+func (c *call) postprocess(ctx context.Context, run sdk.Run, out *sink) (sdk.Outcome, error) {
+	p, ok := c.plugin.Instance.(sdk.Postprocessor)
+	if !ok {
+		return sdk.Outcome{}, errMissing(sdk.CanPostprocess)
+	}
+	settings, err := p.Postprocess(ctx, run)
+	if err != nil || len(settings) == 0 {
+		return sdk.Outcome{}, err
+	}
+	return sdk.Outcome{}, out.Send(ctx, sdk.Batch{Settings: settings})
+}
+
+// flush sends what an instance in process left in the emitter, if it succeeded.
+func flush(ctx context.Context, em *sdk.Emitter, err error) error {
+	if err != nil {
+		return nil
+	}
+	return em.Flush(ctx)
+}
+
+// refused ends a stream whose result the store does not take: the same result
+// would be refused again, so it is final (K15).
+func (c *call) refused(ctx context.Context, out *sink, err error) (store.Applied, error) {
+	code := ""
+	switch {
+	case errors.Is(err, store.ErrPageLoop):
+		code = "page_loop"
+	case errors.Is(err, store.ErrLimit):
+		code = "limit_exceeded"
+	case errors.Is(err, store.ErrRejected), errors.Is(err, store.ErrInvalid):
+		code = "apply_rejected"
+	default:
+		return store.Applied{}, err // not the stream's fault: the lane gives up and is claimed again
+	}
+	c.log.Warn("result refused", "run", c.run.ID, "stream", c.stream.Ident, "code", code, "error", err)
+	return out.fail(ctx, store.StreamEnd{
+		State: store.StreamError, Answered: true, Attempt: true,
+		Failure: c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: code, Message: err.Error()}),
+	})
+}

@@ -1,0 +1,47 @@
+package runner
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// checkTimeout bounds a connection test.
+const checkTimeout = 30 * time.Second
+
+// Check tests an integration's connection with its settings, or with the given
+// ones, which need not be saved. The error is the remote system's reason.
+func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byte) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errTooLong)
+	defer cancel()
+	m, ok := r.plugins.Manifest(in.Plugin)
+	if !ok {
+		return &sdk.Error{Class: sdk.ClassSystem, Code: "parked", Message: "plugin " + in.Plugin + " is not loaded"}
+	}
+	if !m.Has(sdk.CanCheck) {
+		return &sdk.Error{Class: sdk.ClassConfig, Code: "not_checkable", Message: "plugin " + in.Plugin + " has no connection check"}
+	}
+	w := &lane{r: r, in: in, manifest: m, log: r.opts.Log.With("tenant", in.Tenant, "integration", in.Name, "plugin", in.Plugin)}
+	open, err := r.integration(in)
+	if err != nil {
+		return err
+	}
+	if settings != nil {
+		open.Settings = sdk.NewSettings(settings)
+		open.Revision = -r.opts.Now().UnixNano() // never shared with a run
+	}
+	p, err := r.plugins.Acquire(ctx, in.Plugin, open)
+	if err != nil {
+		return err
+	}
+	defer p.Release(settings != nil)
+	checker, ok := p.Instance.(sdk.Checker)
+	if !ok {
+		return errMissing(sdk.CanCheck)
+	}
+	services := w.services(0, 0, nil)
+	defer services.end()
+	return checker.Check(sdk.WithHost(ctx, services))
+}

@@ -1,0 +1,179 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// Hold is the claim of a lane, as its holder lets a worker see it.
+type Hold interface {
+	// Yield is closed when the worker should end at the next segment boundary.
+	Yield() <-chan struct{}
+	// Crowded reports whether other lanes wait for a slot.
+	Crowded() bool
+}
+
+// lane is one claim of a lane at work. Its streams run in goroutines of their own.
+type lane struct {
+	r        *Runner
+	hold     Hold
+	lane     store.Lane
+	manifest sdk.Manifest
+	log      hclog.Logger
+	until    time.Time // of the quantum
+
+	// in.Patch changes with what the plugin returns; the rest stays as claimed.
+	in       store.Integration
+	patching sync.Mutex // guards in.Patch
+}
+
+// Work works the lane's due streams. It returns when none is due, when the hold
+// asks to yield or the quantum is over and others wait, or when ctx ends; no
+// call of the plugin outlives it but for one that does not return when it is
+// cancelled, whose stream is abandoned by then.
+func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
+	in, err := r.db.IntegrationByID(ctx, l.IntegrationID)
+	if err != nil {
+		return err
+	}
+	if in.State != store.IntegrationActive {
+		return nil
+	}
+	m, ok := r.plugins.Manifest(in.Plugin)
+	if !ok {
+		return nil // parked: the lane is not claimed again before the plugin is there
+	}
+	w := &lane{
+		r: r, hold: hold, lane: l, in: in, manifest: m,
+		log:   r.opts.Log.With("tenant", in.Tenant, "integration", in.Name, "plugin", in.Plugin),
+		until: r.opts.Now().Add(r.opts.Quantum),
+	}
+	run, ok, err := w.nextRun(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	// After its end the lane is given back and claimed anew if there is more to
+	// do, with a fresh look at the integration.
+	return w.workRun(ctx, run)
+}
+
+// nextRun returns the run to work on, starting one if the schedule asks for it.
+func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
+	run, ok, err := w.r.db.NextRun(ctx, w.lane)
+	if err != nil {
+		return run, false, err
+	}
+	now := w.r.opts.Now()
+	if !ok {
+		if w.in.NextCheckAt.IsZero() || w.in.NextCheckAt.After(now) {
+			return run, false, nil
+		}
+		run, err = w.startRun(ctx, now)
+		if err != nil {
+			return run, false, err
+		}
+	}
+	if run.DelayedUntil.After(now) {
+		return run, false, nil
+	}
+	if err := w.createAttributes(ctx); err != nil {
+		w.log.Warn("create attributes", "error", err) // asked again with the next run
+	}
+	if run.State != store.RunProcessing {
+		run, err = w.r.db.BeginRun(ctx, w.lane.Ref(), run.ID, store.RunBegin{
+			Preprocess:  w.manifest.Has(sdk.CanPreprocess),
+			Postprocess: w.manifest.Has(sdk.CanPostprocess),
+		})
+		if err != nil {
+			return run, false, fmt.Errorf("begin run: %w", err)
+		}
+		w.log.Debug("run began", "run", run.ID, "kind", run.Kind)
+	}
+	return run, true, nil
+}
+
+// startRun begins what the schedule asks for: the onboarding until one has
+// succeeded, then checks.
+func (w *lane) startRun(ctx context.Context, now time.Time) (store.Run, error) {
+	kind := store.RunCheck
+	if w.in.OnboardedAt.IsZero() {
+		kind = store.RunOnboarding
+	}
+	next := w.r.opts.Schedule(w.in.Every, now)
+	run, _, err := w.r.db.RequestRun(ctx, store.RunRequest{
+		IntegrationID: w.in.ID, Class: w.lane.Class, Kind: kind, Scheduled: true, NextCheckAt: next,
+	})
+	if err != nil {
+		return run, fmt.Errorf("start %s run: %w", kind, err)
+	}
+	return run, nil
+}
+
+// createAttributes has the plugin declare its member attributes, once per tenant
+// and version (C09).
+func (w *lane) createAttributes(ctx context.Context) error {
+	if !w.manifest.Has(sdk.CanCreateAttributes) {
+		return nil
+	}
+	done, err := w.r.db.AttributesDone(ctx, w.in.TenantID, w.in.Plugin, w.manifest.Version)
+	if err != nil || done {
+		return err
+	}
+	p, err := w.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Release(false)
+	ctx, cancel := context.WithTimeout(ctx, w.r.opts.Unary)
+	defer cancel()
+	maker, ok := p.Instance.(sdk.Attributer)
+	if !ok {
+		return errMissing(sdk.CanCreateAttributes)
+	}
+	attrs, err := maker.CreateAttributes(sdk.WithHost(ctx, w.services(0, 0, nil)))
+	if err != nil {
+		return err
+	}
+	kept := make([]store.Attribute, len(attrs))
+	for i, a := range attrs {
+		kept[i] = store.Attribute(a)
+	}
+	return w.r.db.SaveAttributes(ctx, w.in.TenantID, w.in.Plugin, w.manifest.Version, kept)
+}
+
+// acquire returns the plugin opened for the lane's integration.
+func (w *lane) acquire(ctx context.Context) (Plugin, error) {
+	w.patching.Lock()
+	in, err := w.r.integration(w.in)
+	w.patching.Unlock()
+	if err != nil {
+		return Plugin{}, err
+	}
+	return w.r.plugins.Acquire(ctx, w.in.Plugin, in)
+}
+
+// over reports whether the lane should start nothing more.
+func (w *lane) over() bool {
+	select {
+	case <-w.hold.Yield():
+		return true
+	default:
+		return w.hold.Crowded() && w.r.opts.Now().After(w.until)
+	}
+}
+
+// errMissing says that a plugin's manifest promises what its instances lack.
+func errMissing(c sdk.Capability) error {
+	return &sdk.Error{Class: sdk.ClassSystem, Code: "capability_missing", Message: "the manifest lists " + string(c) + ", the instance does not implement it"}
+}
+
+// stale reports whether err says that the lane or stream is not ours any more.
+func stale(err error) bool { return errors.Is(err, store.ErrStale) }

@@ -1,0 +1,192 @@
+package runner
+
+import (
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// Bounds of what a plugin may ask the host to wait (C26).
+const (
+	shortestWait = time.Second
+	longestWait  = 24 * time.Hour
+	maxDeaths    = 10 // claims in a row that a dying process ended
+)
+
+// ending is what becomes of a stream when its call is over.
+type ending struct {
+	store.StreamEnd
+	cursor   []byte
+	throttle *store.Throttle
+	keep     bool // what came after the last checkpoint counts
+}
+
+// end decides how the claim ends, from the call's outcome or its error.
+// progress says that segments of this claim were applied, stopped that the lane
+// was lost or the host is stopping.
+func (c *call) end(o sdk.Outcome, err error, progress, stopped bool) ending {
+	if err == nil {
+		return c.succeeded(o)
+	}
+	switch {
+	case stopped, errors.Is(err, errYield), c.r.plugins.Reopen(err),
+		errors.Is(err, errTooLong) && progress:
+		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true}}
+	case c.r.plugins.Away(err):
+		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true, DueAt: c.r.opts.Now().Add(time.Second)}}
+	case c.r.plugins.Lost(err) && c.draining():
+		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true}}
+	case c.r.plugins.Lost(err):
+		return c.died(err)
+	case errors.Is(err, errTooLong), errors.Is(err, errSilent):
+		return c.failed(&sdk.Error{Class: sdk.ClassTransient, Code: "deadline", Message: err.Error(), Cause: err})
+	}
+	e := sdk.AsError(err)
+	if e.Class == sdk.ClassRateLimited {
+		return c.rateLimited(e)
+	}
+	return c.failed(e)
+}
+
+// draining reports whether the host itself was ending the call's process.
+func (c *call) draining() bool {
+	select {
+	case <-c.plugin.Draining:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *call) succeeded(o sdk.Outcome) ending {
+	now := c.r.opts.Now()
+	e := ending{keep: true, cursor: o.Cursor, StreamEnd: store.StreamEnd{
+		State: store.StreamProcessed, Answered: true,
+		LastRecord: clean(o.LastRecord, 512), LastRecordAt: o.LastRecordTimestamp,
+	}}
+	if o.NextPage != nil {
+		e.State, e.NextPage = store.StreamPending, o.NextPage
+	}
+	if o.Sleep > 0 {
+		e.SleepUntil = now.Add(min(o.Sleep, longestWait))
+	}
+	if o.RateLimit != nil {
+		t := c.throttle(*o.RateLimit)
+		e.throttle = &t
+		if o.NextPage != nil {
+			e.State, e.DueAt = store.StreamDelayed, t.Until
+		}
+	}
+	return e
+}
+
+// died ends a claim whose process is gone: no answer, so no attempt (K11). A
+// stream that ends its process each time is given up in the end.
+func (c *call) died(err error) ending {
+	f := c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: "plugin_crashed", Message: err.Error(), Cause: err})
+	if c.stream.Interrupts >= maxDeaths {
+		return ending{StreamEnd: store.StreamEnd{State: store.StreamError, Failure: f}}
+	}
+	wait := min(time.Second<<max(0, c.stream.Interrupts-1), time.Minute) / 2
+	return ending{StreamEnd: store.StreamEnd{State: store.StreamDelayed, DueAt: c.r.opts.Now().Add(wait), Failure: f}}
+}
+
+// failed counts an attempt, and says when the next one is due if there is one.
+func (c *call) failed(e *sdk.Error) ending {
+	f := c.failure(e)
+	end := store.StreamEnd{State: store.StreamError, Answered: true, Attempt: true, Failure: f, AbortRun: e.AbortRun}
+	if !e.Permanent() && !e.AbortRun && c.stream.Attempts < c.r.opts.Retries {
+		end.State, end.DueAt = store.StreamDelayed, c.r.retryAt(c.stream.Attempts+1)
+	}
+	return ending{StreamEnd: end}
+}
+
+// rateLimited makes the streams with the key wait; it costs no attempt.
+func (c *call) rateLimited(e *sdk.Error) ending {
+	limit := sdk.RateLimit{After: time.Minute}
+	if e.Limit != nil {
+		limit = *e.Limit
+	}
+	t := c.throttle(limit)
+	return ending{throttle: &t, StreamEnd: store.StreamEnd{
+		State: store.StreamDelayed, DueAt: t.Until, Answered: true, Failure: c.failure(e),
+	}}
+}
+
+// throttle turns a rate limit into a time, within bounds: a reset in the past is
+// the shortest wait.
+func (c *call) throttle(l sdk.RateLimit) store.Throttle {
+	now := c.r.opts.Now()
+	wait := l.After
+	if !l.Until.IsZero() {
+		wait = l.Until.Sub(now)
+	}
+	wait = min(max(wait, shortestWait), longestWait)
+	key := l.Key
+	if key == "" {
+		key = c.stream.LimitKey
+	}
+	if key == "" {
+		key = c.in.UID
+	}
+	return store.Throttle{Plugin: c.in.Plugin, Key: key, Until: now.Add(wait)}
+}
+
+// failure describes an error for whoever has to cure it. Texts come from a
+// plugin: they are cut and stripped of control characters.
+func (c *call) failure(e *sdk.Error) *store.Failure {
+	f := &store.Failure{
+		Point: point(c.stream.Type), Class: string(e.Class), Code: clean(e.Code, 64),
+		Message: clean(message(e), 1024), Attempt: c.stream.Attempts + 1,
+		Plugin: c.manifest.Version, At: c.r.opts.Now(),
+	}
+	if e.Cause != nil && e.Cause.Error() != e.Message {
+		f.Cause = clean(e.Cause.Error(), 4096)
+	}
+	return f
+}
+
+// message returns the text without the code, which is kept beside it.
+func message(e *sdk.Error) string {
+	if e.Message == "" && e.Cause != nil {
+		return e.Cause.Error()
+	}
+	return e.Message
+}
+
+func point(t store.StreamType) string {
+	switch t {
+	case store.StreamPreprocess:
+		return "preprocess"
+	case store.StreamPlan:
+		return "get_streams"
+	case store.StreamPostprocess:
+		return "postprocess"
+	default:
+		return "process_stream"
+	}
+}
+
+// clean makes a plugin's text fit for logs, terminals and the database.
+func clean(s string, most int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}

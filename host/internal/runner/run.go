@@ -1,0 +1,139 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// lookAgain is how often a run with room for more streams asks for due ones.
+const lookAgain = time.Second
+
+// runWork is a run at work. The fields are used by workRun's goroutine alone.
+type runWork struct {
+	*lane
+	run      store.Run
+	inFlight int
+	segments int
+	done     chan streamDone
+}
+
+// streamDone is how a stream's goroutine ended.
+type streamDone struct {
+	applied      store.Applied
+	segments     int
+	preprocessed []byte
+	err          error
+}
+
+// workRun works the run's due streams, several at once, until none is due or the
+// run ended.
+func (w *lane) workRun(ctx context.Context, run store.Run) error {
+	rw := &runWork{lane: w, run: run, done: make(chan streamDone)}
+	var firstErr error
+	ended := false
+	for {
+		idle := true
+		if firstErr == nil && !ended && ctx.Err() == nil && !rw.over() && !rw.spent() {
+			started, err := rw.startStreams(ctx)
+			firstErr = err
+			idle = started == 0
+		}
+		if rw.inFlight == 0 {
+			if idle {
+				return rw.result(ctx, firstErr)
+			}
+			continue
+		}
+		var d streamDone
+		select {
+		case d = <-rw.done:
+		case <-time.After(lookAgain):
+			continue // a retry may have become due beside a long call
+		}
+		rw.inFlight--
+		rw.segments += d.segments
+		ended = ended || d.applied.RunEnded
+		if d.preprocessed != nil {
+			rw.run.Preprocessed = d.preprocessed
+		}
+		if d.err != nil && firstErr == nil {
+			firstErr = d.err
+		}
+	}
+}
+
+// result drops errors that only say that the lane was taken away.
+func (rw *runWork) result(ctx context.Context, err error) error {
+	if stale(err) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// spent reports whether the quantum's segments are used up while others wait.
+func (rw *runWork) spent() bool {
+	return rw.hold.Crowded() && rw.segments >= rw.r.opts.Segments
+}
+
+// startStreams claims as many due streams as there is room for and starts them.
+func (rw *runWork) startStreams(ctx context.Context) (int, error) {
+	room := cmp.Or(rw.in.Concurrency, rw.manifest.Limits.PerRun, 4) - rw.inFlight
+	if room <= 0 {
+		return 0, nil
+	}
+	slots := rw.r.slots(rw.manifest)
+	got := 0
+	for got < room && slots.TryAcquire(1) {
+		got++
+	}
+	if got == 0 {
+		if rw.inFlight > 0 {
+			return 0, nil // one of ours will end
+		}
+		if err := slots.Acquire(ctx, 1); err != nil {
+			return 0, err
+		}
+		got = 1
+	}
+	streams, err := rw.r.db.ClaimStreams(ctx, rw.lane.lane.Ref(), rw.run.ID, got)
+	slots.Release(int64(got - len(streams)))
+	if err != nil {
+		return 0, fmt.Errorf("claim streams: %w", err)
+	}
+	for _, s := range streams {
+		rw.inFlight++
+		c := &call{lane: rw.lane, run: rw.run, stream: s}
+		go func() {
+			defer slots.Release(1)
+			rw.done <- c.process(ctx)
+		}()
+	}
+	return len(streams), nil
+}
+
+// sdkRun returns what the plugin is told of the run.
+func sdkRun(run store.Run, s store.Stream) sdk.Run {
+	out := sdk.Run{
+		ID:           strconv.FormatInt(run.ID, 10),
+		Kind:         sdk.RunKind(run.Kind),
+		Onboarding:   run.Kind == store.RunOnboarding,
+		Connectors:   run.Connectors,
+		Params:       run.Params,
+		StartedAt:    run.StartedAt,
+		Preprocessed: run.Preprocessed,
+	}
+	if !s.Watermark.IsZero() {
+		out.Watermarks = map[string]time.Time{s.Connector: s.Watermark}
+	}
+	return out
+}
+
+func sdkStream(s store.Stream) sdk.Stream {
+	return sdk.Stream{ID: s.Ident, Connector: s.Connector, Data: s.Data, Partition: s.Partition, LimitKey: s.LimitKey}
+}

@@ -1,0 +1,168 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// database is what working a lane needs of the store.
+type database interface {
+	IntegrationByID(ctx context.Context, id int64) (store.Integration, error)
+	SetIntegrationState(ctx context.Context, id int64, state store.IntegrationState, reason string) error
+	RequestRun(ctx context.Context, r store.RunRequest) (store.Run, bool, error)
+	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
+	BeginRun(ctx context.Context, l store.LaneRef, run int64, b store.RunBegin) (store.Run, error)
+	ClaimStreams(ctx context.Context, l store.LaneRef, run int64, limit int) ([]store.Stream, error)
+	Apply(ctx context.Context, s store.Segment) (store.Applied, error)
+	AttributesDone(ctx context.Context, tenant int64, plugin, version string) (bool, error)
+	SaveAttributes(ctx context.Context, tenant int64, plugin, version string, attrs []store.Attribute) error
+	Credential(ctx context.Context, integration int64, name string) (store.Credential, error)
+	CommitCredential(ctx context.Context, integration int64, name string, version int64, sealed []byte, expires time.Time) (store.Credential, error)
+	CacheGet(ctx context.Context, scope, key string) ([]byte, bool, error)
+	CachePut(ctx context.Context, e store.CacheEntry) error
+}
+
+// Plugin is a plugin opened for an integration, for one call.
+type Plugin struct {
+	Instance sdk.Instance
+	Manifest sdk.Manifest
+	// Draining, if not nil, is closed when the process is about to be replaced: a
+	// stream goes on elsewhere from its next checkpoint.
+	Draining <-chan struct{}
+	// Release gives it back. With reopen set the instance is opened anew by the
+	// next call.
+	Release func(reopen bool)
+}
+
+// Plugins are the processes that can be called.
+type Plugins interface {
+	Manifest(name string) (sdk.Manifest, bool)
+	Acquire(ctx context.Context, name string, in sdk.Integration) (Plugin, error)
+	// Lost reports whether err says that the process died or never answered, and
+	// Reopen whether it says that the process does not know the instance. Neither
+	// is a failure that the plugin reported.
+	Lost(err error) bool
+	Reopen(err error) bool
+	// Away reports whether err says that no process can take the call now, so
+	// that none was made.
+	Away(err error) bool
+}
+
+// Vault holds what only the host reads in clear.
+type Vault interface {
+	// Settings returns an integration's settings in clear: the user's, and
+	// beneath them what the plugin keeps.
+	Settings(in store.Integration) ([]byte, error)
+	// MergePatch returns the integration's sealed patch with the changes in it.
+	MergePatch(in store.Integration, changes map[string][]byte) ([]byte, error)
+	Seal(plain []byte, aad ...string) ([]byte, error)
+	Open(sealed []byte, aad ...string) ([]byte, error)
+}
+
+// Options of a Runner. The zero value means the documented defaults.
+type Options struct {
+	Quantum     time.Duration // of starting new streams while others wait; 15s if zero (K13)
+	Segments    int           // likewise; 64 if zero
+	CallTimeout time.Duration // a call's life; 10 minutes if zero (K24)
+	Silence     time.Duration // between two signs of life; 60s if zero
+	Unary       time.Duration // calls that answer once; 60s if zero
+	CancelGrace time.Duration // for a cancelled call to return; 5s if zero
+	Memory      int64         // bytes received and not applied yet; 48 MiB if zero
+	Retries     int           // after the first try; 5 if zero (C27)
+	RetryBase   time.Duration // first delay, tripled each time; 10s if zero
+	Now         func() time.Time
+	Log         hclog.Logger
+	// Schedule returns when an integration is due after a check at last.
+	Schedule func(every int, last time.Time) time.Time
+}
+
+// Runner works lanes.
+type Runner struct {
+	db      database
+	plugins Plugins
+	vault   Vault
+	opts    Options
+	memory  *pool
+
+	mu        sync.Mutex                     // guards what follows
+	calls     map[string]*semaphore.Weighted // calls in flight, by plugin
+	refreshes map[refreshKey]*refresh
+	patches   map[int64]int64 // how often an integration's patch changed
+}
+
+// New returns a Runner. It starts nothing.
+func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
+	opts.Quantum = cmp.Or(opts.Quantum, 15*time.Second)
+	opts.Segments = cmp.Or(opts.Segments, 64)
+	opts.CallTimeout = cmp.Or(opts.CallTimeout, 10*time.Minute)
+	opts.Silence = cmp.Or(opts.Silence, time.Minute)
+	opts.Unary = cmp.Or(opts.Unary, time.Minute)
+	opts.CancelGrace = cmp.Or(opts.CancelGrace, 5*time.Second)
+	opts.Memory = cmp.Or(opts.Memory, 48<<20)
+	opts.Retries = cmp.Or(opts.Retries, 5)
+	opts.RetryBase = cmp.Or(opts.RetryBase, 10*time.Second)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = hclog.NewNullLogger()
+	}
+	return &Runner{
+		db: db, plugins: plugins, vault: vault, opts: opts,
+		memory:    newPool(opts.Memory),
+		calls:     map[string]*semaphore.Weighted{},
+		refreshes: map[refreshKey]*refresh{},
+		patches:   map[int64]int64{},
+	}
+}
+
+// slots returns the calls that may be in flight in the plugin's process.
+func (r *Runner) slots(m sdk.Manifest) *semaphore.Weighted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.calls[m.Name]
+	if s == nil {
+		s = semaphore.NewWeighted(int64(cmp.Or(max(m.Limits.Concurrency, 0), 16)))
+		r.calls[m.Name] = s
+	}
+	return s
+}
+
+// retryAt returns when the attempt after n failures is due: growing, with a
+// jitter of a fifth so that streams that failed together do not return together.
+func (r *Runner) retryAt(failures int) time.Time {
+	const longest = 15 * time.Minute
+	delay := r.opts.RetryBase
+	for range failures - 1 {
+		delay = min(3*delay, longest)
+	}
+	jitter := 0.8 + 0.4*rand.Float64() //nolint:gosec // a jitter needs no cryptography
+	return r.opts.Now().Add(time.Duration(float64(delay) * jitter))
+}
+
+// integration returns what the plugin is told of in. Settings that the plugin
+// changed itself count as a revision of their own, so that it is opened anew.
+func (r *Runner) integration(in store.Integration) (sdk.Integration, error) {
+	settings, err := r.vault.Settings(in)
+	if err != nil {
+		return sdk.Integration{}, err
+	}
+	r.mu.Lock()
+	patches := r.patches[in.ID]
+	r.mu.Unlock()
+	return sdk.Integration{
+		Tenant: in.Tenant, Name: in.Name, ID: in.UID,
+		Revision:   in.Revision<<24 + patches,
+		Connectors: in.Connectors,
+		Settings:   sdk.NewSettings(settings),
+	}, nil
+}

@@ -1,0 +1,240 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/host/internal/runner"
+	"github.com/jackfield/jackfield/host/internal/scheduler"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
+)
+
+// script is a plugin whose calls the test writes. It runs in process.
+type script struct {
+	manifest    sdk.Manifest
+	preprocess  func(ctx context.Context, run sdk.Run) ([]byte, error)
+	plan        func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error
+	process     func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error)
+	finished    func(ctx context.Context, call sdk.FinishedCall) (bool, error)
+	postprocess func(ctx context.Context, run sdk.Run) (map[string][]byte, error)
+	attributes  func() []sdk.Attribute
+
+	mu     sync.Mutex
+	called []string // the calls of streams, as "id page attempt"
+	opened []sdk.Integration
+}
+
+var (
+	errDied   = errors.New("the process is gone")
+	errReopen = errors.New("unknown handle")
+)
+
+func (s *script) Preprocess(ctx context.Context, run sdk.Run) ([]byte, error) {
+	return s.preprocess(ctx, run)
+}
+
+func (s *script) GetStreams(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+	return s.plan(ctx, call, out)
+}
+
+func (s *script) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+	s.mu.Lock()
+	s.called = append(s.called, fmt.Sprintf("%s %s %d", call.Stream.ID, call.Page, call.Attempt))
+	s.mu.Unlock()
+	return s.process(ctx, call, out)
+}
+
+func (s *script) IsProcessingFinished(ctx context.Context, call sdk.FinishedCall) (bool, error) {
+	return s.finished(ctx, call)
+}
+
+func (s *script) Postprocess(ctx context.Context, run sdk.Run) (map[string][]byte, error) {
+	return s.postprocess(ctx, run)
+}
+
+func (s *script) CreateAttributes(context.Context) ([]sdk.Attribute, error) {
+	return s.attributes(), nil
+}
+
+func (s *script) calls() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.called...)
+}
+
+// Manifest implements runner.Plugins.
+func (s *script) Manifest(string) (sdk.Manifest, bool) { return s.manifest, true }
+
+// Acquire implements runner.Plugins.
+func (s *script) Acquire(_ context.Context, _ string, in sdk.Integration) (runner.Plugin, error) {
+	s.mu.Lock()
+	s.opened = append(s.opened, in)
+	s.mu.Unlock()
+	return runner.Plugin{Instance: s, Manifest: s.manifest, Release: func(bool) {}}, nil
+}
+
+func (*script) Lost(err error) bool   { return errors.Is(err, errDied) }
+func (*script) Reopen(err error) bool { return errors.Is(err, errReopen) }
+func (*script) Away(error) bool       { return false }
+
+// openVault keeps settings in clear.
+type openVault struct{}
+
+func (openVault) Settings(in store.Integration) ([]byte, error) { return in.Settings, nil }
+
+func (openVault) MergePatch(_ store.Integration, changes map[string][]byte) ([]byte, error) {
+	return []byte(fmt.Sprint(len(changes))), nil
+}
+func (openVault) Seal(p []byte, _ ...string) ([]byte, error) { return p, nil }
+func (openVault) Open(s []byte, _ ...string) ([]byte, error) { return s, nil }
+
+// world is a host without processes: real store, real scheduler, real runner, a
+// scripted plugin, and the bubble's clock.
+type world struct {
+	t      *testing.T
+	dir    string
+	plugin *script
+	opts   runner.Options
+	every  int
+	conc   int
+
+	db    *sqlite.DB
+	stop  context.CancelFunc
+	ended chan error
+	sched *scheduler.Scheduler
+}
+
+// inWorld runs a test in a bubble. The integration acme/one is made by it.
+func inWorld(t *testing.T, s *script, test func(t *testing.T, w *world)) {
+	t.Helper()
+	s.manifest.Name, s.manifest.Version = "script", "1.0.0"
+	if s.manifest.Limits.PerRun == 0 {
+		s.manifest.Limits.PerRun = 4
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dir: filepath.Join(t.TempDir(), "data"), plugin: s, every: -1}
+		test(t, w)
+		if w.db != nil {
+			w.down()
+		}
+	})
+}
+
+// up starts the host. The first time it makes the integration.
+func (w *world) up() {
+	w.t.Helper()
+	var err error
+	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
+	require.NoError(w.t, err)
+	w.opts.Schedule = scheduler.Next
+	r := runner.New(w.db, w.plugin, openVault{}, w.opts)
+	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
+		return r.Work(ctx, l, h)
+	}, scheduler.Options{Plugins: func() []string { return []string{"script"} }, Wake: w.db.Wakes()})
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop, w.ended = stop, make(chan error, 1)
+	go func() { w.ended <- w.sched.Run(ctx) }()
+	if have, err := w.db.Integrations(context.Background(), store.IntegrationFilter{}); err == nil && len(have) == 0 {
+		w.create("one")
+	}
+}
+
+// create declares an integration that is synced at once.
+func (w *world) create(name string) {
+	w.t.Helper()
+	require.NoError(w.t, w.db.ApplyChanges(context.Background(), []store.Change{{
+		Op: store.ChangeCreate, UID: fmt.Sprintf("%016x", len(name)*1000+int(name[0])), Sync: true,
+		Spec: store.IntegrationSpec{
+			Tenant: "acme", Name: name, Plugin: "script", Connectors: []string{"things"},
+			Every: w.every, Concurrency: w.conc, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
+		},
+	}}))
+}
+
+// down stops the host as SIGTERM does.
+func (w *world) down() {
+	w.t.Helper()
+	w.stop()
+	require.NoError(w.t, <-w.ended)
+	require.NoError(w.t, w.db.Close())
+	w.db = nil
+}
+
+// run returns the newest run.
+func (w *world) run() store.Run {
+	w.t.Helper()
+	runs, err := w.db.Runs(context.Background(), store.RunFilter{Limit: 1})
+	require.NoError(w.t, err)
+	require.NotEmpty(w.t, runs)
+	return runs[0]
+}
+
+// until lets time pass until the newest run is in one of the states.
+func (w *world) until(states ...store.RunState) store.Run {
+	w.t.Helper()
+	deadline := time.Now().Add(3 * time.Hour)
+	for time.Now().Before(deadline) {
+		synctest.Wait()
+		runs, err := w.db.Runs(context.Background(), store.RunFilter{Limit: 1})
+		require.NoError(w.t, err)
+		if len(runs) > 0 {
+			for _, s := range states {
+				if runs[0].State == s {
+					return runs[0]
+				}
+			}
+		}
+		time.Sleep(200 * time.Millisecond) // the bubble's clock
+	}
+	require.Failf(w.t, "the run did not get there", "%+v", w.run())
+	return store.Run{}
+}
+
+func (w *world) records() map[string]string {
+	w.t.Helper()
+	rs, err := w.db.Records(context.Background(), store.RecordFilter{Limit: 1000, Deleted: true})
+	require.NoError(w.t, err)
+	out := map[string]string{}
+	for _, r := range rs {
+		out[r.ExternalID] = string(r.Data)
+	}
+	return out
+}
+
+func (w *world) streams() map[string]store.Stream {
+	w.t.Helper()
+	ss, err := w.db.Streams(context.Background(), store.StreamFilter{RunID: w.run().ID, System: true, Limit: 1000})
+	require.NoError(w.t, err)
+	out := map[string]store.Stream{}
+	for _, s := range ss {
+		out[s.Ident] = s
+	}
+	return out
+}
+
+// planOf returns a plan of root streams.
+func planOf(ids ...string) func(context.Context, sdk.PlanCall, *sdk.Emitter) error {
+	return func(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
+		for _, id := range ids {
+			if err := out.Stream(ctx, sdk.Stream{ID: id, Connector: "things", Partition: id}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// thing emits one record.
+func thing(ctx context.Context, out *sdk.Emitter, id string) error {
+	return out.Record(ctx, sdk.Record{Kind: "thing", ID: id, Data: []byte(`{"id":"` + id + `"}`)})
+}

@@ -1,0 +1,227 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// receiveCredit is what a call holds of the pool while it receives: about one
+// batch in flight.
+const receiveCredit = sdk.BatchBytes
+
+// mergeBytes is how much of closed segments waits for the one being applied.
+// Adjacent segments of a stream that wait together are applied as one: leaving
+// out a checkpoint between them changes nothing (K02).
+const mergeBytes = 1 << 20
+
+// sink receives what a call emits. The open segment grows until a checkpoint
+// closes it; closed segments are applied by a goroutine of the sink's own while
+// the next one is received.
+type sink struct {
+	*call
+	dog    *watchdog
+	credit *credit
+
+	mu       sync.Mutex // guards what follows
+	cond     *sync.Cond
+	open     part
+	closed   part // waits to be applied
+	waiting  bool // closed holds something
+	applying bool
+	applied  int   // segments
+	err      error // of the first segment that was not applied
+	gone     bool  // the call was given up: nothing more is taken
+
+	preprocessed []byte
+}
+
+// part is what lies between checkpoints.
+type part struct {
+	records    []store.Record
+	streams    []store.NewStream
+	warnings   []store.Warning
+	settings   map[string][]byte
+	cursor     []byte
+	checkpoint []byte
+	bytes      int64
+}
+
+func newSink(c *call, dog *watchdog) *sink {
+	s := &sink{call: c, dog: dog, credit: &credit{pool: c.r.memory}}
+	s.cond = sync.NewCond(&s.mu)
+	s.open.checkpoint = c.stream.Checkpoint
+	return s
+}
+
+// Send takes a batch. It blocks while too much is received and not applied.
+func (s *sink) Send(ctx context.Context, b sdk.Batch) error {
+	s.dog.rest()
+	defer s.dog.wake()
+	size := batchSize(b)
+	if err := s.credit.take(ctx, size); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failed(); err != nil {
+		return err
+	}
+	s.open.bytes += size
+	if s.open.bytes > sdk.MaxSegment {
+		return &sdk.Error{Class: sdk.ClassSystem, Code: "checkpoint_required", Message: fmt.Sprintf("stream %s sent %d bytes without a checkpoint, %d are allowed", s.stream.Ident, s.open.bytes, sdk.MaxSegment)}
+	}
+	return s.open.add(b, s.r.opts.Now())
+}
+
+// Checkpoint closes the open segment and has it applied.
+func (s *sink) Checkpoint(ctx context.Context, c sdk.Checkpoint) error {
+	s.dog.rest()
+	defer s.dog.wake()
+	if err := s.close(ctx, c); err != nil {
+		return err
+	}
+	select {
+	case <-s.hold.Yield():
+		return errYield
+	case <-s.plugin.Draining: // never, if it is nil
+		return errYield
+	default:
+		return nil
+	}
+}
+
+// close hands the open segment to the applier, waiting while enough waits there.
+func (s *sink) close(ctx context.Context, c sdk.Checkpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.failed() == nil && s.waiting && s.closed.bytes+s.open.bytes > mergeBytes {
+		s.cond.Wait()
+	}
+	if err := s.failed(); err != nil {
+		return err
+	}
+	s.open.checkpoint = c.Data
+	if c.Cursor != nil {
+		s.open.cursor = c.Cursor
+	}
+	s.closed.merge(s.open)
+	s.waiting = true
+	s.open = part{checkpoint: c.Data}
+	if !s.applying {
+		s.applying = true
+		go s.applyClosed(context.WithoutCancel(ctx))
+	}
+	return nil
+}
+
+// applyClosed applies closed segments until none waits. finish waits for it.
+func (s *sink) applyClosed(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.waiting && s.err == nil {
+		p := s.closed
+		s.closed, s.waiting = part{}, false
+		s.cond.Broadcast()
+		s.mu.Unlock()
+		_, err := s.apply(ctx, p, nil)
+		s.mu.Lock()
+		s.err = err
+	}
+	s.applying = false
+	s.cond.Broadcast()
+}
+
+// apply writes one segment. One at a time is on its way.
+func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, error) {
+	defer s.credit.give(p.bytes)
+	seg := store.Segment{
+		Lane: s.lane.lane.Ref(), Generation: s.lane.lane.Generation,
+		RunID: s.run.ID, StreamID: s.stream.ID, Claim: s.stream.Claim, Seq: s.stream.Seq,
+		Records: p.records, Streams: p.streams, Warnings: p.warnings,
+		Cursor: p.cursor, Checkpoint: p.checkpoint,
+	}
+	if e != nil {
+		seg.End = &e.StreamEnd
+		if e.keep {
+			seg.Preprocessed = s.preprocessed
+		}
+		if e.cursor != nil {
+			seg.Cursor = e.cursor
+		}
+		if e.throttle != nil {
+			seg.Throttles = []store.Throttle{*e.throttle}
+		}
+	}
+	if len(p.settings) > 0 {
+		patch, err := s.lane.mergePatch(p.settings)
+		if err != nil {
+			return store.Applied{}, err
+		}
+		seg.Patch = patch
+	}
+	done, err := s.r.db.Apply(ctx, seg)
+	if err != nil {
+		return done, err
+	}
+	s.stream.Seq = done.Seq
+	s.stream.Checkpoint = p.checkpoint
+	if e == nil {
+		s.stream.Attempts = 0
+	}
+	s.mu.Lock()
+	s.applied++
+	s.mu.Unlock()
+	return done, nil
+}
+
+// drain waits until nothing closed is left to apply. It reports whether the
+// claim made progress, and why it cannot go on.
+func (s *sink) drain() (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.applying {
+		s.cond.Wait()
+	}
+	return s.applied > 0, s.err
+}
+
+// finish applies the end, after drain: with the open segment if the call
+// succeeded, without it if not.
+func (s *sink) finish(ctx context.Context, e ending) (store.Applied, error) {
+	s.mu.Lock()
+	last := part{checkpoint: s.stream.Checkpoint}
+	if e.keep {
+		last = s.open
+	}
+	s.open = part{}
+	s.mu.Unlock()
+	return s.apply(ctx, last, &e)
+}
+
+// release gives back what is left of the credit.
+func (s *sink) release() { s.credit.give(s.credit.held) }
+
+// fail ends the stream without any content, after a result was refused.
+func (s *sink) fail(ctx context.Context, end store.StreamEnd) (store.Applied, error) {
+	return s.apply(ctx, part{checkpoint: s.stream.Checkpoint}, &ending{StreamEnd: end})
+}
+
+// abandon makes the sink take nothing more from a call that does not end.
+func (s *sink) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = true
+	s.cond.Broadcast()
+}
+
+// failed returns why nothing more can be taken. The caller holds mu.
+func (s *sink) failed() error {
+	if s.gone {
+		return errTooLong
+	}
+	return s.err
+}

@@ -1,0 +1,243 @@
+package scheduler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// lanes is what the scheduler needs of the store.
+type lanes interface {
+	ClaimLanes(ctx context.Context, c store.LaneClaim) ([]store.Lane, error)
+	RenewLanes(ctx context.Context, refs []store.LaneRef, lease time.Duration) (map[int64]int64, error)
+	ReleaseLane(ctx context.Context, l store.Lane) error
+	NextWake(ctx context.Context, plugins []string) (time.Time, bool, error)
+}
+
+// Work works a lane's due streams and returns when none is due, when the hold
+// asks to yield, or when ctx ends.
+type Work func(ctx context.Context, lane store.Lane, hold *Hold) error
+
+// Options of a Scheduler. The zero value means the documented defaults.
+type Options struct {
+	Slots   int             // lanes held at once; 32 if zero
+	Lease   time.Duration   // of a claim; 30s if zero, renewed at a third of it
+	Grace   time.Duration   // from asking a worker to stop to cancelling it; 15s if zero
+	Plugins func() []string // the plugins that can take work now
+	Wake    <-chan struct{} // something may have become due
+	Now     func() time.Time
+	Log     hclog.Logger
+}
+
+// Scheduler claims lanes and has them worked.
+type Scheduler struct {
+	db   lanes
+	work Work
+	opts Options
+
+	wake    chan struct{}
+	revoked chan []int64
+	done    chan *Hold
+	crowded atomic.Bool
+
+	held   map[*Hold]struct{} // Run's alone
+	shares shares             // Run's alone
+}
+
+// New returns a Scheduler that is not running yet.
+func New(db lanes, work Work, opts Options) *Scheduler {
+	opts.Slots = cmp.Or(opts.Slots, 32)
+	opts.Lease = cmp.Or(opts.Lease, 30*time.Second)
+	opts.Grace = cmp.Or(opts.Grace, 15*time.Second)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = hclog.NewNullLogger()
+	}
+	return &Scheduler{
+		db: db, work: work, opts: opts,
+		wake:    make(chan struct{}, 1),
+		revoked: make(chan []int64, 64),
+		done:    make(chan *Hold, opts.Slots),
+		held:    map[*Hold]struct{}{},
+		shares:  shares{slots: opts.Slots},
+	}
+}
+
+// Wake makes the scheduler look again, such as after a plugin was loaded.
+func (s *Scheduler) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // a wake-up is already waiting
+	}
+}
+
+// Revoke cancels the work on lanes that were taken away, sooner than the next
+// renewal would find out. It never blocks.
+func (s *Scheduler) Revoke(ids []int64) {
+	select {
+	case s.revoked <- ids:
+	default:
+		s.Wake() // the renewal that follows finds out
+	}
+}
+
+// Run claims and works lanes until ctx ends. Then it asks the workers to yield,
+// cancels them after the grace, and returns when all have given back their lanes.
+func (s *Scheduler) Run(ctx context.Context) error {
+	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	renew := time.NewTicker(s.opts.Lease / 3)
+	defer renew.Stop()
+	for ctx.Err() == nil {
+		wait := s.claim(hard)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case h := <-s.done:
+			s.forget(h)
+		case ids := <-s.revoked:
+			s.revoke(ids)
+		case <-s.wake:
+			s.renew(hard)
+		case <-s.opts.Wake:
+			s.renew(hard)
+		case <-renew.C:
+			s.renew(hard)
+		}
+		timer.Stop()
+	}
+	return s.drain(hard, cancel, renew.C)
+}
+
+// drain ends the workers in two steps.
+func (s *Scheduler) drain(hard context.Context, cancel context.CancelCauseFunc, renew <-chan time.Time) error {
+	for h := range s.held {
+		h.askToYield()
+	}
+	grace := time.NewTimer(s.opts.Grace)
+	defer grace.Stop()
+	for len(s.held) > 0 {
+		select {
+		case h := <-s.done:
+			s.forget(h)
+		case ids := <-s.revoked:
+			s.revoke(ids)
+		case <-renew:
+			s.renew(hard)
+		case <-grace.C:
+			cancel(ErrStopping)
+		}
+	}
+	return nil
+}
+
+// claim fills the free slots and returns how long nothing more will be due.
+func (s *Scheduler) claim(ctx context.Context) time.Duration {
+	const idle, crowded = 30 * time.Second, 50 * time.Millisecond
+	plugins := s.opts.Plugins()
+	if len(plugins) == 0 {
+		return idle
+	}
+	for _, prio := range []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk} {
+		free := s.shares.free(prio)
+		if free <= 0 {
+			continue
+		}
+		got, err := s.db.ClaimLanes(ctx, store.LaneClaim{Plugins: plugins, Prios: []int{prio}, Limit: free, Lease: s.opts.Lease})
+		if err != nil {
+			s.opts.Log.Error("claim lanes", "error", err)
+			return time.Second
+		}
+		for _, lane := range got {
+			s.start(ctx, lane)
+		}
+	}
+	next, ok, err := s.db.NextWake(ctx, plugins)
+	if err != nil {
+		s.opts.Log.Error("next wake", "error", err)
+		return time.Second
+	}
+	if !ok {
+		s.crowded.Store(false)
+		return idle
+	}
+	wait := next.Sub(s.opts.Now())
+	s.crowded.Store(wait <= 0) // due, and no slot for it
+	return max(crowded, min(wait, idle))
+}
+
+// start has a lane worked in a goroutine that ends before Run does.
+func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	h := &Hold{lane: lane, yield: make(chan struct{}), crowded: &s.crowded, cancel: cancel}
+	s.held[h] = struct{}{}
+	s.shares.held[clampPrio(lane.Prio)]++
+	go func() {
+		defer func() { s.done <- h }() // has room for every slot
+		defer cancel(nil)
+		if err := s.work(ctx, lane, h); err != nil && ctx.Err() == nil {
+			s.opts.Log.Error("work lane", "integration", lane.IntegrationID, "error", err)
+			h.rest(ctx)
+		}
+		err := s.db.ReleaseLane(context.WithoutCancel(ctx), lane)
+		if err != nil && !errors.Is(err, store.ErrStale) {
+			s.opts.Log.Error("release lane", "integration", lane.IntegrationID, "error", err)
+		}
+	}()
+}
+
+// renew extends all leases in one statement, cancels what was lost and asks
+// nudged lanes to yield: they are claimed again at once, with a fresh look at
+// what they have to do.
+func (s *Scheduler) renew(ctx context.Context) {
+	if len(s.held) == 0 {
+		return
+	}
+	refs := make([]store.LaneRef, 0, len(s.held))
+	for h := range s.held {
+		if !h.lost {
+			refs = append(refs, h.lane.Ref())
+		}
+	}
+	nudges, err := s.db.RenewLanes(ctx, refs, s.opts.Lease)
+	if err != nil {
+		s.opts.Log.Error("renew lanes", "error", fmt.Errorf("%d lanes: %w", len(refs), err))
+		return // the leases hold for two more renewals
+	}
+	for h := range s.held {
+		n, ours := nudges[h.lane.ID]
+		switch {
+		case h.lost:
+		case !ours:
+			h.lose()
+		case n != h.lane.Nudges:
+			h.askToYield()
+		}
+	}
+}
+
+func (s *Scheduler) revoke(ids []int64) {
+	for h := range s.held {
+		if slices.Contains(ids, h.lane.ID) {
+			h.lose()
+		}
+	}
+}
+
+func (s *Scheduler) forget(h *Hold) {
+	delete(s.held, h)
+	s.shares.held[clampPrio(h.lane.Prio)]--
+}
+
+func clampPrio(p int) int { return min(max(p, store.PrioInteractive), store.PrioBulk) }

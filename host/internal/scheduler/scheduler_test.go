@@ -1,0 +1,319 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/jackfield/jackfield/host/internal/scheduler"
+	"github.com/jackfield/jackfield/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lanes is a store of lanes that are due at their WakeAt.
+type lanes struct {
+	mu       sync.Mutex
+	due      []store.Lane
+	nudges   map[int64]int64 // of claimed lanes; absent: lost
+	released []store.Lane
+	renewals int
+}
+
+func (l *lanes) ClaimLanes(_ context.Context, c store.LaneClaim) ([]store.Lane, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var got, rest []store.Lane
+	for _, lane := range l.due {
+		if lane.Prio == c.Prios[0] && len(got) < c.Limit && !lane.WakeAt.After(time.Now()) {
+			lane.Fence++
+			l.nudges[lane.ID] = lane.Nudges
+			got = append(got, lane)
+			continue
+		}
+		rest = append(rest, lane)
+	}
+	l.due = rest
+	return got, nil
+}
+
+func (l *lanes) RenewLanes(_ context.Context, refs []store.LaneRef, _ time.Duration) (map[int64]int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewals++
+	out := map[int64]int64{}
+	for _, r := range refs {
+		if n, ok := l.nudges[r.ID]; ok {
+			out[r.ID] = n
+		}
+	}
+	return out, nil
+}
+
+func (l *lanes) ReleaseLane(_ context.Context, lane store.Lane) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.nudges[lane.ID]; !ok {
+		return store.ErrStale
+	}
+	delete(l.nudges, lane.ID)
+	l.released = append(l.released, lane)
+	return nil
+}
+
+func (l *lanes) NextWake(context.Context, []string) (time.Time, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var next time.Time
+	for _, lane := range l.due {
+		if next.IsZero() || lane.WakeAt.Before(next) {
+			next = lane.WakeAt
+		}
+	}
+	return next, !next.IsZero(), nil
+}
+
+func (l *lanes) add(id int64, prio int, in time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.due = append(l.due, store.Lane{ID: id, Prio: prio, WakeAt: time.Now().Add(in)})
+}
+
+func (l *lanes) set(id, nudges int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if nudges < 0 {
+		delete(l.nudges, id)
+		return
+	}
+	l.nudges[id] = nudges
+}
+
+// bundle is a scheduler that runs in the test's bubble.
+type bundle struct {
+	db    *lanes
+	s     *scheduler.Scheduler
+	works chan work
+	stop  context.CancelFunc
+	ended chan error
+}
+
+type work struct {
+	ctx  context.Context
+	lane store.Lane
+	hold *scheduler.Hold
+	done chan struct{} // closed by the test to end the work
+}
+
+func setup(t *testing.T, opts scheduler.Options) *bundle {
+	t.Helper()
+	b := &bundle{db: &lanes{nudges: map[int64]int64{}}, works: make(chan work, 100), ended: make(chan error, 1)}
+	opts.Plugins = func() []string { return []string{"p"} }
+	b.s = scheduler.New(b.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
+		w := work{ctx: ctx, lane: l, hold: h, done: make(chan struct{})}
+		b.works <- w
+		select {
+		case <-w.done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}, opts)
+	return b
+}
+
+func (b *bundle) run(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	b.stop = stop
+	go func() { b.ended <- b.s.Run(ctx) }()
+}
+
+// rows: K09, C03
+func TestClaimsWhenDueAndReleases(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioCheck, time.Hour)
+		start := time.Now()
+		b.run(t)
+		w := <-b.works
+		require.InDelta(t, time.Hour, time.Since(start), float64(100*time.Millisecond), "no earlier and no later than it is due")
+		close(w.done)
+		synctest.Wait()
+		require.Len(t, b.db.released, 1)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: K10
+func TestCancelsWhatRenewalLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioCheck, 0)
+		b.run(t)
+		w := <-b.works
+		b.db.set(1, -1)
+		<-w.ctx.Done()
+		require.ErrorIs(t, context.Cause(w.ctx), scheduler.ErrLost)
+		b.stop()
+		require.NoError(t, <-b.ended)
+		require.Empty(t, b.db.released)
+	})
+}
+
+// rows: K10
+func TestRevokeCancelsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioCheck, 0)
+		b.db.add(2, store.PrioCheck, 0)
+		b.run(t)
+		first, second := <-b.works, <-b.works
+		before := time.Now()
+		b.s.Revoke([]int64{first.lane.ID})
+		<-first.ctx.Done()
+		require.Zero(t, time.Since(before))
+		require.NoError(t, second.ctx.Err())
+		close(second.done)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: K09
+func TestNudgeAsksToYield(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioBulk, 0)
+		b.run(t)
+		w := <-b.works
+		b.db.set(1, 7)
+		b.s.Wake()
+		<-w.hold.Yield()
+		require.NoError(t, w.ctx.Err(), "a nudge is no reason to cancel")
+		close(w.done)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: C31, F29
+func TestStopsInTwoSteps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{Grace: 10 * time.Second})
+		b.db.add(1, store.PrioCheck, 0)
+		b.db.add(2, store.PrioCheck, 0)
+		b.run(t)
+		polite, stubborn := <-b.works, <-b.works
+		b.stop()
+		<-polite.hold.Yield()
+		close(polite.done)
+		before := time.Now()
+		<-stubborn.ctx.Done()
+		require.Equal(t, 10*time.Second, time.Since(before))
+		require.ErrorIs(t, context.Cause(stubborn.ctx), scheduler.ErrStopping)
+		require.NoError(t, <-b.ended)
+		require.Len(t, b.db.released, 2)
+	})
+}
+
+// rows: K13
+func TestBulkLeavesRoomForChecks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{Slots: 8})
+		for i := range int64(20) {
+			b.db.add(i+1, store.PrioBulk, 0)
+		}
+		b.run(t)
+		synctest.Wait()
+		require.Len(t, b.works, 6, "a quarter of the slots is kept")
+		w := <-b.works
+		require.True(t, w.hold.Crowded(), "others wait")
+		b.db.add(100, store.PrioCheck, 0)
+		b.s.Wake()
+		synctest.Wait()
+		require.Len(t, b.works, 6)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: K13
+func TestChecksLeaveRoomForBulk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{Slots: 8})
+		for i := range int64(20) {
+			b.db.add(i+1, store.PrioCheck, 0)
+			b.db.add(i+101, store.PrioInteractive, 0)
+		}
+		b.db.add(1000, store.PrioBulk, 0)
+		b.run(t)
+		synctest.Wait()
+		require.Len(t, b.works, 8)
+		bulk := 0
+		for range 8 {
+			if w := <-b.works; w.lane.Prio == store.PrioBulk {
+				bulk++
+			}
+		}
+		require.Equal(t, 1, bulk)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// failing refuses its first claims.
+type failing struct {
+	*lanes
+	left int
+}
+
+func (f *failing) ClaimLanes(ctx context.Context, c store.LaneClaim) ([]store.Lane, error) {
+	if f.left > 0 {
+		f.left--
+		return nil, errors.New("disk on fire")
+	}
+	return f.lanes.ClaimLanes(ctx, c)
+}
+
+func TestGoesOnAfterAStoreError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := &failing{lanes: &lanes{nudges: map[int64]int64{}}, left: 5}
+		db.add(1, store.PrioCheck, 0)
+		worked := make(chan struct{}, 1)
+		s := scheduler.New(db, func(context.Context, store.Lane, *scheduler.Hold) error {
+			worked <- struct{}{}
+			return nil
+		}, scheduler.Options{Plugins: func() []string { return []string{"p"} }})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		<-worked
+		cancel()
+		require.NoError(t, <-ended)
+	})
+}
+
+// rows: C03
+func TestNext(t *testing.T) {
+	t.Parallel()
+	last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	require.Equal(t, last.Add(time.Minute), scheduler.Next(0, last), "zero is every tick")
+	require.Equal(t, last.Add(20*time.Minute), scheduler.Next(20, last))
+	require.True(t, scheduler.Next(-1, last).IsZero(), "negative is never")
+}
