@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
+)
+
+// configuration makes the store what the files say, and keeps it so: a tenant
+// whose file is bad keeps what the store has, which is its last good state.
+type configuration struct {
+	file     string
+	opts     config.Options
+	keys     *secret.Keyring
+	db       *sqlite.DB
+	manifest func(name string) (sdk.Manifest, bool)
+	log      hclog.Logger
+	now      func() time.Time
+
+	applying sync.Mutex // one reading is applied at a time
+
+	mu        sync.Mutex // guards what follows
+	problems  config.Problems
+	appliedAt time.Time
+}
+
+var _ api.Config = (*configuration)(nil)
+
+// apply makes the store what the snapshot says. The problems are those of the
+// snapshot and of the plan.
+func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm bool) ([]store.Change, config.Problems, error) {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	changes, problems, err := c.plan(ctx, snap, confirm)
+	if err != nil {
+		return nil, problems, err
+	}
+	if len(changes) > 0 {
+		if err := c.db.ApplyChanges(ctx, changes); err != nil {
+			return nil, problems, fmt.Errorf("apply configuration: %w", err)
+		}
+	}
+	c.mu.Lock()
+	c.problems, c.appliedAt = problems, c.now()
+	c.mu.Unlock()
+	for _, ch := range changes {
+		c.log.Info("integration changed", "op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name, "fields", ch.Fields)
+	}
+	return changes, problems, nil
+}
+
+// plan says what apply would change.
+func (c *configuration) plan(ctx context.Context, snap config.Snapshot, confirm bool) ([]store.Change, config.Problems, error) {
+	current, err := c.db.Integrations(ctx, store.IntegrationFilter{Limit: allIntegrations})
+	if err != nil {
+		return nil, snap.Problems, fmt.Errorf("read integrations: %w", err)
+	}
+	changes, more := config.Plan(current, snap, c.keys, config.PlanOptions{Confirm: confirm, Now: c.now()})
+	return changes, append(append(config.Problems{}, snap.Problems...), more...), nil
+}
+
+// allIntegrations is more than one host has.
+const allIntegrations = 1 << 30
+
+// changed applies what the watcher read, and says once what is wrong.
+func (c *configuration) changed(ctx context.Context, snap config.Snapshot) {
+	_, problems, err := c.apply(ctx, snap, false)
+	if err != nil {
+		c.log.Error("configuration not applied", "error", err)
+	}
+	for _, p := range problems {
+		level := hclog.Warn
+		if p.Severity == config.SeverityError {
+			level = hclog.Error
+		}
+		c.log.Log(level, "configuration", "code", p.Code, "at", fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col), "problem", p.Message, "help", p.Help)
+	}
+}
+
+// Reload implements api.Config.
+func (c *configuration) Reload(ctx context.Context, confirm bool) (api.Report, error) {
+	changes, problems, err := c.apply(ctx, config.Load(c.file, c.opts), confirm)
+	return api.Report{Changes: changes, Problems: apiProblems(problems)}, err
+}
+
+// Diff implements api.Config.
+func (c *configuration) Diff(ctx context.Context) (api.Report, error) {
+	changes, problems, err := c.plan(ctx, config.Load(c.file, c.opts), false)
+	return api.Report{Changes: changes, Problems: apiProblems(problems)}, err
+}
+
+// Status implements api.Config.
+func (c *configuration) Status(context.Context) api.ConfigStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return api.ConfigStatus{File: c.file, AppliedAt: c.appliedAt, Problems: apiProblems(c.problems)}
+}
+
+// Settings implements api.Config.
+func (c *configuration) Settings(_ context.Context, in store.Integration) (settings, schema []byte, err error) {
+	open, err := config.OpenSettings(c.keys, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, ok := c.manifest(in.Plugin); ok {
+		schema = m.SettingsSchema
+	}
+	return open.Reveal(), schema, nil
+}
+
+func apiProblems(ps config.Problems) []api.Problem {
+	out := make([]api.Problem, len(ps))
+	for i, p := range ps {
+		out[i] = api.Problem{
+			Severity: string(p.Severity), Code: string(p.Code), Message: p.Message,
+			File: p.File, Line: p.Line, Column: p.Col, Source: p.Source, Help: p.Help,
+		}
+	}
+	return out
+}
+
+// vault opens and seals for the runner.
+type vault struct{ keys *secret.Keyring }
+
+// Settings implements runner.Vault.
+func (v vault) Settings(in store.Integration) ([]byte, error) {
+	s, err := config.OpenSettings(v.keys, in)
+	if err != nil {
+		return nil, err
+	}
+	return s.Reveal(), nil
+}
+
+// MergePatch implements runner.Vault.
+func (v vault) MergePatch(in store.Integration, changes map[string][]byte) ([]byte, error) {
+	return config.SealPatch(v.keys, in, changes)
+}
+
+// Seal implements runner.Vault.
+func (v vault) Seal(plain []byte, place ...string) ([]byte, error) { return v.keys.Seal(plain, place...) }
+
+// Open implements runner.Vault.
+func (v vault) Open(sealed []byte, place ...string) ([]byte, error) {
+	return v.keys.Open(sealed, place...)
+}

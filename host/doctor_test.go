@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// report is what doctor prints with -o json.
+type report struct {
+	OK       bool `json:"ok"`
+	Failed   int  `json:"failed"`
+	Warnings int  `json:"warnings"`
+	Checks   []struct {
+		Group, Check, Status, Message, Hint string
+	} `json:"checks"`
+}
+
+// newDoctor returns a shell in a directory with a sound host.yaml and no daemon.
+func newDoctor(t *testing.T) (s *shell, dir string) {
+	t.Helper()
+	s = newShell(t)
+	dir, err := os.MkdirTemp("", "jf") //nolint:usetesting // short enough for a socket
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	s.env["JACKFIELD_CONFIG"] = filepath.Join(dir, "host.yaml")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "host.yaml"), []byte("version: 1\n"), 0o600))
+	for _, name := range []string{"plugins", "tenants", "data"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+	}
+	return s, dir
+}
+
+// examine runs doctor and returns its report with the exit code.
+func examine(t *testing.T, s *shell) (report, int) {
+	t.Helper()
+	code := s.run("doctor", "-o", "json")
+	require.Empty(t, s.stderr)
+	var r report
+	require.NoError(t, json.Unmarshal([]byte(s.stdout), &r))
+	return r, code
+}
+
+// find returns the status and the text of the first check of that name that is not fine.
+func (r report) find(name string) (status, text string) {
+	for _, ch := range r.Checks {
+		if ch.Check == name && ch.Status != checkOK {
+			return ch.Status, ch.Message + " | " + ch.Hint
+		}
+	}
+	return checkOK, ""
+}
+
+func TestDoctorFindsNothingWrong(t *testing.T) {
+	t.Parallel()
+	s, dir := newDoctor(t)
+	r, code := examine(t, s)
+	require.Equal(t, exitDone, code, s.stdout)
+	require.True(t, r.OK)
+	status, text := r.find("plugins.scan")
+	require.Equal(t, checkWarning, status)
+	require.Contains(t, text, "jackfield plugin approve")
+	for _, name := range []string{"config.parse", "data.socket", "data.mode", "key.file", "store.file", "disk.sync", "daemon.running"} {
+		require.Contains(t, s.stdout, `"`+name+`"`)
+	}
+	require.Contains(t, s.stdout, "a write reaches the disk in")
+	left, err := os.ReadDir(filepath.Join(dir, "data"))
+	require.NoError(t, err)
+	require.Empty(t, left, "doctor changes nothing")
+	require.NoFileExists(t, filepath.Join(dir, "jackfield.key"))
+
+	require.Equal(t, exitDone, s.run("doctor"))
+	require.Contains(t, s.stdout, "Config   ok    config.parse")
+	require.Contains(t, s.stdout, "0 failed, 1 warnings, ")
+}
+
+// rows: L01
+func TestDoctorSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("modes mean nothing here")
+	}
+	const key = "a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=\n"
+	for name, c := range map[string]struct {
+		change       func(t *testing.T, dir string)
+		check        string
+		status, text string
+	}{
+		"NoConfiguration": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Remove(filepath.Join(dir, "host.yaml")))
+		}, "config.parse", checkFailed, "there is no "},
+		"BadTenant": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "tenants", "acme.yaml"), []byte("tenant: acme\nintegrtions: []\n"), 0o600))
+		}, "config.parse", checkFailed, "acme.yaml:2"},
+		"OpenData": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Chmod(filepath.Join(dir, "data"), 0o755))
+		}, "data.mode", checkFailed, "is open to others (-rwxr-xr-x) | chmod 700 "},
+		"OpenFile": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "admin.token"), nil, 0o644))
+			require.NoError(t, os.Chmod(filepath.Join(dir, "data", "admin.token"), 0o644))
+		}, "data.mode", checkFailed, "admin.token is open to others | chmod 600 "},
+		"OpenKey": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "jackfield.key"), []byte(key), 0o600))
+			require.NoError(t, os.Chmod(filepath.Join(dir, "jackfield.key"), 0o644))
+		}, "key.file", checkFailed, "jackfield.key"},
+		"LostKey": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "data", databaseName), nil, 0o600))
+		}, "key.file", checkFailed, "restore it from your copy"},
+		"NoDatabase": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "data", databaseName), []byte(strings.Repeat("x", 100)), 0o600))
+		}, "store.file", checkFailed, "is no database | restore it from a backup"},
+		"NoPlugins": {func(t *testing.T, dir string) {
+			require.NoError(t, os.Remove(filepath.Join(dir, "plugins")))
+		}, "plugins.scan", checkFailed, "mkdir "},
+		"Unapproved": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "plugins", "git"), []byte("#!/bin/sh\n"), 0o700))
+		}, "plugin.git", checkWarning, "nobody approved it"},
+		"LongPath": {func(t *testing.T, dir string) {
+			text := "version: 1\ndata: ./" + strings.Repeat("x", 100) + "\n"
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "host.yaml"), []byte(text), 0o600))
+		}, "data.socket", checkFailed, "a socket can have 103 | choose a shorter data:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, dir := newDoctor(t)
+			c.change(t, dir)
+			r, code := examine(t, s)
+			status, text := r.find(c.check)
+			require.Equal(t, c.status, status, s.stdout)
+			require.Contains(t, text, c.text)
+			if c.status == checkFailed {
+				require.Equal(t, exitEnvironment, code)
+				require.False(t, r.OK)
+			} else {
+				require.Equal(t, exitDone, code)
+			}
+		})
+	}
+}
+
+func TestDoctorAsksTheDaemon(t *testing.T) {
+	t.Parallel()
+	s := startDaemon(t, &fakeDaemon{})
+	r, _ := examine(t, s)
+	status, text := r.find("daemon.status")
+	require.Equal(t, checkWarning, status)
+	require.Contains(t, text, "plugin slack does not serve: exited 3")
+	require.Contains(t, s.stdout, "version 1.2.3, pid 4711")
+	s.env["JACKFIELD_TOKEN"] = "wrong"
+	r, code := examine(t, s)
+	status, _ = r.find("daemon.running")
+	require.Equal(t, checkFailed, status)
+	require.Equal(t, exitEnvironment, code)
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/runner"
+	"github.com/jackfield/jackfield/host/internal/scheduler"
+	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
+)
+
+// Host is the daemon. It knows all parts, which do not know each other.
+type Host struct {
+	config   config.Host
+	log      hclog.Logger
+	redactor *secret.Redactor
+
+	db        *sqlite.DB
+	files     *configuration
+	watch     *config.Watcher
+	found     *discovery.Watcher
+	sup       *supervisor.Supervisor
+	processes *processes
+	runner    *runner.Runner
+	scheduler *scheduler.Scheduler
+	api       *api.Server
+
+	plugged chan struct{} // of one: the set of plugins that can take work changed
+}
+
+// OpenHost opens the store and makes the parts. Nothing runs before Run, which
+// also closes the store; a Host that is not run is closed with Close.
+func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor) (*Host, error) {
+	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
+	keys, err := secret.OpenKeyring(cfg.Key, cfg.Data)
+	if err != nil {
+		return nil, fmt.Errorf("open key: %w", err)
+	}
+	h.db, err = sqlite.Open(ctx, sqlite.Options{Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) }})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.wire(keys); err != nil {
+		return nil, errors.Join(err, h.db.Close())
+	}
+	return h, nil
+}
+
+// wire makes the parts around the store.
+func (h *Host) wire(keys *secret.Keyring) error {
+	var err error
+	h.sup, err = supervisor.New(supervisor.Options{
+		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
+		Inspect: discovery.Inspect, OnChange: h.pluginsChanged,
+	})
+	if err != nil {
+		return err
+	}
+	h.found, err = discovery.NewWatcher(discovery.Options{
+		Dir: h.config.Plugins.Dir, Lock: h.config.LockFile(), Data: h.config.Data,
+		Trust: discovery.Trust(h.config.Plugins.Trust), Log: h.log.Named("discovery"),
+	})
+	if err != nil {
+		return err
+	}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile()}
+	opts := config.Options{Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config}
+	h.files = &configuration{
+		file: h.config.File, opts: opts, keys: keys, db: h.db,
+		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now,
+	}
+	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
+	h.runner = runner.New(h.db, h.processes, vault{keys}, runner.Options{Log: h.log.Named("run"), Schedule: scheduler.Next})
+	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
+		return h.runner.Work(ctx, l, hold)
+	}, scheduler.Options{Plugins: h.sup.Loaded, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
+	h.api, err = api.New(api.Options{
+		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
+		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact,
+	}, api.Deps{
+		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
+	})
+	return err
+}
+
+// Ready returns a channel that is closed once the API answers.
+func (h *Host) Ready() <-chan struct{} { return h.api.Ready() }
+
+// Close closes a Host that is not run.
+func (h *Host) Close() error { return h.db.Close() }
+
+// Run serves until ctx ends, then stops in order: nobody asks for work any more,
+// streams end or return to pending, the files are let go, the plugins end, the
+// store closes. It returns store.ErrOutcomeUnknown when the store cannot tell
+// what was written; the next start can.
+func (h *Host) Run(ctx context.Context) error {
+	artifacts := make(chan []discovery.Artifact)
+	err := actors{
+		{"api", h.api.Run},
+		{"scheduler", h.scheduler.Run},
+		{"config", func(ctx context.Context) error { return h.watch.Run(ctx, h.files.changed) }},
+		{"discovery", func(ctx context.Context) error { return h.found.Run(ctx, artifacts) }},
+		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},
+		{"supervisor", h.sup.Run},
+		{"store", h.watchStore},
+	}.run(ctx)
+	return errors.Join(err, h.db.Close())
+}
+
+// watchStore ends the daemon when the store cannot go on.
+func (h *Host) watchStore(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-h.db.Failed():
+		return h.db.Err()
+	}
+}
+
+// pluginsChanged is called by the supervisor; it must not wait.
+func (h *Host) pluginsChanged() {
+	select {
+	case h.plugged <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// keepPlugins runs what discovery finds, and parks the integrations whose plugin
+// is not there (C01). A plugin that crashed is there: it comes back by itself.
+func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Artifact) error {
+	synced := make(chan error, 1)
+	var want []supervisor.Binary
+	busy, again := false, false
+	for {
+		select {
+		case <-ctx.Done():
+			if busy {
+				<-synced
+			}
+			return nil
+		case found := <-artifacts:
+			want, again = binaries(found), true
+			h.park(ctx, want)
+		case err := <-synced:
+			busy = false
+			if err != nil {
+				h.log.Error("plugins", "error", err)
+			}
+		case <-h.plugged:
+			h.watch.Reload() // settings can be checked that could not
+			h.scheduler.Wake()
+		}
+		if again && !busy {
+			busy, again = true, false
+			now := want
+			go func() { synced <- h.sup.Sync(ctx, now) }() // slow plugins hold up nobody
+		}
+	}
+}
+
+// park tells the store which plugins are there.
+func (h *Host) park(ctx context.Context, there []supervisor.Binary) {
+	names := make([]string, len(there))
+	for i, b := range there {
+		names[i] = b.Name
+	}
+	gone, back, err := h.db.ParkIntegrations(ctx, names)
+	if err != nil {
+		h.log.Error("park integrations", "error", err)
+	}
+	for _, name := range gone {
+		h.log.Warn("integration parked: its plugin is not there", "integration", name)
+	}
+	for _, name := range back {
+		h.log.Info("integration resumed", "integration", name)
+	}
+}
+
+// binaries returns what is to run of the files that were found.
+func binaries(found []discovery.Artifact) []supervisor.Binary {
+	var out []supervisor.Binary
+	for _, a := range found {
+		if a.Runnable() {
+			out = append(out, supervisor.Binary{Name: a.Name, Version: a.Version, Path: a.Staged, Digest: a.Digest})
+		}
+	}
+	return out
+}
+
+// hostManifests returns the manifests that approve kept, for reading the
+// configuration before any plugin runs.
+func hostManifests(lock, data string) func(string) (sdk.Manifest, bool) {
+	return func(name string) (sdk.Manifest, bool) { return keptManifest(lock, data, name) }
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+)
+
+func (c *cli) integrationCommand() *cobra.Command {
+	return group("integration", "Show, check and sync integrations",
+		c.integrationListCommand(), c.integrationShowCommand(), c.integrationCheckCommand(), c.syncCommand())
+}
+
+func (c *cli) integrationListCommand() *cobra.Command {
+	req := &hostv1.ListIntegrationsRequest{}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List integrations",
+		Args:    noArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				resp, err := hostv1.NewIntegrationServiceClient(d).ListIntegrations(ctx, req)
+				if err != nil {
+					return err
+				}
+				return c.printList(resp, "integrations", func(t *table) {
+					integrationTable(t, resp.GetIntegrations())
+					more(t, resp.GetNext())
+				})
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&req.Tenant, "tenant", "t", "", "only those of this tenant")
+	cmd.Flags().StringVar(&req.Plugin, "plugin", "", "only those of this plugin")
+	addPageFlags(cmd, &req.PageSize, &req.PageToken)
+	return cmd
+}
+
+func addPageFlags(cmd *cobra.Command, size *uint32, token *string) {
+	cmd.Flags().Uint32Var(size, "limit", 100, "at most so many, 1,000 at most")
+	cmd.Flags().StringVar(token, "page", "", "go on: next of the list before")
+}
+
+// more tells how to get the next page.
+func more(t *table, next string) {
+	if next != "" {
+		t.line("there is more: --page " + next)
+	}
+}
+
+func integrationTable(t *table, list []*hostv1.Integration) {
+	t.head("INTEGRATION", "PLUGIN", "STATE", "EVERY", "LAST CHECK", "NEXT CHECK", "REASON")
+	for _, i := range list {
+		t.row(i.GetId(), i.GetPlugin(), i.GetState(), everyText(i.GetEvery()), i.GetLastCheckAt(), i.GetNextCheckAt(), i.GetReason())
+	}
+}
+
+// everyText writes a schedule in ticks.
+func everyText(ticks int32) string {
+	switch {
+	case ticks < 0:
+		return "never"
+	case ticks <= 1:
+		return "1m"
+	default:
+		return shortDuration(time.Duration(ticks) * time.Minute)
+	}
+}
+
+func (c *cli) integrationShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show INTEGRATION",
+		Short: "Show an integration: schedule, state, settings without secrets, records, runs",
+		Args:  exactArgs("INTEGRATION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				resp, err := hostv1.NewIntegrationServiceClient(d).GetIntegration(ctx, &hostv1.GetIntegrationRequest{Integration: args[0]})
+				if err != nil {
+					return err
+				}
+				return c.print(resp, func(t *table) { integrationFacts(t, resp) })
+			})
+		},
+		ValidArgsFunction: c.complete(completeIntegrations),
+	}
+}
+
+func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse) {
+	i, m := resp.GetIntegration(), resp.GetManifest()
+	t.fact("integration", i.GetId())
+	t.fact("uid", i.GetUid())
+	t.fact("label", i.GetLabel())
+	t.fact("plugin", i.GetPlugin()+" "+m.GetVersion())
+	t.fact("state", i.GetState())
+	t.fact("reason", i.GetReason())
+	t.fact("connectors", i.GetConnectors())
+	t.fact("every", everyText(i.GetEvery()))
+	t.fact("last check", i.GetLastCheckAt())
+	t.fact("next check", i.GetNextCheckAt())
+	t.fact("onboarded", i.GetOnboardedAt())
+	t.fact("created", i.GetCreatedAt())
+	t.fact("removed", i.GetRemovedAt())
+	t.fact("kept until", i.GetKeepUntil())
+	t.fact("revision", i.GetRevision())
+	t.fact("file", place(i.GetFile(), i.GetLine()))
+	t.fact("records", counts(resp.GetRecords()))
+	settingsFacts(t, resp.GetSettings())
+	if len(resp.GetRuns()) > 0 {
+		t.section("Runs")
+		runTable(t, resp.GetRuns())
+	}
+}
+
+func settingsFacts(t *table, settings []byte) {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(settings, &values) != nil || len(values) == 0 {
+		return
+	}
+	t.section("Settings")
+	for _, name := range sortedKeys(values) {
+		t.fact("  "+name, string(values[name]))
+	}
+}
+
+func (c *cli) integrationCheckCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check INTEGRATION",
+		Short: "Ask the plugin to reach the remote system",
+		Long: `Ask the plugin to reach the remote system with the integration's settings, or with others that
+are not kept (--settings). Exits with 1 when it does not work.`,
+		Args: exactArgs("INTEGRATION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			settings, err := c.readSettings(file)
+			if err != nil {
+				return err
+			}
+			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				resp, err := hostv1.NewIntegrationServiceClient(d).CheckIntegration(ctx,
+					&hostv1.CheckIntegrationRequest{Integration: args[0], Settings: settings})
+				if err != nil {
+					return err
+				}
+				err = c.print(resp, func(t *table) { checkFacts(t, resp) })
+				if err == nil && !resp.GetOk() {
+					return silent(exitFailed)
+				}
+				return err
+			})
+		},
+		ValidArgsFunction: c.complete(completeIntegrations),
+	}
+	cmd.Flags().StringVar(&file, "settings", "", "JSON file of settings to try, - for stdin")
+	return cmd
+}
+
+func checkFacts(t *table, resp *hostv1.CheckIntegrationResponse) {
+	took := (time.Duration(resp.GetDurationMs()) * time.Millisecond).String()
+	if resp.GetOk() {
+		t.line(resp.GetIntegration() + ": ok, " + took)
+		return
+	}
+	t.line(fmt.Sprintf("%s: %s (%s, %s)", resp.GetIntegration(), resp.GetMessage(), orElse(resp.GetCode(), resp.GetClass()), took))
+}
+
+// maxSettings bounds a file of settings.
+const maxSettings = 1 << 20
+
+func (c *cli) readSettings(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	in := c.stdin
+	if file != "-" {
+		f, err := os.Open(file) //nolint:gosec // the path is the operator's own
+		if err != nil {
+			return nil, usageError(fmt.Errorf("read settings: %w", err), "")
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxSettings+1))
+	switch {
+	case err != nil:
+		return nil, usageError(fmt.Errorf("read settings: %w", err), "")
+	case len(text) > maxSettings:
+		return nil, usageError(errors.New("read settings: more than 1 MiB"), "")
+	case !json.Valid(text):
+		return nil, usageError(errors.New("read settings: not JSON"), "")
+	}
+	return text, nil
+}

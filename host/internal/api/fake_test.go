@@ -1,0 +1,276 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// fakeStore keeps what a test puts into it and selects as a driver does.
+type fakeStore struct {
+	mu           sync.Mutex // guards all below
+	err          error      // of every method, if set
+	status       store.Status
+	tenants      []store.Tenant
+	integrations []store.Integration
+	runs         []store.Run
+	streams      []store.Stream
+	records      []store.StoredRecord
+	warnings     []store.Warning
+	changed      chan struct{}
+}
+
+var _ Store = (*fakeStore)(nil)
+
+func newFakeStore() *fakeStore { return &fakeStore{changed: make(chan struct{})} }
+
+// edit changes the store and wakes those who watch it.
+func (f *fakeStore) edit(change func(*fakeStore)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakeStore) hint() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+func locked[T any](f *fakeStore, read func() (T, error)) (T, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		var none T
+		return none, f.err
+	}
+	return read()
+}
+
+// pick returns the first limit elements that match.
+func pick[T any](list []T, limit int, match func(T) bool) []T {
+	var out []T
+	for _, v := range list {
+		if match(v) && (limit == 0 || len(out) < limit) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func one[T any](list []T, match func(T) bool) (T, error) {
+	if i := slices.IndexFunc(list, match); i >= 0 {
+		return list[i], nil
+	}
+	var none T
+	return none, store.ErrNotFound
+}
+
+func (f *fakeStore) Status(context.Context) (store.Status, error) {
+	return locked(f, func() (store.Status, error) { return f.status, nil })
+}
+
+func (f *fakeStore) Tenants(context.Context) ([]store.Tenant, error) {
+	return locked(f, func() ([]store.Tenant, error) { return f.tenants, nil })
+}
+
+func (f *fakeStore) Integrations(_ context.Context, q store.IntegrationFilter) ([]store.Integration, error) {
+	return locked(f, func() ([]store.Integration, error) {
+		return pick(f.integrations, q.Limit, func(i store.Integration) bool {
+			return i.ID > q.After && (q.Tenant == "" || i.Tenant == q.Tenant) && (q.Plugin == "" || i.Plugin == q.Plugin)
+		}), nil
+	})
+}
+
+func (f *fakeStore) IntegrationByUID(_ context.Context, uid string) (store.Integration, error) {
+	return locked(f, func() (store.Integration, error) {
+		return one(f.integrations, func(i store.Integration) bool { return i.UID == uid })
+	})
+}
+
+func (f *fakeStore) IntegrationByName(_ context.Context, tenant, name string) (store.Integration, error) {
+	return locked(f, func() (store.Integration, error) {
+		return one(f.integrations, func(i store.Integration) bool { return i.Tenant == tenant && i.Name == name })
+	})
+}
+
+func (f *fakeStore) Run(_ context.Context, id int64) (store.Run, error) {
+	return locked(f, func() (store.Run, error) {
+		return one(f.runs, func(r store.Run) bool { return r.ID == id })
+	})
+}
+
+func (f *fakeStore) Runs(_ context.Context, q store.RunFilter) ([]store.Run, error) {
+	return locked(f, func() ([]store.Run, error) {
+		newest := slices.Clone(f.runs)
+		slices.Reverse(newest)
+		return pick(newest, q.Limit, func(r store.Run) bool {
+			return (q.Before == 0 || r.ID < q.Before) && (q.Tenant == "" || r.Tenant == q.Tenant) &&
+				(q.State == "" || r.State == q.State) && (q.IntegrationID == 0 || r.IntegrationID == q.IntegrationID)
+		}), nil
+	})
+}
+
+func (f *fakeStore) setRun(id int64, state store.RunState, from ...store.RunState) (store.Run, error) {
+	return locked(f, func() (store.Run, error) {
+		for i, r := range f.runs {
+			if r.ID != id {
+				continue
+			}
+			if !slices.Contains(from, r.State) {
+				return r, store.ErrConflict
+			}
+			f.runs[i].State = state
+			return f.runs[i], nil
+		}
+		return store.Run{}, store.ErrNotFound
+	})
+}
+
+func (f *fakeStore) CancelRun(_ context.Context, id int64, _ string) (store.Run, error) {
+	return f.setRun(id, store.RunCancelled, store.RunPending, store.RunProcessing, store.RunDelayed)
+}
+
+func (f *fakeStore) ContinueRun(_ context.Context, id int64) (store.Run, error) {
+	return f.setRun(id, store.RunPending, store.RunPartial, store.RunError, store.RunDelayed)
+}
+
+func (f *fakeStore) Warnings(context.Context, int64, int) ([]store.Warning, error) {
+	return locked(f, func() ([]store.Warning, error) { return f.warnings, nil })
+}
+
+func (f *fakeStore) Stream(_ context.Context, id int64) (store.Stream, error) {
+	return locked(f, func() (store.Stream, error) {
+		return one(f.streams, func(s store.Stream) bool { return s.ID == id })
+	})
+}
+
+func (f *fakeStore) Streams(_ context.Context, q store.StreamFilter) ([]store.Stream, error) {
+	return locked(f, func() ([]store.Stream, error) {
+		return pick(f.streams, q.Limit, func(s store.Stream) bool {
+			return s.ID > q.After && (q.RunID == 0 || s.RunID == q.RunID) && (q.State == "" || s.State == q.State) &&
+				(q.System || !s.Type.System()) && (q.Connector == "" || s.Connector == q.Connector)
+		}), nil
+	})
+}
+
+func (f *fakeStore) setStream(id int64, state store.StreamState, from ...store.StreamState) (store.Stream, error) {
+	return locked(f, func() (store.Stream, error) {
+		for i, s := range f.streams {
+			if s.ID != id {
+				continue
+			}
+			if !slices.Contains(from, s.State) {
+				return s, store.ErrConflict
+			}
+			f.streams[i].State = state
+			return f.streams[i], nil
+		}
+		return store.Stream{}, store.ErrNotFound
+	})
+}
+
+func (f *fakeStore) RetryStream(_ context.Context, id int64) (store.Stream, error) {
+	return f.setStream(id, store.StreamPending, store.StreamError)
+}
+
+func (f *fakeStore) SkipStream(_ context.Context, id int64, _ string) (store.Stream, error) {
+	return f.setStream(id, store.StreamCancelled, store.StreamError, store.StreamPending, store.StreamDelayed)
+}
+
+func (f *fakeStore) Records(_ context.Context, q store.RecordFilter) ([]store.StoredRecord, error) {
+	return locked(f, func() ([]store.StoredRecord, error) {
+		return pick(f.records, q.Limit, func(r store.StoredRecord) bool {
+			return r.Position > q.After && (q.Kind == "" || r.Kind == q.Kind) && (q.Tenant == "" || r.Tenant == q.Tenant) &&
+				(q.ExternalID == "" || r.ExternalID == q.ExternalID) && (q.Deleted || !r.Deleted)
+		}), nil
+	})
+}
+
+func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, error) {
+	return locked(f, func() (map[string]int64, error) {
+		counts := map[string]int64{}
+		for _, r := range f.records {
+			counts[r.Kind]++
+		}
+		return counts, nil
+	})
+}
+
+func (f *fakeStore) Position(context.Context) (int64, error) {
+	return locked(f, func() (int64, error) { return int64(len(f.records)), nil })
+}
+
+// fakePlugins answers with what a test put into it.
+type fakePlugins struct {
+	list      []Plugin
+	manifests map[string]sdk.Manifest
+	logs      []LogLine
+	follow    chan LogLine
+}
+
+var _ Plugins = (*fakePlugins)(nil)
+
+func (f *fakePlugins) Plugins(context.Context) ([]Plugin, error) { return f.list, nil }
+
+func (f *fakePlugins) Manifest(_ context.Context, name string) (sdk.Manifest, bool) {
+	m, ok := f.manifests[name]
+	return m, ok
+}
+
+func (f *fakePlugins) Logs(_ context.Context, _ string, lines int) ([]LogLine, error) {
+	return f.logs[max(0, len(f.logs)-lines):], nil
+}
+
+func (f *fakePlugins) Follow(context.Context, string) (<-chan LogLine, error) { return f.follow, nil }
+
+// fakeEngine answers with what a test put into it.
+type fakeEngine struct {
+	mu      sync.Mutex // guards asked
+	asked   []store.RunRequest
+	run     store.Run
+	created bool
+	err     error
+	check   func(ctx context.Context, settings []byte) error
+}
+
+var _ Engine = (*fakeEngine)(nil)
+
+func (f *fakeEngine) Sync(_ context.Context, _ store.Integration, req store.RunRequest) (store.Run, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, req)
+	return f.run, f.created, f.err
+}
+
+func (f *fakeEngine) Check(ctx context.Context, _ store.Integration, settings []byte) error {
+	return f.check(ctx, settings)
+}
+
+// fakeConfig answers with what a test put into it.
+type fakeConfig struct {
+	report           Report
+	status           ConfigStatus
+	settings, schema []byte
+	confirmed        bool
+}
+
+var _ Config = (*fakeConfig)(nil)
+
+func (f *fakeConfig) Reload(_ context.Context, confirm bool) (Report, error) {
+	f.confirmed = confirm
+	return f.report, nil
+}
+
+func (f *fakeConfig) Diff(context.Context) (Report, error) { return f.report, nil }
+
+func (f *fakeConfig) Status(context.Context) ConfigStatus { return f.status }
+
+func (f *fakeConfig) Settings(context.Context, store.Integration) (settings, schema []byte, err error) {
+	return f.settings, f.schema, nil
+}

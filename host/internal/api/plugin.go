@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+	"github.com/jackfield/jackfield/sdk"
+)
+
+type pluginService struct {
+	hostv1.UnimplementedPluginServiceServer
+	*Server
+}
+
+// ListPlugins returns each file of the plugin directory with its process.
+func (s *pluginService) ListPlugins(ctx context.Context, _ *hostv1.ListPluginsRequest) (*hostv1.ListPluginsResponse, error) {
+	list, err := s.deps.Plugins.Plugins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.ListPluginsResponse{Plugins: s.plugins(list)}, nil
+}
+
+// GetPlugin returns one with its manifest. Where several files claim a name, it
+// is the one with a process.
+func (s *pluginService) GetPlugin(ctx context.Context, req *hostv1.GetPluginRequest) (*hostv1.GetPluginResponse, error) {
+	list, err := s.deps.Plugins.Plugins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found *Plugin
+	for i, p := range list {
+		if p.Name == req.GetName() && (found == nil || found.State == "" && p.State != "") {
+			found = &list[i]
+		}
+	}
+	if found == nil {
+		return nil, notFound("plugin", req.GetName(), "jackfield plugin list")
+	}
+	resp := &hostv1.GetPluginResponse{Plugin: s.plugin(*found), Stderr: convert(found.Stderr, s.opts.Redact)}
+	if m, ok := s.deps.Plugins.Manifest(ctx, found.Name); ok {
+		resp.Manifest = manifest(m)
+	}
+	return resp, nil
+}
+
+// The bounds of a look at the logs.
+const (
+	defaultLogLines = 100
+	maxLogLines     = 1000
+)
+
+// StreamPluginLogs returns the last lines and, with follow, the new ones.
+func (s *pluginService) StreamPluginLogs(req *hostv1.StreamPluginLogsRequest, out grpc.ServerStreamingServer[hostv1.StreamPluginLogsResponse]) error {
+	release, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, cancel := context.WithCancel(out.Context())
+	defer cancel()
+	var follow <-chan LogLine
+	if req.GetFollow() { // before the lines there are: none is lost, one may come twice
+		if follow, err = s.deps.Plugins.Follow(ctx, req.GetName()); err != nil {
+			return err
+		}
+	}
+	lines := defaultLogLines
+	if n := req.GetLines(); n > 0 {
+		lines = int(min(n, maxLogLines))
+	}
+	list, err := s.deps.Plugins.Logs(ctx, req.GetName(), lines)
+	if err != nil {
+		return err
+	}
+	for _, line := range list {
+		if err := out.Send(s.logLine(line)); err != nil {
+			return err
+		}
+	}
+	for req.GetFollow() {
+		select {
+		case line, ok := <-follow:
+			if !ok {
+				return nil
+			}
+			if err := out.Send(s.logLine(line)); err != nil {
+				return err
+			}
+		case <-s.stopping:
+			return errStopping()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (s *Server) logLine(l LogLine) *hostv1.StreamPluginLogsResponse {
+	fields := make(map[string]string, len(l.Fields))
+	for k, v := range l.Fields {
+		fields[k] = s.opts.Redact(v)
+	}
+	return &hostv1.StreamPluginLogsResponse{At: timestamp(l.At), Level: l.Level, Message: s.opts.Redact(l.Message), Fields: fields}
+}
+
+func (s *Server) plugins(list []Plugin) []*hostv1.Plugin { return convert(list, s.plugin) }
+
+func (s *Server) plugin(p Plugin) *hostv1.Plugin {
+	return &hostv1.Plugin{
+		Name:      p.Name,
+		Version:   p.Version,
+		Digest:    p.Digest,
+		File:      p.File,
+		Verdict:   p.Verdict,
+		State:     p.State,
+		Reason:    s.opts.Redact(p.Reason),
+		Pid:       count(p.PID),
+		StartedAt: timestamp(p.StartedAt),
+		Restarts:  count(p.Restarts),
+		Calls:     count(p.Calls),
+	}
+}
+
+func manifest(m sdk.Manifest) *hostv1.Manifest {
+	return &hostv1.Manifest{
+		Name:        m.Name,
+		Label:       m.Label,
+		Version:     m.Version,
+		Description: m.Description,
+		Kind:        string(m.Kind),
+		Connectors: convert(m.Connectors, func(c sdk.Connector) *hostv1.Connector {
+			return &hostv1.Connector{Name: c.Name, Label: c.Label, Force: c.Force}
+		}),
+		Capabilities:   convert(m.Capabilities, func(c sdk.Capability) string { return string(c) }),
+		Hooks:          m.Hooks,
+		Every:          ticks(m.Every),
+		SettingsSchema: m.SettingsSchema,
+	}
+}

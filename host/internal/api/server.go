@@ -1,0 +1,219 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+)
+
+// The names of the API's files in the data directory.
+const (
+	SocketName = "jackfield.sock"
+	TokenName  = "admin.token"
+)
+
+// Options are what New needs to know. The zero value of all but Socket means the
+// documented default.
+type Options struct {
+	Socket string // path; required
+	Token  string // path of the token's file; beside the socket if empty
+	Log    hclog.Logger
+	// Version of the host, for people.
+	Version string
+	// Refuse reports whether a process may not use the API because it descends
+	// from a plugin (K20); nobody is refused if nil. See Descends.
+	Refuse func(pid int) bool
+	// Redact takes known secrets out of a text; nothing is taken out if nil.
+	Redact func(string) string
+	// Changed returns a channel that is closed at the next change of the store. It
+	// saves watchers from waiting for Poll; they poll alone if nil.
+	Changed func() <-chan struct{}
+	Poll    time.Duration // between two looks of a watcher; 250ms if zero
+	// CheckTimeout bounds a check of an integration; 20s if zero.
+	CheckTimeout time.Duration
+	// Grace is how long calls may go on when the host stops; 2s if zero.
+	Grace time.Duration
+	// MaxStreams is how many calls that do not end by themselves (watch, tail,
+	// logs) are served at once; 64 if zero.
+	MaxStreams int
+	Now        func() time.Time // time.Now if nil
+}
+
+// Server is the host's API.
+type Server struct {
+	opts    Options
+	deps    Deps
+	log     hclog.Logger
+	started time.Time
+	streams chan struct{} // a place for each that is served
+
+	ready    chan struct{} // closed when the socket answers
+	stopping chan struct{} // closed when the host stops
+
+	mu      sync.Mutex // guards running
+	running bool
+}
+
+// New returns a server that does not serve yet.
+func New(opts Options, deps Deps) (*Server, error) {
+	if opts.Socket == "" {
+		return nil, errors.New("api: no socket")
+	}
+	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil {
+		return nil, errors.New("api: a dependency is missing")
+	}
+	opts.Token = cmp.Or(opts.Token, filepath.Join(filepath.Dir(opts.Socket), TokenName))
+	opts.Poll = cmp.Or(opts.Poll, 250*time.Millisecond)
+	opts.CheckTimeout = cmp.Or(opts.CheckTimeout, 20*time.Second)
+	opts.Grace = cmp.Or(opts.Grace, 2*time.Second)
+	opts.MaxStreams = cmp.Or(opts.MaxStreams, 64)
+	if opts.Log == nil {
+		opts.Log = hclog.NewNullLogger()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Redact == nil {
+		opts.Redact = func(s string) string { return s }
+	}
+	return &Server{
+		opts:     opts,
+		deps:     deps,
+		log:      opts.Log.Named("api"),
+		started:  opts.Now(),
+		streams:  make(chan struct{}, opts.MaxStreams),
+		ready:    make(chan struct{}),
+		stopping: make(chan struct{}),
+	}, nil
+}
+
+// Ready returns a channel that is closed once the socket answers.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Run makes a new token, serves until ctx ends, lets calls finish for Grace, and
+// returns when all that it started has ended. It returns nil for a stop that was
+// asked for. It runs once.
+func (s *Server) Run(ctx context.Context) error {
+	s.mu.Lock()
+	again := s.running
+	s.running = true
+	s.mu.Unlock()
+	if again {
+		return errors.New("serve api: it ran before")
+	}
+	token, err := writeToken(s.opts.Token)
+	if err != nil {
+		return fmt.Errorf("write token: %w", err)
+	}
+	defer func() { _ = os.Remove(s.opts.Token) }()
+	l, err := listen(ctx, s.opts.Socket)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.opts.Socket, err)
+	}
+	defer l.remove()
+
+	guard := &guard{token: token, refuse: s.opts.Refuse, log: s.log}
+	srv := grpc.NewServer(
+		grpc.Creds(newPeerCredentials()),
+		grpc.ChainUnaryInterceptor(s.answerUnary, guard.unary),
+		grpc.ChainStreamInterceptor(s.answerStream, guard.stream),
+		grpc.MaxConcurrentStreams(256),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.MaxHeaderListSize(16<<10),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
+		grpc.WaitForHandlers(true),
+	)
+	s.register(srv)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	close(s.ready)
+	s.log.Debug("serving", "socket", s.opts.Socket)
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve api: %w", err)
+	case <-ctx.Done():
+	}
+	close(s.stopping)
+	s.stop(srv)
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve api: %w", err)
+	}
+	return nil
+}
+
+// stop lets calls finish for a while.
+func (s *Server) stop(srv *grpc.Server) {
+	done := make(chan struct{})
+	go func() {
+		srv.GracefulStop()
+		close(done)
+	}()
+	timer := time.NewTimer(s.opts.Grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		srv.Stop()
+		<-done
+	}
+}
+
+func (s *Server) register(srv *grpc.Server) {
+	hostv1.RegisterStatusServiceServer(srv, &statusService{Server: s})
+	hostv1.RegisterConfigServiceServer(srv, &configService{Server: s})
+	hostv1.RegisterPluginServiceServer(srv, &pluginService{Server: s})
+	hostv1.RegisterTenantServiceServer(srv, &tenantService{Server: s})
+	hostv1.RegisterIntegrationServiceServer(srv, &integrationService{Server: s})
+	hostv1.RegisterRunServiceServer(srv, &runService{Server: s})
+	hostv1.RegisterStreamServiceServer(srv, &streamService{Server: s})
+	hostv1.RegisterRecordServiceServer(srv, &recordService{Server: s})
+}
+
+// acquire takes a place among the calls that do not end by themselves.
+func (s *Server) acquire() (release func(), err error) {
+	select {
+	case s.streams <- struct{}{}:
+		return func() { <-s.streams }, nil
+	default:
+		return nil, &Error{
+			Kind: KindLimit, Message: fmt.Sprintf("%d watchers are served already (api.max_streams)", s.opts.MaxStreams),
+			Hint: "end one of them",
+		}
+	}
+}
+
+// wait returns nil when it is time to look at the store again.
+func (s *Server) wait(ctx context.Context, changed <-chan struct{}) error {
+	timer := time.NewTimer(s.opts.Poll)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.stopping:
+		return errStopping()
+	case <-changed:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// changed returns the hint for wait. It is taken before the store is read, so
+// that no change falls between.
+func (s *Server) changed() <-chan struct{} {
+	if s.opts.Changed == nil {
+		return nil
+	}
+	return s.opts.Changed()
+}

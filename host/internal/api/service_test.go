@@ -1,0 +1,167 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	get := func() *hostv1.GetStatusResponse {
+		t.Helper()
+		resp, err := hostv1.NewStatusServiceClient(r.dial()).GetStatus(r.ctx(), &hostv1.GetStatusRequest{})
+		require.NoError(t, err)
+		return resp
+	}
+	r.plugins.list = []Plugin{{Name: "git", State: "serving", Verdict: "approved", PID: 42}}
+	r.store.edit(func(f *fakeStore) {
+		f.status = store.Status{Epoch: 3, Records: 12, Tenants: 1, Integrations: map[store.IntegrationState]int64{"active": 2, "disabled": 1}}
+	})
+	ok := get()
+	require.Equal(t, "ok", ok.GetState())
+	require.Empty(t, ok.GetReasons())
+	require.Equal(t, "1.2.3", ok.GetVersion())
+	require.Equal(t, "none", ok.GetIsolation(), "plugins are trusted like the operator")
+	require.Equal(t, map[string]int64{"active": 2, "disabled": 1}, ok.GetIntegrations())
+
+	r.plugins.list = append(r.plugins.list,
+		Plugin{Name: "slack", State: "backoff", Verdict: "approved", Reason: "exited 3"},
+		Plugin{File: "new", Verdict: "unapproved", Reason: "nobody approved it"},
+		Plugin{File: ".x", Verdict: "ignored"})
+	r.config.status.Problems = []Problem{{Severity: SeverityError}}
+	r.store.edit(func(f *fakeStore) { f.status.Integrations["parked"] = 1 })
+	bad := get()
+	require.Equal(t, "degraded", bad.GetState())
+	require.Equal(t, []string{
+		"the configuration files have errors; the last good configuration is in force",
+		"plugin slack does not serve: exited 3",
+		"new is not loaded (unapproved): nobody approved it",
+		"integrations that are parked: 1",
+	}, bad.GetReasons())
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	api := hostv1.NewConfigServiceClient(r.dial())
+	spec := store.IntegrationSpec{Tenant: "acme", Name: "history", Plugin: "git", File: "tenants/acme.yaml", Line: 2}
+	r.config.report = Report{
+		Changes:  []store.Change{{Op: store.ChangeUpdate, UID: "u", Spec: spec, Fields: []string{"every"}}},
+		Problems: []Problem{{Severity: SeverityWarning, Code: "no-effect"}},
+	}
+	resp, err := api.Reload(r.ctx(), &hostv1.ReloadRequest{Confirm: true})
+	require.NoError(t, err)
+	require.True(t, r.config.confirmed)
+	require.Equal(t, "acme/history", resp.GetChanges()[0].GetIntegration())
+	require.Len(t, resp.GetProblems(), 1)
+
+	r.config.report = Report{Problems: []Problem{{Severity: SeverityError, Code: "unknown-key", Message: "no key x", File: "host.yaml", Line: 3, Column: 1, Caret: 1}}}
+	resp, err = api.Reload(r.ctx(), &hostv1.ReloadRequest{})
+	require.NoError(t, err, "what is wrong is the answer")
+	require.Equal(t, "unknown-key", resp.GetProblems()[0].GetCode())
+	diff, err := api.Diff(r.ctx(), &hostv1.DiffRequest{})
+	require.NoError(t, err, "likewise")
+	require.Len(t, diff.GetProblems(), 1)
+}
+
+func TestPlugins(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	api := hostv1.NewPluginServiceClient(r.dial())
+	r.plugins.list = []Plugin{{Name: "git", File: "copy", Verdict: "duplicate"}, {Name: "git", State: "serving", Verdict: "approved", Stderr: []string{"bye"}}}
+	r.plugins.manifests["git"] = sdk.Manifest{Name: "git", Connectors: []sdk.Connector{{Name: "commits"}}, SettingsSchema: []byte(`{}`)}
+	resp, err := api.GetPlugin(r.ctx(), &hostv1.GetPluginRequest{Name: "git"})
+	require.NoError(t, err)
+	require.Equal(t, "serving", resp.GetPlugin().GetState(), "the file with a process")
+	require.Equal(t, []string{"bye"}, resp.GetStderr())
+	require.Equal(t, "commits", resp.GetManifest().GetConnectors()[0].GetName())
+	_, err = api.GetPlugin(r.ctx(), &hostv1.GetPluginRequest{Name: "svn"})
+	require.Equal(t, codes.NotFound, status.Code(err))
+	require.ErrorContains(t, err, `there is no plugin "svn"`)
+}
+
+func TestPluginLogs(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	r.plugins.logs = []LogLine{{At: at, Level: "info", Message: "one"}, {Message: "two", Fields: map[string]string{"run": "1"}}}
+	stream, err := hostv1.NewPluginServiceClient(r.dial()).StreamPluginLogs(r.ctx(),
+		&hostv1.StreamPluginLogsRequest{Name: "git", Lines: 1, Follow: true})
+	require.NoError(t, err)
+	line, err := stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "two", line.GetMessage())
+	require.Equal(t, map[string]string{"run": "1"}, line.GetFields())
+	r.plugins.follow <- LogLine{Message: "three"}
+	line, err = stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "three", line.GetMessage())
+	close(r.plugins.follow)
+	_, err = stream.Recv()
+	require.ErrorContains(t, err, "EOF")
+}
+
+// rows: O47
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	r.store.edit(func(f *fakeStore) {
+		f.tenants = []store.Tenant{{Name: "acme", Integrations: 1}}
+		f.integrations = []store.Integration{acme(1, "history")}
+	})
+	api := hostv1.NewTenantServiceClient(r.dial())
+	list, err := api.ListTenants(r.ctx(), &hostv1.ListTenantsRequest{})
+	require.NoError(t, err)
+	require.Len(t, list.GetTenants(), 1)
+	one, err := api.GetTenant(r.ctx(), &hostv1.GetTenantRequest{Name: "acme"})
+	require.NoError(t, err)
+	require.Equal(t, "acme/history", one.GetIntegrations()[0].GetId())
+	_, err = api.GetTenant(r.ctx(), &hostv1.GetTenantRequest{Name: "nobody"})
+	require.Equal(t, codes.NotFound, status.Code(err))
+}
+
+// rows: O22
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	r.store.edit(func(f *fakeStore) {
+		f.runs = []store.Run{history(1, store.RunPartial)}
+		f.streams = []store.Stream{
+			{ID: 1, RunID: 1, Type: store.StreamPlan, State: store.StreamProcessed},
+			{ID: 2, RunID: 1, Type: store.StreamRoot, Connector: "commits", State: store.StreamError},
+			{ID: 3, RunID: 1, Type: store.StreamRoot, Connector: "members", State: store.StreamProcessed},
+		}
+	})
+	api := hostv1.NewStreamServiceClient(r.dial())
+	list, err := api.ListStreams(r.ctx(), &hostv1.ListStreamsRequest{RunId: "1"})
+	require.NoError(t, err)
+	require.Len(t, list.GetStreams(), 2)
+	list, err = api.ListStreams(r.ctx(), &hostv1.ListStreamsRequest{RunId: "1", System: true, PageSize: 1})
+	require.NoError(t, err)
+	require.Equal(t, "1", list.GetNext())
+	list, err = api.ListStreams(r.ctx(), &hostv1.ListStreamsRequest{Connector: "members", State: "processed"})
+	require.NoError(t, err)
+	require.Len(t, list.GetStreams(), 1)
+	_, err = api.ListStreams(r.ctx(), &hostv1.ListStreamsRequest{RunId: "5"})
+	require.Equal(t, codes.NotFound, status.Code(err))
+
+	_, err = api.RetryStream(r.ctx(), &hostv1.RetryStreamRequest{Id: "3"})
+	require.ErrorContains(t, err, "stream 3 is processed and cannot be tried again")
+	retried, err := api.RetryStream(r.ctx(), &hostv1.RetryStreamRequest{Id: "2"})
+	require.NoError(t, err)
+	require.Equal(t, "pending", retried.GetStream().GetState())
+	skipped, err := api.SkipStream(r.ctx(), &hostv1.SkipStreamRequest{Id: "2"})
+	require.NoError(t, err)
+	require.Equal(t, "cancelled", skipped.GetStream().GetState())
+	_, err = api.GetStream(r.ctx(), &hostv1.GetStreamRequest{Id: "9"})
+	require.Equal(t, codes.NotFound, status.Code(err))
+}

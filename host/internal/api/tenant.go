@@ -1,0 +1,45 @@
+package api
+
+import (
+	"context"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+	"github.com/jackfield/jackfield/store"
+)
+
+type tenantService struct {
+	hostv1.UnimplementedTenantServiceServer
+	*Server
+}
+
+// ListTenants returns the tenants.
+func (s *tenantService) ListTenants(ctx context.Context, _ *hostv1.ListTenantsRequest) (*hostv1.ListTenantsResponse, error) {
+	list, err := s.deps.Store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.ListTenantsResponse{Tenants: convert(list, tenant)}, nil
+}
+
+// GetTenant returns one with its integrations.
+func (s *tenantService) GetTenant(ctx context.Context, req *hostv1.GetTenantRequest) (*hostv1.GetTenantResponse, error) {
+	list, err := s.deps.Store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		if t.Name != req.GetName() {
+			continue
+		}
+		integrations, err := s.deps.Store.Integrations(ctx, store.IntegrationFilter{Tenant: t.Name})
+		if err != nil {
+			return nil, err
+		}
+		return &hostv1.GetTenantResponse{Tenant: tenant(t), Integrations: convert(integrations, s.integration)}, nil
+	}
+	return nil, notFound("tenant", req.GetName(), "jackfield tenant list")
+}
+
+func tenant(t store.Tenant) *hostv1.Tenant {
+	return &hostv1.Tenant{Name: t.Name, Integrations: count(t.Integrations), CreatedAt: timestamp(t.CreatedAt)}
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// why says in one sentence what a run waits for, or why it ended so.
+func (s *runService) why(ctx context.Context, r store.Run, troubled []store.Stream) (string, error) {
+	switch r.State {
+	case store.RunPending:
+		return s.whyPending(ctx, r)
+	case store.RunProcessing:
+		return whyProcessing(r, troubled), nil
+	case store.RunDelayed:
+		return s.whyDelayed(ctx, r, troubled)
+	case store.RunProcessed:
+		return fmt.Sprintf("every stream is processed (%d)", r.Streams.Total()), nil
+	case store.RunPartial, store.RunError:
+		return whyFailed(r, troubled), nil
+	default:
+		if r.Failure != nil {
+			return r.Failure.Message, nil
+		}
+		return "", nil
+	}
+}
+
+func (s *runService) whyPending(ctx context.Context, r store.Run) (string, error) {
+	in, err := s.deps.Store.IntegrationByName(ctx, r.Tenant, r.Integration)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // renamed between two reads
+	case err != nil:
+		return "", err
+	case in.State != store.IntegrationActive:
+		return fmt.Sprintf("waits: the integration is %s: %s", in.State, in.Reason), nil
+	}
+	other, err := s.otherRun(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if other != 0 {
+		return fmt.Sprintf("waits for run %d of the same integration", other), nil
+	}
+	return "waits for its turn", nil
+}
+
+// otherRun returns the run that the integration works on; 0 for none.
+func (s *runService) otherRun(ctx context.Context, r store.Run) (int64, error) {
+	list, err := s.deps.Store.Runs(ctx, store.RunFilter{IntegrationID: r.IntegrationID, State: store.RunProcessing, Limit: 2})
+	if err != nil {
+		return 0, err
+	}
+	for _, other := range list {
+		if other.ID != r.ID {
+			return other.ID, nil
+		}
+	}
+	return 0, nil
+}
+
+func whyProcessing(r store.Run, troubled []store.Stream) string {
+	switch {
+	case r.PlannedAt.IsZero() && r.Streams.Total() == 0:
+		return "the plugin is asked which streams there are"
+	case r.Streams.Processing == 0 && r.Streams.Pending == 0 && r.Streams.Delayed > 0:
+		return "waits for streams" + untilText(firstDue(troubled)) + causeText(troubled)
+	default:
+		return fmt.Sprintf("%d streams are worked on, %d are queued, %d wait", r.Streams.Processing, r.Streams.Pending, r.Streams.Delayed)
+	}
+}
+
+func (s *runService) whyDelayed(ctx context.Context, r store.Run, troubled []store.Stream) (string, error) {
+	other, err := s.otherRun(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if other != 0 {
+		return fmt.Sprintf("waits for run %d of the same integration, which goes first", other), nil
+	}
+	until := r.DelayedUntil
+	if until.IsZero() {
+		until = firstDue(troubled)
+	}
+	return "waits" + untilText(until) + causeText(troubled), nil
+}
+
+func whyFailed(r store.Run, troubled []store.Stream) string {
+	failure := r.Failure
+	for _, st := range troubled {
+		if failure == nil && st.State == store.StreamError {
+			failure = st.Failure
+		}
+	}
+	text := "the run failed"
+	if r.Streams.Error > 0 {
+		text = fmt.Sprintf("%d of %d streams failed", r.Streams.Error, r.Streams.Total())
+	}
+	if failure != nil {
+		text += ": " + failure.Message
+	}
+	return text
+}
+
+func firstDue(streams []store.Stream) time.Time {
+	var first time.Time
+	for _, st := range streams {
+		if st.State == store.StreamDelayed && (first.IsZero() || st.DueAt.Before(first)) {
+			first = st.DueAt
+		}
+	}
+	return first
+}
+
+func untilText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " until " + t.UTC().Format(time.RFC3339)
+}
+
+func causeText(streams []store.Stream) string {
+	for _, st := range streams {
+		if st.State == store.StreamDelayed && st.Failure != nil {
+			return ": " + st.Failure.Message
+		}
+	}
+	return ""
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/runner"
+	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/sdk/plugin"
+	"github.com/jackfield/jackfield/store"
+)
+
+// processes are the plugins as the runner and the API know them: the files that
+// discovery finds and the processes that the supervisor keeps.
+type processes struct {
+	sup   *supervisor.Supervisor
+	watch *discovery.Watcher
+	data  string // where manifests are kept
+	lock  string
+}
+
+var (
+	_ runner.Plugins = (*processes)(nil)
+	_ api.Plugins    = (*manifests)(nil)
+)
+
+// Manifest implements runner.Plugins: of a plugin that can take work.
+func (p *processes) Manifest(name string) (sdk.Manifest, bool) { return p.sup.Manifest(name) }
+
+// Acquire implements runner.Plugins.
+func (p *processes) Acquire(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
+	h, err := p.sup.Acquire(ctx, name, in)
+	if err != nil {
+		return runner.Plugin{}, err
+	}
+	return runner.Plugin{
+		Instance: h.Instance, Manifest: h.Manifest, Draining: h.Draining(),
+		Release: func(reopen bool) {
+			if reopen {
+				h.Drop()
+			}
+			h.Release()
+		},
+	}, nil
+}
+
+// Lost implements runner.Plugins.
+func (*processes) Lost(err error) bool { return errors.Is(err, plugin.ErrLost) }
+
+// Away implements runner.Plugins.
+func (*processes) Away(err error) bool {
+	return errors.Is(err, supervisor.ErrNotLoaded) || errors.Is(err, supervisor.ErrNotRunning)
+}
+
+// Reopen implements runner.Plugins.
+func (*processes) Reopen(err error) bool { return errors.Is(err, plugin.ErrReopen) }
+
+// kept returns what a plugin says of itself, running or not: as long as its
+// digest is approved, its manifest is known.
+func (p *processes) kept(name string) (sdk.Manifest, bool) {
+	if m, ok := p.sup.Manifest(name); ok {
+		return m, true
+	}
+	return keptManifest(p.lock, p.data, name)
+}
+
+// keptManifest returns the manifest that approve kept of an approved plugin.
+func keptManifest(lockFile, data, name string) (sdk.Manifest, bool) {
+	lock, err := discovery.LoadLock(lockFile)
+	if err != nil {
+		return sdk.Manifest{}, false
+	}
+	e, ok := lock.ByName(name)
+	if !ok {
+		return sdk.Manifest{}, false
+	}
+	m, err := discovery.LoadManifest(data, e.SHA256)
+	return m, err == nil
+}
+
+// manifests gives processes the API's view, whose Manifest takes a context.
+type manifests struct{ *processes }
+
+// Manifest implements api.Plugins.
+func (m *manifests) Manifest(_ context.Context, name string) (sdk.Manifest, bool) { return m.kept(name) }
+
+// Plugins implements api.Plugins.
+func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
+	files, err := m.watch.Last()
+	byDigest := map[string]supervisor.Status{}
+	for _, s := range m.sup.Status() {
+		byDigest[s.Digest] = s
+	}
+	var out []api.Plugin
+	for _, f := range files {
+		p := api.Plugin{
+			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
+			Verdict: string(f.Verdict), Reason: f.Reason,
+		}
+		if s, ok := byDigest[f.Digest]; ok && f.Runnable() {
+			describe(&p, s)
+			delete(byDigest, f.Digest)
+		}
+		out = append(out, p)
+	}
+	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
+		s := byDigest[digest]
+		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone"}
+		describe(&p, s)
+		out = append(out, p)
+	}
+	slices.SortStableFunc(out, func(a, b api.Plugin) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.File, b.File))
+	})
+	return out, err
+}
+
+func describe(p *api.Plugin, s supervisor.Status) {
+	p.Version, p.State, p.PID = s.Version, string(s.State), s.PID
+	p.StartedAt, p.Restarts, p.Calls, p.Stderr = s.StartedAt, s.Restarts, s.InFlight, s.LastLines
+	if s.LastError != "" && s.State != supervisor.StateServing {
+		p.Reason = s.LastError
+	}
+}
+
+// Logs implements api.Plugins.
+func (m *manifests) Logs(_ context.Context, name string, lines int) ([]api.LogLine, error) {
+	got, err := m.sup.Logs(name, lines)
+	if err != nil {
+		return nil, noPlugin(name, err)
+	}
+	out := make([]api.LogLine, len(got))
+	for i, l := range got {
+		out[i] = logLine(l)
+	}
+	return out, nil
+}
+
+// Follow implements api.Plugins.
+func (m *manifests) Follow(ctx context.Context, name string) (<-chan api.LogLine, error) {
+	in, err := m.sup.Follow(ctx, name)
+	if err != nil {
+		return nil, noPlugin(name, err)
+	}
+	out := make(chan api.LogLine)
+	go func() {
+		defer close(out)
+		for l := range in {
+			select {
+			case out <- logLine(l):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// noPlugin makes an unknown plugin what the API answers as not found.
+func noPlugin(name string, err error) error {
+	if errors.Is(err, supervisor.ErrNotLoaded) {
+		return fmt.Errorf("plugin %s: %w", name, store.ErrNotFound)
+	}
+	return err
+}
+
+func logLine(l supervisor.Line) api.LogLine {
+	return api.LogLine{At: l.Time, Level: l.Level, Message: l.Message, Fields: l.Fields}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+)
+
+func (c *cli) recordCommand() *cobra.Command {
+	return group("record", "Read what was imported", c.recordListCommand(), c.recordTailCommand())
+}
+
+func (c *cli) recordListCommand() *cobra.Command {
+	req := &hostv1.ListRecordsRequest{}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List records in the order they changed",
+		Args:    noArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				resp, err := hostv1.NewRecordServiceClient(d).ListRecords(ctx, req)
+				if err != nil {
+					return err
+				}
+				return c.printList(resp, "records", func(t *table) {
+					t.head("POSITION", "INTEGRATION", "KIND", "ID", "OCCURRED", "DATA")
+					for _, r := range resp.GetRecords() {
+						t.row(r.GetPosition(), r.GetIntegration(), r.GetKind(), r.GetExternalId(), r.GetOccurredAt(), recordText(r, 80))
+					}
+					if resp.GetNext() != "" {
+						t.line("there is more: --from " + resp.GetNext())
+					}
+				})
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&req.Tenant, "tenant", "t", "", "only those of this tenant")
+	f.StringVarP(&req.Integration, "integration", "i", "", "only those of this integration")
+	f.StringVarP(&req.Kind, "kind", "k", "", "only those of this kind")
+	f.StringVar(&req.ExternalId, "id", "", "only the one that the remote system names so")
+	f.BoolVar(&req.Deleted, "deleted", false, "with the deleted ones")
+	f.Uint32Var(&req.PageSize, "limit", 100, "at most so many, 1,000 at most")
+	f.StringVar(&req.From, "from", "", "only what comes after this position")
+	return cmd
+}
+
+// recordText writes a record's data on a line, cut for a table.
+func recordText(r *hostv1.Record, width int) string {
+	if r.GetDeleted() {
+		return "(deleted)"
+	}
+	text := []rune(clean(string(r.GetData())))
+	if len(text) > width {
+		return string(text[:width-1]) + "…"
+	}
+	return string(text)
+}
+
+func (c *cli) recordTailCommand() *cobra.Command {
+	req := &hostv1.TailRecordsRequest{}
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Print records as they change, until interrupted",
+		Example: `  jackfield record tail -o jsonl --kind activity
+  jackfield record tail --from 18233 -o jsonl      # go on after a position`,
+		Args: noArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				return c.tail(ctx, d, req)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&req.Tenant, "tenant", "t", "", "only those of this tenant")
+	f.StringVarP(&req.Integration, "integration", "i", "", "only those of this integration")
+	f.StringVarP(&req.Kind, "kind", "k", "", "only those of this kind")
+	f.BoolVar(&req.Deleted, "deleted", false, "with the deleted ones")
+	f.StringVar(&req.From, "from", "now", `what comes after this position; "now" for new changes only, "0" for all`)
+	return cmd
+}
+
+func (c *cli) tail(ctx context.Context, d *daemon, req *hostv1.TailRecordsRequest) error {
+	stream, err := hostv1.NewRecordServiceClient(d).TailRecords(ctx, req)
+	if err != nil {
+		return err
+	}
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r := resp.GetRecord()
+		line := fmt.Sprintf("%s  %s  %s  %s", r.GetPosition(), r.GetIntegration(), r.GetKind(), clean(r.GetExternalId()))
+		if at := r.GetOccurredAt(); at != nil {
+			line += "  " + at.AsTime().Local().Format(time.DateTime)
+		}
+		if err := c.printItem(r, line+"  "+recordText(r, 120)); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/secret"
+)
+
+func (c *cli) serveCommand() *cobra.Command {
+	var dev bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon until it is stopped",
+		Long: `Serve loads the approved plugins of the plugin directory, runs every tenant's
+integrations on their schedule and answers the other commands.
+
+SIGTERM or Ctrl-C stops it: streams in flight end or return to pending. A second
+one ends it at once; nothing is lost by that either.`,
+		Args: noArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := c.openHost(cmd.Context(), dev)
+			if err != nil {
+				return err
+			}
+			return environmentOf(h.Run(cmd.Context()))
+		},
+	}
+	cmd.Flags().BoolVar(&dev, "dev", false, "allow plugins.trust: dir, which runs every plugin that is found")
+	return cmd
+}
+
+// openHost reads the configuration and opens the daemon. What cannot be served
+// with is an error; what a reload could cure is not.
+func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
+	if runtime.GOOS == "windows" {
+		return nil, environmentError(errors.New("serve is not supported on Windows yet"), "run it on Linux or macOS")
+	}
+	path, err := c.configPath()
+	if err != nil {
+		return nil, err
+	}
+	redactor := &secret.Redactor{}
+	cfg, problems := config.LoadHost(path, config.Options{Redactor: redactor})
+	if problems.Failed() {
+		return nil, usageError(errors.New(problems.Text(false)), "")
+	}
+	if cfg.Plugins.Trust == config.TrustDir && !dev {
+		return nil, usageError(fmt.Errorf("%s: plugins.trust: dir runs whatever is found in %s", path, cfg.Plugins.Dir),
+			"trust: lock, or serve --dev on a machine of your own")
+	}
+	level, format := cmp.Or(cfg.Log.Level, c.logLevel), cmp.Or(cfg.Log.Format, c.logFormat)
+	h, err := OpenHost(ctx, cfg, newLogger(c.stderr, level, format, redactor.Redact), redactor)
+	return h, environmentOf(err)
+}
+
+// environmentOf says of an error of the daemon that its environment is not as it
+// must be, so that it exits 3 and a supervisor of services does not blame it.
+func environmentOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return environmentError(err, "")
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Tell what runs and what needs you",
+		Args:  noArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				resp, err := hostv1.NewStatusServiceClient(d).GetStatus(ctx, &hostv1.GetStatusRequest{})
+				if err != nil {
+					return err
+				}
+				return c.print(resp, func(t *table) { statusTable(t, resp) })
+			})
+		},
+	}
+}
+
+func statusTable(t *table, s *hostv1.GetStatusResponse) {
+	t.fact("state", s.GetState())
+	for _, reason := range s.GetReasons() {
+		t.fact("  because", reason)
+	}
+	t.fact("version", s.GetVersion())
+	t.fact("pid", fmt.Sprint(s.GetPid()))
+	t.fact("started", s.GetStartedAt())
+	t.fact("configuration", s.GetConfig().GetFile())
+	t.fact("applied", s.GetConfig().GetAppliedAt())
+	t.fact("store", s.GetStore().GetPath())
+	t.fact("size", fmt.Sprintf("%s, and %s of log", bytesText(s.GetStore().GetDatabaseBytes()), bytesText(s.GetStore().GetWalBytes())))
+	t.fact("records", s.GetStore().GetRecords())
+	t.fact("tenants", s.GetTenants())
+	t.fact("integrations", counts(s.GetIntegrations()))
+	t.fact("runs", counts(s.GetRuns()))
+	t.fact("waiting lanes", s.GetLanesDue())
+	if s.GetIsolation() == "none" {
+		t.fact("isolation", "none: plugins are trusted like the operator")
+	}
+	if len(s.GetPlugins()) > 0 {
+		t.section("Plugins")
+		pluginTable(t, s.GetPlugins())
+	}
+	if text := problemText(s.GetConfig().GetProblems()); text != "" {
+		t.section("Configuration")
+		t.text.WriteString(text + "\n")
+	}
+}
+
+// bytesText writes a size for people.
+func bytesText(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, suffix := float64(n)/unit, "KiB"
+	for _, next := range []string{"MiB", "GiB", "TiB"} {
+		if value < unit {
+			break
+		}
+		value, suffix = value/unit, next
+	}
+	return fmt.Sprintf("%.1f %s", value, suffix)
+}

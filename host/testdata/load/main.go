@@ -1,0 +1,185 @@
+// Load is a plugin that makes as many records as it is told to, the same ones
+// each time. Tests and benchmarks of the host run it as a real process.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/sdk/plugin"
+)
+
+func main() { plugin.Serve(load{}) }
+
+type settings struct {
+	Streams  int    `json:"streams,omitempty"`  // root streams
+	Children int    `json:"children,omitempty"` // of each, emitted with its first page
+	Pages    int    `json:"pages,omitempty"`    // of each stream
+	Records  int    `json:"records,omitempty"`  // of each page
+	Segment  int    `json:"segment,omitempty"`  // records between checkpoints; 0: the page is one segment
+	Size     int    `json:"size,omitempty"`     // bytes of a record's data
+	PauseMS  int    `json:"pause_ms,omitempty"` // before each segment
+	Mark     string `json:"mark,omitempty"`     // goes into each record: another one changes them all
+}
+
+type load struct{}
+
+func (load) Manifest() sdk.Manifest {
+	return sdk.Manifest{
+		Name: "load", Label: "Load", Version: "1.0.0", Kind: sdk.KindData,
+		Settings:   settings{},
+		Connectors: []sdk.Connector{{Name: "things", Label: "Things"}},
+		Capabilities: []sdk.Capability{
+			sdk.CanCheck, sdk.CanPreprocess, sdk.CanPostprocess,
+		},
+		Limits: sdk.Limits{Concurrency: 32, PerRun: 4},
+		Every:  -1,
+	}
+}
+
+func (load) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
+	var s settings
+	if err := in.Settings.Decode(&s); err != nil {
+		return nil, err
+	}
+	return &instance{settings: s, filler: filler(s.Size)}, nil
+}
+
+type instance struct {
+	settings
+	filler []byte
+}
+
+var (
+	_ sdk.Checker       = (*instance)(nil)
+	_ sdk.Preprocessor  = (*instance)(nil)
+	_ sdk.Postprocessor = (*instance)(nil)
+)
+
+func (*instance) Check(context.Context) error { return nil }
+
+func (*instance) Preprocess(context.Context, sdk.Run) ([]byte, error) { return []byte("prepared"), nil }
+
+func (*instance) Postprocess(_ context.Context, run sdk.Run) (map[string][]byte, error) {
+	return map[string][]byte{"last_run": []byte(strconv.Quote(run.ID))}, nil
+}
+
+func (i *instance) GetStreams(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+	if string(call.Run.Preprocessed) != "prepared" {
+		return fmt.Errorf("preprocessed is %q", call.Run.Preprocessed)
+	}
+	for n := range i.Streams {
+		if err := out.Stream(ctx, i.stream(fmt.Sprintf("s%04d", n))); err != nil {
+			return err
+		}
+		if n%100 == 99 {
+			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: []byte(strconv.Itoa(n))}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (*instance) stream(id string) sdk.Stream {
+	return sdk.Stream{ID: id, Connector: "things", Partition: id, Data: []byte(`{}`)}
+}
+
+// position is a page token, a checkpoint and a cursor: how far a stream has got.
+type position struct {
+	Page   int `json:"page"`
+	Record int `json:"record"`
+}
+
+func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+	var at position
+	for _, raw := range [][]byte{call.Page, call.Checkpoint} {
+		if raw == nil {
+			continue
+		}
+		if err := json.Unmarshal(raw, &at); err != nil {
+			return sdk.Outcome{}, err
+		}
+	}
+	if at.Page == 0 && at.Record == 0 && !child(call.Stream.ID) {
+		for n := range i.Children {
+			if err := out.Stream(ctx, i.stream(fmt.Sprintf("%s.c%03d", call.Stream.ID, n))); err != nil {
+				return sdk.Outcome{}, err
+			}
+		}
+	}
+	if err := i.page(ctx, call.Stream.ID, at, out); err != nil {
+		return sdk.Outcome{}, err
+	}
+	next := position{Page: at.Page + 1}
+	outcome := sdk.Outcome{LastRecord: strconv.Itoa(next.Page), Cursor: encode(next)}
+	if next.Page < i.Pages {
+		outcome.NextPage = encode(next)
+	}
+	return outcome, nil
+}
+
+func (i *instance) page(ctx context.Context, stream string, at position, out *sdk.Emitter) error {
+	buf := make([]byte, 0, i.Size+64)
+	for n := at.Record; n < i.Records; n++ {
+		if i.Segment > 0 && n > at.Record && n%i.Segment == 0 {
+			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: encode(position{at.Page, n})}); err != nil {
+				return err
+			}
+			if err := i.pause(ctx); err != nil {
+				return err
+			}
+		}
+		number := at.Page*i.Records + n
+		id := stream + "-" + strconv.Itoa(number)
+		buf = append(buf[:0], `{"filler":"`...)
+		buf = append(buf, i.filler...)
+		buf = append(buf, `","mark":"`...)
+		buf = append(buf, i.Mark...)
+		buf = append(buf, `","number":`...)
+		buf = strconv.AppendInt(buf, int64(number), 10)
+		buf = append(buf, '}')
+		if err := out.Record(ctx, sdk.Record{Kind: "thing", ID: id, Data: append([]byte(nil), buf...)}); err != nil {
+			return err
+		}
+	}
+	return i.pause(ctx)
+}
+
+func (i *instance) pause(ctx context.Context) error {
+	if i.PauseMS == 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(time.Duration(i.PauseMS) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func child(id string) bool { return len(id) > len("s0000") }
+
+func encode(p position) []byte {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return nil // two integers always marshal
+	}
+	return raw
+}
+
+// filler returns what makes a record's data size bytes long.
+func filler(size int) []byte {
+	const frame = len(`{"filler":"","mark":"","number":123456}`)
+	out := make([]byte, max(0, size-frame))
+	for i := range out {
+		out[i] = 'a' + byte(i%26)
+	}
+	return out
+}
