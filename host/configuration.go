@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -122,15 +124,22 @@ func apiProblems(ps config.Problems) []api.Problem {
 	out := make([]api.Problem, len(ps))
 	for i, p := range ps {
 		out[i] = api.Problem{
-			Severity: string(p.Severity), Code: string(p.Code), Message: p.Message,
-			File: p.File, Line: p.Line, Column: p.Col, Source: p.Source, Help: p.Help,
+			Severity: string(p.Severity), Code: p.Code, Message: p.Message,
+			File: p.File, Line: p.Line, Column: p.Col, Caret: p.Caret, Source: p.Source, Help: p.Help,
 		}
 	}
 	return out
 }
 
-// vault opens and seals for the runner.
-type vault struct{ keys *secret.Keyring }
+// vault opens and seals for the runner. What it opens is known to the redactor
+// from then on.
+type vault struct {
+	keys     *secret.Keyring
+	redactor *secret.Redactor
+	manifest func(name string) (sdk.Manifest, bool)
+}
+
+var _ runner.Vault = vault{}
 
 // Settings implements runner.Vault.
 func (v vault) Settings(in store.Integration) ([]byte, error) {
@@ -138,7 +147,11 @@ func (v vault) Settings(in store.Integration) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Reveal(), nil
+	plain := s.Reveal()
+	if m, ok := v.manifest(in.Plugin); ok {
+		v.redactor.Keep(in.UID, config.Secrets(m.SettingsSchema, plain)...)
+	}
+	return plain, nil
 }
 
 // MergePatch implements runner.Vault.
@@ -147,9 +160,16 @@ func (v vault) MergePatch(in store.Integration, changes map[string][]byte) ([]by
 }
 
 // Seal implements runner.Vault.
-func (v vault) Seal(plain []byte, place ...string) ([]byte, error) { return v.keys.Seal(plain, place...) }
+func (v vault) Seal(plain []byte, place ...string) ([]byte, error) {
+	v.redactor.Keep(strings.Join(place, "/"), string(plain))
+	return v.keys.Seal(plain, place...)
+}
 
 // Open implements runner.Vault.
 func (v vault) Open(sealed []byte, place ...string) ([]byte, error) {
-	return v.keys.Open(sealed, place...)
+	plain, err := v.keys.Open(sealed, place...)
+	if err == nil {
+		v.redactor.Keep(strings.Join(place, "/"), string(plain))
+	}
+	return plain, err
 }

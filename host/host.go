@@ -16,7 +16,6 @@ import (
 	"github.com/jackfield/jackfield/host/internal/scheduler"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
-	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -82,13 +81,13 @@ func (h *Host) wire(keys *secret.Keyring) error {
 		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now,
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
-	h.runner = runner.New(h.db, h.processes, vault{keys}, runner.Options{Log: h.log.Named("run"), Schedule: scheduler.Next})
+	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, runner.Options{Log: h.log.Named("run"), Schedule: scheduler.Next})
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
 	}, scheduler.Options{Plugins: h.sup.Loaded, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
 	h.api, err = api.New(api.Options{
 		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
-		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact,
+		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
 	}, api.Deps{
 		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
 	})
@@ -197,10 +196,4 @@ func binaries(found []discovery.Artifact) []supervisor.Binary {
 		}
 	}
 	return out
-}
-
-// hostManifests returns the manifests that approve kept, for reading the
-// configuration before any plugin runs.
-func hostManifests(lock, data string) func(string) (sdk.Manifest, bool) {
-	return func(name string) (sdk.Manifest, bool) { return keptManifest(lock, data, name) }
 }

@@ -89,7 +89,9 @@ func keptManifest(lockFile, data, name string) (sdk.Manifest, bool) {
 type manifests struct{ *processes }
 
 // Manifest implements api.Plugins.
-func (m *manifests) Manifest(_ context.Context, name string) (sdk.Manifest, bool) { return m.kept(name) }
+func (m *manifests) Manifest(_ context.Context, name string) (sdk.Manifest, bool) {
+	return m.kept(name)
+}
 
 // Plugins implements api.Plugins.
 func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {

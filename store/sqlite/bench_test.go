@@ -18,8 +18,6 @@ import (
 // The benchmarks of a pair are compared with each other: apply with the raw upsert
 // of the same records into the same table, group commit with a transaction each.
 
-const benchSize = 300 // bytes of data of a record
-
 // raw opens a database with the store's schema and pragmas and nothing else.
 func raw(tb testing.TB) *sql.DB {
 	tb.Helper()
@@ -57,7 +55,7 @@ func BenchmarkRawUpsert(b *testing.B) {
 				require.NoError(b, err)
 				stmt, err := t.Prepare(query)
 				require.NoError(b, err)
-				rs := records(1000*n, 1000, benchSize)
+				rs := records(1000*n, 1000)
 				args := make([]any, 0, 1100)
 				for k := range 10 {
 					args = args[:0]
@@ -102,7 +100,7 @@ func BenchmarkApply(b *testing.B) {
 			}
 			const warm = 50_000
 			apply := func(seg *store.Segment, page int) {
-				seg.Records = records(page*c.records, c.records, benchSize)
+				seg.Records = records(page*c.records, c.records)
 				seg.Checkpoint = []byte("checkpoint")
 				a, err := w.db.Apply(b.Context(), *seg)
 				if err != nil {
@@ -212,7 +210,6 @@ func BenchmarkClaims(b *testing.B) {
 				var wg sync.WaitGroup
 				for _, s := range streams {
 					wg.Go(func() {
-						w.streams = streams
 						_, err := w.db.Apply(b.Context(), store.Segment{
 							Lane: w.lane.Ref(), Generation: w.lane.Generation, RunID: w.run.ID, StreamID: s.ID, Claim: s.Claim, Seq: s.Seq,
 							End: &store.StreamEnd{State: store.StreamProcessed, Answered: true},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -81,17 +82,14 @@ func (b *bench) segment(n int) store.Segment {
 	}
 }
 
-// records returns n records of size bytes each, from the number on.
-func records(from, n, size int) []store.Record {
+// records returns n records of 300 bytes each, from the number on.
+func records(from, n int) []store.Record {
 	out := make([]store.Record, n)
-	pad := make([]byte, size)
-	for i := range pad {
-		pad[i] = 'x'
-	}
+	pad := strings.Repeat("x", 276)
 	for i := range out {
 		out[i] = store.Record{
 			Kind: "activity", ExternalID: fmt.Sprintf("commit-%012d", from+i), OccurredAt: time.UnixMilli(int64(1e12 + from + i)),
-			Data: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, from+i, pad[:max(0, size-24)]),
+			Data: fmt.Appendf(nil, `{"n":%d,"text":"%s"}`, from+i, pad),
 		}
 	}
 	return out
@@ -119,7 +117,7 @@ func TestAFullDiskRollsBackAndGoesOn(t *testing.T) {
 	for n := range errs {
 		wg.Go(func() {
 			seg := b.segment(n)
-			seg.Records = records(1000*n, 500, 300)
+			seg.Records = records(1000*n, 500)
 			_, errs[n] = b.db.Apply(t.Context(), seg)
 		})
 	}
@@ -136,7 +134,7 @@ func TestAFullDiskRollsBackAndGoesOn(t *testing.T) {
 	limit(1_000_000)
 	for n := range errs {
 		seg := b.segment(n) // with the seq it had
-		seg.Records = records(1000*n, 500, 300)
+		seg.Records = records(1000*n, 500)
 		a, err := b.db.Apply(t.Context(), seg)
 		require.NoError(t, err)
 		require.Equal(t, int64(500), a.Stats.Added)
@@ -187,7 +185,7 @@ func TestACommitThatFailedIsDecidedByLooking(t *testing.T) {
 				return
 			}
 			seg := b.segment(0)
-			seg.Records = records(0, 10, 300)
+			seg.Records = records(0, 10)
 			a, err := b.db.Apply(t.Context(), seg)
 			if c.want != nil {
 				require.ErrorIs(t, err, c.want)
@@ -210,7 +208,7 @@ func TestANewEpochFreesWhatWasHeld(t *testing.T) {
 	now := standing()
 	b := newBench(t, Options{Now: now}, 3)
 	seg := b.segment(0)
-	seg.Records, seg.Checkpoint = records(0, 10, 300), []byte("ten")
+	seg.Records, seg.Checkpoint = records(0, 10), []byte("ten")
 	a, err := b.db.Apply(t.Context(), seg)
 	require.NoError(t, err)
 	require.NoError(t, b.db.Close())
@@ -241,7 +239,7 @@ func TestANewEpochFreesWhatWasHeld(t *testing.T) {
 	}
 	// The feed goes on behind what there was.
 	seg = b.segment(0)
-	seg.Records = records(100, 1, 300)
+	seg.Records = records(100, 1)
 	a, err = b.db.Apply(t.Context(), seg)
 	require.NoError(t, err)
 	all, err := b.db.Records(t.Context(), store.RecordFilter{})
@@ -265,16 +263,16 @@ func TestAnUnchangedSyncWritesNoPageForRecords(t *testing.T) {
 		return b.db.write.frames.Load(), a.Stats
 	}
 	const n = 10_000
-	imported, stats := apply(0, records(0, n, 300))
+	imported, stats := apply(0, records(0, n))
 	require.Equal(t, int64(n), stats.Added)
 	require.Greater(t, imported, int64(700))
-	apply(0, records(0, n, 300)) // the counters in the rows have now the size that they will have
+	apply(0, records(0, n)) // the counters in the rows have now the size that they will have
 	empty, _ := apply(0, nil)
-	unchanged, stats := apply(0, records(0, n, 300))
+	unchanged, stats := apply(0, records(0, n))
 	require.Equal(t, int64(n), stats.Unchanged)
 	require.Equal(t, empty, unchanged)
 
-	old := records(0, n, 300) // neither does one that is out of date
+	old := records(0, n) // neither does one that is out of date
 	for i := range old {
 		old[i].Version = []byte("2")
 	}
@@ -297,7 +295,7 @@ func TestTheLogIsWrittenBack(t *testing.T) {
 	seg := b.segment(0)
 	const limit = 12 * checkpointFrames * 4096
 	for n := range 100 { // some 100 MB
-		seg.Records = records(n*3000, 3000, 300)
+		seg.Records = records(n*3000, 3000)
 		a, err := b.db.Apply(t.Context(), seg)
 		require.NoError(t, err)
 		seg.Seq = a.Seq

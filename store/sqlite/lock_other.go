@@ -13,3 +13,5 @@ import (
 func lockDir(string) (*os.File, error) {
 	return nil, fmt.Errorf("lock data directory: %w on %s", errors.ErrUnsupported, runtime.GOOS)
 }
+
+func unlockDir(f *os.File) error { return f.Close() }

@@ -42,6 +42,12 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockDir gives the lock free, even if a process that was being started at this
+// moment has inherited the file.
+func unlockDir(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 // pidOf returns what the holder wrote into the lock file.
 func pidOf(f *os.File) string {
 	text, err := io.ReadAll(io.LimitReader(f, 32))

@@ -145,8 +145,9 @@ func TestQueryPlans(t *testing.T) {
 		"claim of lanes": {dueLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>? AND wake_at<?)"},
 		"lanes far away": {farLaneQuery, []any{"git", 0, 1, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>?)"},
 		"streams of a key": {
-			dueStreamQuery, []any{1, 2, "k", 1, 1},
-			"SEARCH streams USING COVERING INDEX streams_due (run_id=? AND phase=? AND limit_key=? AND due_at<?)",
+			dueStreamQuery,
+			[]any{1, 2, "k", 1, 1},
+			"SEARCH streams USING INDEX streams_due (run_id=? AND phase=? AND limit_key=? AND due_at<?)",
 		},
 		"next key":    {nextKeyQuery, []any{1, 2, "", "git"}, "SEARCH s USING INDEX streams_due (run_id=? AND phase=? AND limit_key>?)"},
 		"free":        {freeStreamsQuery, []any{1, 1}, "SEARCH streams USING COVERING INDEX streams_busy (run_id=?)"},

@@ -52,6 +52,7 @@ type DB struct {
 	write  *writer
 	read   *sql.DB
 	wakes  chan struct{}
+	news   news
 	quit   chan struct{}
 	wg     sync.WaitGroup
 	once   sync.Once
@@ -89,7 +90,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		quit:  make(chan struct{}),
 	}
 	if err := db.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), unlockDir(lock))
 	}
 	return db, nil
 }
@@ -141,7 +142,7 @@ func (db *DB) Close() error {
 		close(db.quit)
 		db.wg.Wait()
 		// The writer goes last: the last connection to leave removes the log.
-		db.closed = errors.Join(db.read.Close(), db.write.close(), db.lock.Close())
+		db.closed = errors.Join(db.read.Close(), db.write.close(), unlockDir(db.lock))
 	})
 	return db.closed
 }
@@ -185,6 +186,7 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 	if err != nil {
 		return err
 	}
+	db.news.tell()
 	if after.wake {
 		db.wake()
 	}

@@ -216,14 +216,12 @@ func testRecords(t *testing.T, setup func(*testing.T) *world) {
 		}
 		for n := range 9 {
 			j := jobs[n%3]
-			seg := j.segment(store.Stream{ID: 0})
 			if n < 3 {
-				seg = j.segment(j.claim())
-			} else {
-				s, err := w.s.Streams(w.ctx(), store.StreamFilter{RunID: j.run.ID})
-				require.NoError(t, err)
-				seg = j.segment(s[0])
+				j.claim()
 			}
+			s, err := w.s.Streams(w.ctx(), store.StreamFilter{RunID: j.run.ID})
+			require.NoError(t, err)
+			seg := j.segment(s[0])
 			seg.Records = []store.Record{record(fmt.Sprint(n), "x")}
 			j.apply(seg)
 		}

@@ -23,6 +23,7 @@ type settings struct {
 	Segment  int    `json:"segment,omitempty"`  // records between checkpoints; 0: the page is one segment
 	Size     int    `json:"size,omitempty"`     // bytes of a record's data
 	PauseMS  int    `json:"pause_ms,omitempty"` // before each segment
+	LastRun  string `json:"last_run,omitempty"` // kept by Postprocess
 	Mark     string `json:"mark,omitempty"`     // goes into each record: another one changes them all
 }
 
