@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type configuration struct {
 	mu        sync.Mutex // guards what follows
 	problems  config.Problems
 	appliedAt time.Time
+	origins   map[string]map[string]string // by tenant/name, then key
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -54,11 +56,34 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	}
 	c.mu.Lock()
 	c.problems, c.appliedAt = problems, c.now()
+	c.keepOrigins(snap)
 	c.mu.Unlock()
 	for _, ch := range changes {
 		c.log.Info("integration changed", "op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name, "fields", ch.Fields)
 	}
 	return changes, problems, nil
+}
+
+// keepOrigins remembers where the values of the good files came from. A tenant
+// whose file is bad keeps what it had. The caller holds mu.
+func (c *configuration) keepOrigins(snap config.Snapshot) {
+	if c.origins == nil {
+		c.origins = map[string]map[string]string{}
+	}
+	for _, in := range snap.Integrations() {
+		origins := map[string]string{}
+		for key, from := range in.Origins {
+			origins[key] = string(from)
+		}
+		c.origins[in.FullName()] = origins
+	}
+}
+
+// Origins implements api.Config.
+func (c *configuration) Origins(in store.Integration) map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.origins[in.FullName()])
 }
 
 // plan says what apply would change.

@@ -146,7 +146,7 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 		select {
 		case <-ctx.Done():
 			if busy {
-				<-synced
+				return <-synced
 			}
 			return nil
 		case found := <-artifacts:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,8 @@ func everyText(ticks int32) string {
 }
 
 func (c *cli) integrationShowCommand() *cobra.Command {
-	return &cobra.Command{
+	var origin bool
+	cmd := &cobra.Command{
 		Use:   "show INTEGRATION",
 		Short: "Show an integration: schedule, state, settings without secrets, records, runs",
 		Args:  exactArgs("INTEGRATION"),
@@ -87,15 +89,23 @@ func (c *cli) integrationShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.print(resp, func(t *table) { integrationFacts(t, resp) })
+				return c.print(resp, func(t *table) { integrationFacts(t, resp, origin) })
 			})
 		},
 		ValidArgsFunction: c.complete(completeIntegrations),
 	}
+	cmd.Flags().BoolVar(&origin, "origin", false, "tell which scope gave a value: integration, tenant, host, plugin or default")
+	return cmd
 }
 
-func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse) {
+func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool) {
 	i, m := resp.GetIntegration(), resp.GetManifest()
+	from := func(key, value string) string {
+		if where := resp.GetOrigins()[key]; origin && where != "" {
+			return value + " (from " + where + ")"
+		}
+		return value
+	}
 	t.fact("integration", i.GetId())
 	t.fact("uid", i.GetUid())
 	t.fact("label", i.GetLabel())
@@ -103,7 +113,8 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse) {
 	t.fact("state", i.GetState())
 	t.fact("reason", i.GetReason())
 	t.fact("connectors", i.GetConnectors())
-	t.fact("every", everyText(i.GetEvery()))
+	t.fact("every", from("every", everyText(i.GetEvery())))
+	t.fact("concurrency", from("concurrency", concurrencyText(i.GetConcurrency())))
 	t.fact("last check", i.GetLastCheckAt())
 	t.fact("next check", i.GetNextCheckAt())
 	t.fact("onboarded", i.GetOnboardedAt())
@@ -198,4 +209,12 @@ func (c *cli) readSettings(file string) ([]byte, error) {
 		return nil, usageError(errors.New("read settings: not JSON"), "")
 	}
 	return text, nil
+}
+
+// concurrencyText tells how many streams of a run are worked on at once.
+func concurrencyText(n uint32) string {
+	if n == 0 {
+		return "as the plugin says"
+	}
+	return strconv.FormatUint(uint64(n), 10) + " streams at once"
 }

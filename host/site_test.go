@@ -22,22 +22,33 @@ import (
 	"github.com/jackfield/jackfield/store/sqlite"
 )
 
-// builds returns the folder with the programs that the tests run as processes.
-// They are built once.
-var builds = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "jackfield-test-")
-	if err != nil {
-		return "", err
-	}
+// built is where the programs are that the tests run as processes. They are
+// built when the first test needs them, and removed by TestMain.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func builds() (string, error) {
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "jackfield-test-"); built.err == nil {
+			built.err = buildInto(built.dir)
+		}
+	})
+	return built.dir, built.err
+}
+
+func buildInto(dir string) error {
 	for name, pkg := range map[string]string{"jackfield": ".", "load": "./testdata/load"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return dir, fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 		}
 	}
-	return dir, nil
-})
+	return nil
+}
 
 // site is an installation of its own: configuration, plugins, data.
 type site struct {
@@ -87,7 +98,7 @@ func (s *site) install(name string) {
 	raw, err := os.ReadFile(filepath.Join(s.bin, name))
 	require.NoError(s.t, err)
 	path := filepath.Join(s.dir, "plugins", name)
-	require.NoError(s.t, os.WriteFile(path+".tmp", raw, 0o755)) //nolint:gosec // a program
+	require.NoError(s.t, os.WriteFile(path+".tmp", raw, 0o755))
 	require.NoError(s.t, os.Rename(path+".tmp", path))
 }
 
@@ -122,7 +133,7 @@ func (s *site) start() *daemonProcess {
 	s.t.Helper()
 	d := &daemonProcess{log: &bytes.Buffer{}, done: make(chan error, 1)}
 	args := append([]string{"serve", "-c", filepath.Join(s.dir, "host.yaml")}, s.args...)
-	d.cmd = exec.Command(filepath.Join(s.bin, "jackfield"), args...)
+	d.cmd = exec.CommandContext(context.Background(), filepath.Join(s.bin, "jackfield"), args...) // outlives the test's context: cleanup ends it
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	require.NoError(s.t, d.cmd.Start())
 	go func() { d.done <- d.cmd.Wait() }()
@@ -133,7 +144,7 @@ func (s *site) start() *daemonProcess {
 func (d *daemonProcess) kill(t testing.TB) {
 	t.Helper()
 	require.NoError(t, d.cmd.Process.Kill())
-	<-d.done
+	require.Error(t, <-d.done, "killed")
 }
 
 // stop ends the daemon as an operator does, and wants it to end well.

@@ -21,10 +21,14 @@ func (db *DB) Records(ctx context.Context, f store.RecordFilter) ([]store.Stored
 		tenant, name string
 	}
 	var sources []source
+	which := "$1 = 0 AND ($2 = '' OR i.tenant_id = (SELECT id FROM tenants WHERE name = $2))"
+	if f.IntegrationID != 0 {
+		which = "i.id = $1 AND ($2 = '' OR t.name = $2)"
+	}
 	err := db.list(ctx, `
 		SELECT i.id, t.name, i.name
 		FROM   integrations i JOIN tenants t ON t.id = i.tenant_id
-		WHERE  ($1 = 0 OR i.id = $1) AND ($2 = '' OR t.name = $2)
+		WHERE  `+which+`
 		ORDER BY i.id
 		LIMIT  $3`, []any{f.IntegrationID, f.Tenant, feedIntegrations + 1}, func(s scanner) error {
 		var i source

@@ -41,9 +41,13 @@ func scanIntegration(s scanner) (store.Integration, error) {
 // Integrations returns the integrations that f selects, the removed ones whose
 // data is kept among them, in the order they were made.
 func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error) {
+	of := "$2 = ''"
+	if f.Tenant != "" {
+		of = "i.tenant_id = (SELECT id FROM tenants WHERE name = $2)"
+	}
 	var out []store.Integration
 	err := db.list(ctx, `SELECT`+integrationColumns+`
-		WHERE i.id > $1 AND ($2 = '' OR t.name = $2) AND ($3 = '' OR i.name = $3)
+		WHERE i.id > $1 AND `+of+` AND ($3 = '' OR i.name = $3)
 		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5)
 		ORDER BY i.id
 		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000)}, func(s scanner) error {
@@ -142,38 +146,32 @@ func setIntegrationState(ctx context.Context, t *tx, id int64, state store.Integ
 func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, resumed []string, err error) {
 	err = db.update(ctx, func(ctx context.Context, t *tx) error {
 		parked, resumed = nil, nil
-		type row struct {
-			id                 int64
-			tenant, name, plug string
-			state              store.IntegrationState
-		}
-		var rows []row
-		err := t.each(ctx, `
-			SELECT   i.id, t.name, i.name, i.plugin, i.state
-			FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
-			WHERE    i.state <> 'disabled'
-			ORDER BY i.id`, nil, func(s scanner) error {
-			var r row
-			err := s.Scan(&r.id, &r.tenant, &r.name, &r.plug, &r.state)
-			if slices.Contains(loaded, r.plug) == (r.state == store.IntegrationParked) {
-				rows = append(rows, r)
-			}
+		var plugins []string
+		err := t.each(ctx, "SELECT DISTINCT plugin FROM integrations", nil, func(s scanner) error {
+			var p string
+			err := s.Scan(&p)
+			plugins = append(plugins, p)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("list integrations: %w", err)
+			return fmt.Errorf("list plugins: %w", err)
 		}
-		for _, r := range rows {
-			if r.state == store.IntegrationParked {
-				err = setIntegrationState(ctx, t, r.id, store.IntegrationActive, "")
-				resumed = append(resumed, r.tenant+"/"+r.name)
-			} else {
-				err = setIntegrationState(ctx, t, r.id, store.IntegrationParked, fmt.Sprintf("plugin %q is not loaded", r.plug))
-				parked = append(parked, r.tenant+"/"+r.name)
+		for _, p := range plugins {
+			if slices.Contains(loaded, p) {
+				names, err := park(ctx, t, p, []store.IntegrationState{store.IntegrationParked}, store.IntegrationActive, "")
+				if err != nil {
+					return err
+				}
+				resumed = append(resumed, names...)
+				continue
 			}
+			names, err := park(ctx, t, p, []store.IntegrationState{
+				store.IntegrationActive, store.IntegrationError, store.IntegrationNeedsReconnect, store.IntegrationWaitingApproval,
+			}, store.IntegrationParked, fmt.Sprintf("plugin %q is not loaded", p))
 			if err != nil {
 				return err
 			}
+			parked = append(parked, names...)
 		}
 		return nil
 	})
@@ -181,6 +179,36 @@ func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, re
 		return nil, nil, fmt.Errorf("park integrations: %w", err)
 	}
 	return parked, resumed, nil
+}
+
+// park moves the integrations of a plugin from these states to another and returns
+// their full names.
+func park(ctx context.Context, t *tx, plugin string, from []store.IntegrationState, to store.IntegrationState, reason string) (names []string, err error) {
+	var ids []int64
+	for _, state := range from {
+		err := t.each(ctx, `
+			SELECT   i.id, t.name, i.name
+			FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
+			WHERE    i.plugin = $1 AND i.state = $2
+			ORDER BY i.id`, []any{plugin, string(state)}, func(s scanner) error {
+			var (
+				id           int64
+				tenant, name string
+			)
+			err := s.Scan(&id, &tenant, &name)
+			ids, names = append(ids, id), append(names, tenant+"/"+name)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("integrations of plugin %s: %w", plugin, err)
+		}
+	}
+	for _, id := range ids {
+		if err := setIntegrationState(ctx, t, id, to, reason); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // setPatch keeps what a plugin changed of the settings, sealed.

@@ -255,7 +255,7 @@ func openRuns(ctx context.Context, t *tx, laneID int64) (ids []int64, err error)
 // than it is, and lets its holder know that there is something new.
 func (db *DB) Nudge(ctx context.Context, integrationID int64, class string, at time.Time) error {
 	err := db.update(ctx, func(ctx context.Context, t *tx) error {
-		return nudge(ctx, t, integrationID, class, at.UnixMilli(), store.PrioBulk)
+		return nudge(ctx, t, integrationID, class, at.UnixMilli(), keepPrio)
 	})
 	if err != nil {
 		return fmt.Errorf("nudge integration %d: %w", integrationID, err)
@@ -263,12 +263,16 @@ func (db *DB) Nudge(ctx context.Context, integrationID int64, class string, at t
 	return nil
 }
 
-// nudge is Nudge with a priority class, of which the more urgent one stands.
+// keepPrio leaves a lane in its priority class.
+const keepPrio = -1
+
+// nudge is Nudge with a priority class. Of two for which the lane is due the more
+// urgent one stands.
 func nudge(ctx context.Context, t *tx, integrationID int64, class string, at int64, prio int) error {
 	n, err := t.exec(ctx, `
 		UPDATE lanes
 		SET    nudges  = nudges + 1,
-		       prio    = CASE WHEN prio > $4 OR wake_at IS NULL OR wake_at > $5 THEN $4 ELSE prio END,
+		       prio    = CASE WHEN $4 >= 0 AND (prio > $4 OR wake_at IS NULL OR wake_at > $5) THEN $4 ELSE prio END,
 		       wake_at = CASE WHEN wake_at IS NULL OR wake_at > $3 THEN $3 ELSE wake_at END
 		WHERE  integration_id = $1 AND class = $2`, integrationID, class, at, prio, t.ms)
 	if err == nil && n == 0 {

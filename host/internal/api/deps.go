@@ -87,6 +87,9 @@ type Config interface {
 	Diff(ctx context.Context) (Report, error)
 	// Status tells of the newest reading.
 	Status(ctx context.Context) ConfigStatus
+	// Origins tells which scope gave an integration's every, concurrency and limit
+	// (O09); nothing of one that the files do not declare.
+	Origins(in store.Integration) map[string]string
 	// Settings returns an integration's settings in clear and the JSON Schema that
 	// tells which of them are secret; no schema if its plugin is unknown. The API
 	// masks them.

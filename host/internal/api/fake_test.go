@@ -254,6 +254,7 @@ func (f *fakeEngine) Check(ctx context.Context, _ store.Integration, settings []
 
 // fakeConfig answers with what a test put into it.
 type fakeConfig struct {
+	origins          map[string]string
 	report           Report
 	status           ConfigStatus
 	settings, schema []byte
@@ -270,6 +271,8 @@ func (f *fakeConfig) Reload(_ context.Context, confirm bool) (Report, error) {
 func (f *fakeConfig) Diff(context.Context) (Report, error) { return f.report, nil }
 
 func (f *fakeConfig) Status(context.Context) ConfigStatus { return f.status }
+
+func (f *fakeConfig) Origins(store.Integration) map[string]string { return f.origins }
 
 func (f *fakeConfig) Settings(context.Context, store.Integration) (settings, schema []byte, err error) {
 	return f.settings, f.schema, nil

@@ -68,6 +68,7 @@ func (s *integrationService) GetIntegration(ctx context.Context, req *hostv1.Get
 		Settings:    maskSettings(settings, schema, s.opts.Redact),
 		Records:     records,
 		Runs:        convert(runs, s.run),
+		Origins:     s.deps.Config.Origins(in),
 	}
 	if m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin); ok {
 		resp.Manifest = manifest(m)

@@ -104,7 +104,7 @@ func (c *call) dispatch(ctx context.Context, out *sink) (sdk.Outcome, error) {
 	case store.StreamPlan:
 		em := sdk.NewEmitter(out)
 		err := c.plugin.Instance.GetStreams(ctx, sdk.PlanCall{Run: run, Checkpoint: c.stream.Checkpoint}, em)
-		return sdk.Outcome{}, errors.Join(err, flush(ctx, em, err))
+		return sdk.Outcome{}, flush(ctx, em, err)
 	case store.StreamPostprocess:
 		return c.postprocess(ctx, run, out)
 	case store.StreamRoot, store.StreamChild:
@@ -121,7 +121,7 @@ func (c *call) processStream(ctx context.Context, run sdk.Run, out *sink) (sdk.O
 		Run: run, Stream: s, Page: c.stream.Page, Checkpoint: c.stream.Checkpoint,
 		Cursor: c.stream.Cursor, Attempt: c.stream.Attempts,
 	}, em)
-	if err := errors.Join(err, flush(ctx, em, err)); err != nil {
+	if err := flush(ctx, em, err); err != nil {
 		return outcome, err
 	}
 	if outcome.NextPage == nil || run.Onboarding || !c.manifest.Has(sdk.CanFinish) {
@@ -169,7 +169,7 @@ func (c *call) postprocess(ctx context.Context, run sdk.Run, out *sink) (sdk.Out
 // flush sends what an instance in process left in the emitter, if it succeeded.
 func flush(ctx context.Context, em *sdk.Emitter, err error) error {
 	if err != nil {
-		return nil
+		return err
 	}
 	return em.Flush(ctx)
 }
@@ -177,7 +177,7 @@ func flush(ctx context.Context, em *sdk.Emitter, err error) error {
 // refused ends a stream whose result the store does not take: the same result
 // would be refused again, so it is final (K15).
 func (c *call) refused(ctx context.Context, out *sink, err error) (store.Applied, error) {
-	code := ""
+	var code string
 	switch {
 	case errors.Is(err, store.ErrPageLoop):
 		code = "page_loop"

@@ -15,7 +15,7 @@ import (
 const (
 	shortestWait = time.Second
 	longestWait  = 24 * time.Hour
-	maxDeaths    = 10 // claims in a row that a dying process ended
+	longestDeath = 30 * time.Second
 )
 
 // ending is what becomes of a stream when its call is over.
@@ -89,10 +89,13 @@ func (c *call) succeeded(o sdk.Outcome) ending {
 // stream that ends its process each time is given up in the end.
 func (c *call) died(err error) ending {
 	f := c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: "plugin_crashed", Message: err.Error(), Cause: err})
-	if c.stream.Interrupts >= maxDeaths {
+	if c.stream.Interrupts >= c.r.opts.MaxDeaths {
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamError, Failure: f}}
 	}
-	wait := min(time.Second<<max(0, c.stream.Interrupts-1), time.Minute) / 2
+	wait := c.r.opts.DeathDelay
+	for range c.stream.Interrupts - 1 {
+		wait = min(2*wait, longestDeath)
+	}
 	return ending{StreamEnd: store.StreamEnd{State: store.StreamDelayed, DueAt: c.r.opts.Now().Add(wait), Failure: f}}
 }
 
@@ -141,12 +144,12 @@ func (c *call) throttle(l sdk.RateLimit) store.Throttle {
 // plugin: they are cut and stripped of control characters.
 func (c *call) failure(e *sdk.Error) *store.Failure {
 	f := &store.Failure{
-		Point: point(c.stream.Type), Class: string(e.Class), Code: clean(e.Code, 64),
-		Message: clean(message(e), 1024), Attempt: c.stream.Attempts + 1,
+		Point: point(c.stream.Type), Class: string(e.Class), Code: clean(c.r.opts.Redact(e.Code), 64),
+		Message: clean(c.r.opts.Redact(message(e)), 1024), Attempt: c.stream.Attempts + 1,
 		Plugin: c.manifest.Version, At: c.r.opts.Now(),
 	}
 	if e.Cause != nil && e.Cause.Error() != e.Message {
-		f.Cause = clean(e.Cause.Error(), 4096)
+		f.Cause = clean(c.r.opts.Redact(e.Cause.Error()), 4096)
 	}
 	return f
 }

@@ -99,7 +99,7 @@ func TestDeathCostsNoAttemptButEndsInTheEnd(t *testing.T) {
 	require.False(t, e.Answered, "interrupts keep what the claim added")
 	require.LessOrEqual(t, e.DueAt.Sub(now()), time.Second, "back within a second")
 
-	e = callFor(store.Stream{Interrupts: maxDeaths}).end(sdk.Outcome{}, errLostForTest, false, false)
+	e = callFor(store.Stream{Interrupts: 10}).end(sdk.Outcome{}, errLostForTest, false, false)
 	require.Equal(t, store.StreamError, e.State, "a stream that kills its plugin each time is given up")
 	require.Equal(t, "plugin_crashed", e.Failure.Code)
 }

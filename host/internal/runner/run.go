@@ -70,10 +70,10 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 
 // result drops errors that only say that the lane was taken away.
 func (rw *runWork) result(ctx context.Context, err error) error {
-	if stale(err) || ctx.Err() != nil {
-		return nil
+	if ours := !stale(err) && ctx.Err() == nil; ours {
+		return err
 	}
-	return err
+	return nil
 }
 
 // spent reports whether the quantum's segments are used up while others wait.

@@ -79,8 +79,13 @@ type Options struct {
 	Memory      int64         // bytes received and not applied yet; 48 MiB if zero
 	Retries     int           // after the first try; 5 if zero (C27)
 	RetryBase   time.Duration // first delay, tripled each time; 10s if zero
+	MaxDeaths   int           // claims in a row that a dying process ended, and the stream is given up; 10 if zero
+	DeathDelay  time.Duration // after the first of them, doubled by each to 30s; 500ms if zero
 	Now         func() time.Time
 	Log         hclog.Logger
+	// Redact takes known secrets out of what is kept of a plugin's errors and
+	// warnings; none if nil.
+	Redact func(string) string
 	// Schedule returns when an integration is due after a check at last.
 	Schedule func(every int, last time.Time) time.Time
 }
@@ -110,6 +115,11 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	opts.Memory = cmp.Or(opts.Memory, 48<<20)
 	opts.Retries = cmp.Or(opts.Retries, 5)
 	opts.RetryBase = cmp.Or(opts.RetryBase, 10*time.Second)
+	opts.MaxDeaths = cmp.Or(opts.MaxDeaths, 10)
+	opts.DeathDelay = cmp.Or(opts.DeathDelay, 500*time.Millisecond)
+	if opts.Redact == nil {
+		opts.Redact = func(s string) string { return s }
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -188,10 +189,8 @@ func (w *world) until(states ...store.RunState) store.Run {
 		runs, err := w.db.Runs(context.Background(), store.RunFilter{Limit: 1})
 		require.NoError(w.t, err)
 		if len(runs) > 0 {
-			for _, s := range states {
-				if runs[0].State == s {
-					return runs[0]
-				}
+			if slices.Contains(states, runs[0].State) {
+				return runs[0]
 			}
 		}
 		time.Sleep(200 * time.Millisecond) // the bubble's clock

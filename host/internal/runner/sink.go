@@ -141,7 +141,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	seg := store.Segment{
 		Lane: s.lane.lane.Ref(), Generation: s.lane.lane.Generation,
 		RunID: s.run.ID, StreamID: s.stream.ID, Claim: s.stream.Claim, Seq: s.stream.Seq,
-		Records: p.records, Streams: p.streams, Warnings: p.warnings,
+		Records: p.records, Streams: p.streams, Warnings: s.redacted(p.warnings),
 		Cursor: p.cursor, Checkpoint: p.checkpoint,
 	}
 	if e != nil {
@@ -176,6 +176,15 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	s.applied++
 	s.mu.Unlock()
 	return done, nil
+}
+
+// redacted takes known secrets out of warnings, which are kept in clear.
+func (s *sink) redacted(warnings []store.Warning) []store.Warning {
+	for i := range warnings {
+		warnings[i].RecordID = s.r.opts.Redact(warnings[i].RecordID)
+		warnings[i].Message = s.r.opts.Redact(warnings[i].Message)
+	}
+	return warnings
 }
 
 // drain waits until nothing closed is left to apply. It reports whether the

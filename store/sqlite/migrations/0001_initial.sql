@@ -49,6 +49,7 @@ CREATE TABLE integrations (
   keep_until    INTEGER           -- its data
 ) STRICT;
 CREATE UNIQUE INDEX integrations_name ON integrations (tenant_id, name) WHERE removed_at IS NULL;
+CREATE INDEX integrations_tenant ON integrations (tenant_id);
 CREATE INDEX integrations_plugin ON integrations (plugin, state);
 
 CREATE TABLE lanes (

@@ -199,7 +199,10 @@ type GetIntegrationResponse struct {
 	// Records that are kept, by kind.
 	Records map[string]int64 `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// The newest first.
-	Runs          []*Run `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
+	Runs []*Run `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
+	// Which scope gave a value, by key (every, concurrency, limit): integration,
+	// tenant, host, plugin or default.
+	Origins       map[string]string `protobuf:"bytes,6,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -265,6 +268,13 @@ func (x *GetIntegrationResponse) GetRecords() map[string]int64 {
 func (x *GetIntegrationResponse) GetRuns() []*Run {
 	if x != nil {
 		return x.Runs
+	}
+	return nil
+}
+
+func (x *GetIntegrationResponse) GetOrigins() map[string]string {
+	if x != nil {
+		return x.Origins
 	}
 	return nil
 }
@@ -787,16 +797,20 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\fintegrations\x18\x01 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"9\n" +
 	"\x15GetIntegrationRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xe9\x02\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xf7\x03\n" +
 	"\x16GetIntegrationResponse\x12@\n" +
 	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\x127\n" +
 	"\bmanifest\x18\x03 \x01(\v2\x1b.jackfield.host.v1.ManifestR\bmanifest\x12P\n" +
 	"\arecords\x18\x04 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.RecordsEntryR\arecords\x12*\n" +
-	"\x04runs\x18\x05 \x03(\v2\x16.jackfield.host.v1.RunR\x04runs\x1a:\n" +
+	"\x04runs\x18\x05 \x03(\v2\x16.jackfield.host.v1.RunR\x04runs\x12P\n" +
+	"\aorigins\x18\x06 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.OriginsEntryR\aorigins\x1a:\n" +
 	"\fRecordsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"W\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
+	"\fOriginsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
 	"\x17CheckIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\"\xb1\x01\n" +
@@ -873,7 +887,7 @@ func file_jackfield_host_v1_integration_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_integration_proto_rawDescData
 }
 
-var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_jackfield_host_v1_integration_proto_goTypes = []any{
 	(*ListIntegrationsRequest)(nil),  // 0: jackfield.host.v1.ListIntegrationsRequest
 	(*ListIntegrationsResponse)(nil), // 1: jackfield.host.v1.ListIntegrationsResponse
@@ -885,39 +899,41 @@ var file_jackfield_host_v1_integration_proto_goTypes = []any{
 	(*SyncIntegrationResponse)(nil),  // 7: jackfield.host.v1.SyncIntegrationResponse
 	(*Integration)(nil),              // 8: jackfield.host.v1.Integration
 	nil,                              // 9: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	nil,                              // 10: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	(*Manifest)(nil),                 // 11: jackfield.host.v1.Manifest
-	(*Run)(nil),                      // 12: jackfield.host.v1.Run
-	(*timestamppb.Timestamp)(nil),    // 13: google.protobuf.Timestamp
+	nil,                              // 10: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	nil,                              // 11: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	(*Manifest)(nil),                 // 12: jackfield.host.v1.Manifest
+	(*Run)(nil),                      // 13: jackfield.host.v1.Run
+	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
 }
 var file_jackfield_host_v1_integration_proto_depIdxs = []int32{
 	8,  // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
 	8,  // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	11, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	12, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
 	9,  // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	12, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
-	10, // 5: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	12, // 6: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
-	13, // 7: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
-	13, // 8: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
-	13, // 9: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
-	13, // 10: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
-	13, // 11: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
-	13, // 12: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
-	13, // 13: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
-	0,  // 14: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
-	2,  // 15: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
-	4,  // 16: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
-	6,  // 17: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
-	1,  // 18: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
-	3,  // 19: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
-	5,  // 20: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
-	7,  // 21: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
-	18, // [18:22] is the sub-list for method output_type
-	14, // [14:18] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
+	10, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	11, // 6: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	13, // 7: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
+	14, // 8: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
+	14, // 9: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
+	14, // 10: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
+	14, // 11: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
+	14, // 12: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
+	14, // 13: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
+	14, // 14: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
+	0,  // 15: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
+	2,  // 16: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
+	4,  // 17: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
+	6,  // 18: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
+	1,  // 19: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
+	3,  // 20: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
+	5,  // 21: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
+	7,  // 22: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_integration_proto_init() }
@@ -933,7 +949,7 @@ func file_jackfield_host_v1_integration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_integration_proto_rawDesc), len(file_jackfield_host_v1_integration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,229 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// host is a host that works on what there is, at random.
+type host struct {
+	t     *testing.T
+	rnd   *rand.Rand
+	db    *DB
+	now   time.Time
+	lanes map[int64]store.Lane
+	// held are the streams by run and the lanes they were claimed under.
+	held map[int64]store.Segment
+	ids  int
+}
+
+// rows: I03, I04, I05, I06, K09, K10, C06, C07
+func TestWhateverHappensTheBooksBalance(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			h := &host{
+				t: t, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+				lanes: make(map[int64]store.Lane), held: make(map[int64]store.Segment),
+			}
+			h.db = openTemp(t, Options{NoSync: true, Now: func() time.Time { return h.now }})
+			for n := range 3 {
+				require.NoError(t, h.db.ApplyChanges(t.Context(), []store.Change{h.change(n, store.ChangeCreate)}))
+			}
+			for step := range 600 {
+				h.step()
+				h.check(step)
+			}
+		})
+	}
+}
+
+func (h *host) change(n int, op store.ChangeOp) store.Change {
+	return store.Change{Op: op, UID: fmt.Sprint(n), Sync: h.rnd.IntN(2) == 0, Spec: store.IntegrationSpec{
+		Tenant: "acme", Name: fmt.Sprint(n), Plugin: "git", Connectors: []string{"a", "b"}, Every: h.rnd.IntN(5) - 1,
+		Enabled: op != store.ChangeDisable, SettingsSum: []byte{byte(h.rnd.IntN(3))},
+	}}
+}
+
+// step does one thing. What is refused is part of the game, what breaks is not.
+func (h *host) step() {
+	var err error
+	ctx := h.t.Context()
+	integration := int64(h.rnd.IntN(3) + 1)
+	run := int64(h.rnd.IntN(max(1, h.ids)) + 1)
+	switch h.rnd.IntN(16) {
+	case 0, 1:
+		h.now = h.now.Add(time.Duration(h.rnd.IntN(90)) * time.Second)
+	case 2, 3:
+		lanes, e := h.db.ClaimLanes(ctx, store.LaneClaim{Plugins: []string{"git"}, Limit: 2, Lease: time.Minute})
+		for _, l := range lanes {
+			h.lanes[l.ID] = l
+		}
+		err = e
+	case 4:
+		req := store.RunRequest{IntegrationID: integration, Kind: store.RunCheck, Force: h.rnd.IntN(4) == 0, Replace: h.rnd.IntN(8) == 0}
+		if h.rnd.IntN(3) == 0 {
+			req.Kind, req.ParamsSum = store.RunManual, fmt.Sprint(h.rnd.IntN(2))
+		} else if h.rnd.IntN(2) == 0 {
+			req.Scheduled, req.NextCheckAt = true, h.now.Add(time.Minute)
+		}
+		r, _, e := h.db.RequestRun(ctx, req)
+		h.ids = max(h.ids, int(r.ID))
+		err = e
+	case 5, 6, 7:
+		err = h.work()
+	case 8, 9, 10, 11:
+		err = h.apply()
+	case 12:
+		for id, l := range h.lanes {
+			delete(h.lanes, id)
+			err = h.db.ReleaseLane(ctx, l)
+			break
+		}
+	case 13:
+		switch h.rnd.IntN(3) {
+		case 0:
+			_, err = h.db.CancelRun(ctx, run, "random")
+		default:
+			_, err = h.db.ContinueRun(ctx, run)
+		}
+	case 14:
+		streams, e := h.db.Streams(ctx, store.StreamFilter{RunID: run})
+		if err = e; len(streams) > 0 {
+			s := streams[h.rnd.IntN(len(streams))]
+			if h.rnd.IntN(2) == 0 {
+				_, err = h.db.RetryStream(ctx, s.ID)
+			} else {
+				_, err = h.db.SkipStream(ctx, s.ID, "random")
+			}
+		}
+	case 15:
+		op := []store.ChangeOp{store.ChangeUpdate, store.ChangeUpdate, store.ChangeDisable, store.ChangeRemove, store.ChangeRestore}[h.rnd.IntN(5)]
+		err = h.db.ApplyChanges(ctx, []store.Change{h.change(int(integration)-1, op)})
+	}
+	if !errors.Is(err, store.ErrStale) && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
+		require.NoError(h.t, err)
+	}
+}
+
+// work begins the next run of a lane and claims of it.
+func (h *host) work() error {
+	for _, l := range h.lanes {
+		r, ok, err := h.db.NextRun(h.t.Context(), l)
+		if err != nil || !ok {
+			return err
+		}
+		if _, err := h.db.BeginRun(h.t.Context(), l.Ref(), r.ID, store.RunBegin{
+			Preprocess: r.ID%2 == 0, Postprocess: r.ID%3 == 0,
+		}); err != nil {
+			return err
+		}
+		streams, err := h.db.ClaimStreams(h.t.Context(), l.Ref(), r.ID, 1+h.rnd.IntN(3))
+		for _, s := range streams {
+			h.held[s.ID] = store.Segment{Lane: l.Ref(), Generation: l.Generation, RunID: r.ID, StreamID: s.ID, Claim: s.Claim, Seq: s.Seq}
+		}
+		return err
+	}
+	return nil
+}
+
+// apply applies something for a stream that was claimed at some time.
+func (h *host) apply() error {
+	for id, seg := range h.held {
+		for range h.rnd.IntN(3) {
+			seg.Records = append(seg.Records, store.Record{Kind: "a", ExternalID: fmt.Sprint(h.rnd.IntN(50)), Data: fmt.Append(nil, h.rnd.IntN(5))})
+		}
+		if h.rnd.IntN(2) == 0 {
+			seg.Streams = []store.NewStream{{Ident: fmt.Sprint(h.rnd.IntN(6)), Connector: []string{"a", "b"}[h.rnd.IntN(2)]}}
+		}
+		if h.rnd.IntN(5) > 0 {
+			end := &store.StreamEnd{Answered: h.rnd.IntN(4) > 0, Attempt: h.rnd.IntN(2) == 0, AbortRun: h.rnd.IntN(20) == 0}
+			end.State = []store.StreamState{
+				store.StreamProcessed, store.StreamProcessed, store.StreamPending, store.StreamDelayed, store.StreamError,
+			}[h.rnd.IntN(5)]
+			if end.State == store.StreamDelayed {
+				end.DueAt = h.now.Add(time.Duration(h.rnd.IntN(120)) * time.Second)
+			}
+			if end.State == store.StreamPending && h.rnd.IntN(2) == 0 {
+				end.NextPage = fmt.Append(nil, h.rnd.Uint64())
+			}
+			if h.rnd.IntN(8) == 0 {
+				end.SleepUntil = h.now.Add(time.Minute)
+			}
+			if h.rnd.IntN(8) == 0 {
+				seg.Throttles = []store.Throttle{{Plugin: "git", Until: h.now.Add(30 * time.Second)}}
+			}
+			seg.End = end
+			delete(h.held, id)
+		}
+		a, err := h.db.Apply(h.t.Context(), seg)
+		if seg.End == nil {
+			seg.Seq, seg.Records, seg.Streams = a.Seq, nil, nil
+			h.held[id] = seg
+		}
+		if err != nil {
+			delete(h.held, id)
+		}
+		return err
+	}
+	return nil
+}
+
+// check looks for what must never be.
+func (h *host) check(step int) {
+	for name, query := range map[string]string{
+		"counters of a run are not the states of its streams": `
+			SELECT r.id FROM runs r
+			WHERE  r.n_pending    <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'pending')
+			    OR r.n_processing <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'processing')
+			    OR r.n_delayed    <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'delayed')
+			    OR r.n_processed  <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'processed')
+			    OR r.n_error      <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'error')
+			    OR r.n_cancelled  <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'cancelled')`,
+		"a run is over and a stream of it is not": `
+			SELECT r.id FROM runs r JOIN streams s ON s.run_id = r.id
+			WHERE  r.state IN ('processed', 'partial', 'error', 'cancelled') AND s.state IN ('pending', 'processing', 'delayed')`,
+		"a run is under way and nothing is left of it": `
+			SELECT r.id FROM runs r
+			WHERE  r.state IN ('processing', 'delayed')
+			  AND  NOT EXISTS (SELECT 1 FROM streams s WHERE s.run_id = r.id AND s.state IN ('pending', 'processing', 'delayed'))`,
+		"a run is processed in spite of an error": `
+			SELECT id FROM runs WHERE state = 'processed' AND (n_error > 0 OR planned_at IS NULL)`,
+		"a run that is over has not its event": `
+			SELECT r.id FROM runs r
+			WHERE  r.state IN ('processed', 'partial', 'error', 'cancelled')
+			  AND  NOT EXISTS (SELECT 1 FROM events e WHERE e.run_id = r.id AND e.kind = 'run.' || r.state)`,
+		"a stream is claimed under no lane": `
+			SELECT s.id FROM streams s JOIN lanes l ON l.integration_id = s.integration_id
+			WHERE  s.state = 'processing' AND l.owner IS NULL`,
+		"there is work and no lane is ever due": `
+			SELECT r.id FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN lanes l ON l.integration_id = r.integration_id
+			WHERE  r.state IN ('pending', 'processing', 'delayed') AND i.state = 'active' AND l.wake_at IS NULL`,
+		"an integration that is scheduled is never due": `
+			SELECT i.id FROM integrations i JOIN lanes l ON l.integration_id = i.id
+			WHERE  i.state = 'active' AND i.next_check_at IS NOT NULL AND l.wake_at IS NULL`,
+		"an integration that is disabled is due": `
+			SELECT i.id FROM integrations i JOIN lanes l ON l.integration_id = i.id
+			WHERE  i.state = 'disabled' AND (l.wake_at IS NOT NULL OR l.owner IS NOT NULL)`,
+		"records are counted wrong": `
+			SELECT id FROM runs WHERE read <> added + updated + deleted + unchanged + stale`,
+		"a position is used twice": `
+			SELECT integration_id FROM records GROUP BY pos HAVING count(*) > 1`,
+	} {
+		require.NoError(h.t, h.db.list(h.t.Context(), query, nil, func(s scanner) error {
+			var id int64
+			if err := s.Scan(&id); err != nil {
+				return err
+			}
+			return fmt.Errorf("step %d: %s: %d", step, name, id)
+		}))
+	}
+}
