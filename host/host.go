@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -42,23 +41,29 @@ type Host struct {
 // OpenHost opens the store and makes the parts. Nothing runs before Run, which
 // also closes the store; a Host that is not run is closed with Close.
 func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor) (*Host, error) {
+	return openHost(ctx, cfg, log, redactor, runner.Options{})
+}
+
+// openHost is OpenHost with a runner whose patience differs from the default.
+func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor, patience runner.Options) (*Host, error) {
 	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
-	keys, err := secret.OpenKeyring(cfg.Key, cfg.Data)
-	if err != nil {
-		return nil, fmt.Errorf("open key: %w", err)
-	}
+	var err error
 	h.db, err = sqlite.Open(ctx, sqlite.Options{Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) }})
 	if err != nil {
 		return nil, err
 	}
-	if err := h.wire(keys); err != nil {
+	keys, err := openKeys(ctx, cfg, h.db)
+	if err == nil {
+		err = h.wire(keys, patience)
+	}
+	if err != nil {
 		return nil, errors.Join(err, h.db.Close())
 	}
 	return h, nil
 }
 
 // wire makes the parts around the store.
-func (h *Host) wire(keys *secret.Keyring) error {
+func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	var err error
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
@@ -81,7 +86,8 @@ func (h *Host) wire(keys *secret.Keyring) error {
 		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now,
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
-	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, runner.Options{Log: h.log.Named("run"), Schedule: scheduler.Next})
+	patience.Log, patience.Schedule, patience.Redact = h.log.Named("run"), scheduler.Next, h.redactor.Redact
+	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
 	}, scheduler.Options{Plugins: h.sup.Loaded, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})

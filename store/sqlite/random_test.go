@@ -3,7 +3,9 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,7 +29,7 @@ type host struct {
 // rows: I03, I04, I05, I06, K09, K10, C06, C07
 func TestWhateverHappensTheBooksBalance(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(12) {
+	for seed := range uint64(10) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			h := &host{
@@ -38,7 +40,7 @@ func TestWhateverHappensTheBooksBalance(t *testing.T) {
 			for n := range 3 {
 				require.NoError(t, h.db.ApplyChanges(t.Context(), []store.Change{h.change(n, store.ChangeCreate)}))
 			}
-			for step := range 600 {
+			for step := range 400 {
 				h.step()
 				h.check(step)
 			}
@@ -83,10 +85,9 @@ func (h *host) step() {
 	case 8, 9, 10, 11:
 		err = h.apply()
 	case 12:
-		for id, l := range h.lanes {
+		if id, ok := pick(h.rnd, h.lanes); ok {
+			err = h.db.ReleaseLane(ctx, h.lanes[id])
 			delete(h.lanes, id)
-			err = h.db.ReleaseLane(ctx, l)
-			break
 		}
 	case 13:
 		switch h.rnd.IntN(3) {
@@ -116,65 +117,77 @@ func (h *host) step() {
 
 // work begins the next run of a lane and claims of it.
 func (h *host) work() error {
-	for _, l := range h.lanes {
-		r, ok, err := h.db.NextRun(h.t.Context(), l)
-		if err != nil || !ok {
-			return err
-		}
-		if _, err := h.db.BeginRun(h.t.Context(), l.Ref(), r.ID, store.RunBegin{
-			Preprocess: r.ID%2 == 0, Postprocess: r.ID%3 == 0,
-		}); err != nil {
-			return err
-		}
-		streams, err := h.db.ClaimStreams(h.t.Context(), l.Ref(), r.ID, 1+h.rnd.IntN(3))
-		for _, s := range streams {
-			h.held[s.ID] = store.Segment{Lane: l.Ref(), Generation: l.Generation, RunID: r.ID, StreamID: s.ID, Claim: s.Claim, Seq: s.Seq}
-		}
+	id, ok := pick(h.rnd, h.lanes)
+	if !ok {
+		return nil
+	}
+	l := h.lanes[id]
+	r, ok, err := h.db.NextRun(h.t.Context(), l)
+	if err != nil || !ok {
 		return err
 	}
-	return nil
+	if _, err := h.db.BeginRun(h.t.Context(), l.Ref(), r.ID, store.RunBegin{
+		Preprocess: r.ID%2 == 0, Postprocess: r.ID%3 == 0,
+	}); err != nil {
+		return err
+	}
+	streams, err := h.db.ClaimStreams(h.t.Context(), l.Ref(), r.ID, 1+h.rnd.IntN(3))
+	for _, s := range streams {
+		h.held[s.ID] = store.Segment{Lane: l.Ref(), Generation: l.Generation, RunID: r.ID, StreamID: s.ID, Claim: s.Claim, Seq: s.Seq}
+	}
+	return err
+}
+
+// pick returns a key of m, the same one for the same seed.
+func pick[V any](rnd *rand.Rand, m map[int64]V) (int64, bool) {
+	if len(m) == 0 {
+		return 0, false
+	}
+	return slices.Sorted(maps.Keys(m))[rnd.IntN(len(m))], true
 }
 
 // apply applies something for a stream that was claimed at some time.
 func (h *host) apply() error {
-	for id, seg := range h.held {
-		for range h.rnd.IntN(3) {
-			seg.Records = append(seg.Records, store.Record{Kind: "a", ExternalID: fmt.Sprint(h.rnd.IntN(50)), Data: fmt.Append(nil, h.rnd.IntN(5))})
-		}
-		if h.rnd.IntN(2) == 0 {
-			seg.Streams = []store.NewStream{{Ident: fmt.Sprint(h.rnd.IntN(6)), Connector: []string{"a", "b"}[h.rnd.IntN(2)]}}
-		}
-		if h.rnd.IntN(5) > 0 {
-			end := &store.StreamEnd{Answered: h.rnd.IntN(4) > 0, Attempt: h.rnd.IntN(2) == 0, AbortRun: h.rnd.IntN(20) == 0}
-			end.State = []store.StreamState{
-				store.StreamProcessed, store.StreamProcessed, store.StreamPending, store.StreamDelayed, store.StreamError,
-			}[h.rnd.IntN(5)]
-			if end.State == store.StreamDelayed {
-				end.DueAt = h.now.Add(time.Duration(h.rnd.IntN(120)) * time.Second)
-			}
-			if end.State == store.StreamPending && h.rnd.IntN(2) == 0 {
-				end.NextPage = fmt.Append(nil, h.rnd.Uint64())
-			}
-			if h.rnd.IntN(8) == 0 {
-				end.SleepUntil = h.now.Add(time.Minute)
-			}
-			if h.rnd.IntN(8) == 0 {
-				seg.Throttles = []store.Throttle{{Plugin: "git", Until: h.now.Add(30 * time.Second)}}
-			}
-			seg.End = end
-			delete(h.held, id)
-		}
-		a, err := h.db.Apply(h.t.Context(), seg)
-		if seg.End == nil {
-			seg.Seq, seg.Records, seg.Streams = a.Seq, nil, nil
-			h.held[id] = seg
-		}
-		if err != nil {
-			delete(h.held, id)
-		}
-		return err
+	id, ok := pick(h.rnd, h.held)
+	if !ok {
+		return nil
 	}
-	return nil
+	seg := h.held[id]
+	for range h.rnd.IntN(3) {
+		seg.Records = append(seg.Records, store.Record{Kind: "a", ExternalID: fmt.Sprint(h.rnd.IntN(50)), Data: fmt.Append(nil, h.rnd.IntN(5))})
+	}
+	if h.rnd.IntN(2) == 0 {
+		seg.Streams = []store.NewStream{{Ident: fmt.Sprint(h.rnd.IntN(6)), Connector: []string{"a", "b"}[h.rnd.IntN(2)]}}
+	}
+	if h.rnd.IntN(5) > 0 {
+		end := &store.StreamEnd{Answered: h.rnd.IntN(4) > 0, Attempt: h.rnd.IntN(2) == 0, AbortRun: h.rnd.IntN(20) == 0}
+		end.State = []store.StreamState{
+			store.StreamProcessed, store.StreamProcessed, store.StreamPending, store.StreamDelayed, store.StreamError,
+		}[h.rnd.IntN(5)]
+		if end.State == store.StreamDelayed {
+			end.DueAt = h.now.Add(time.Duration(h.rnd.IntN(120)) * time.Second)
+		}
+		if end.State == store.StreamPending && h.rnd.IntN(2) == 0 {
+			end.NextPage = fmt.Append(nil, h.rnd.Uint64())
+		}
+		if h.rnd.IntN(8) == 0 {
+			end.SleepUntil = h.now.Add(time.Minute)
+		}
+		if h.rnd.IntN(8) == 0 {
+			seg.Throttles = []store.Throttle{{Plugin: "git", Until: h.now.Add(30 * time.Second)}}
+		}
+		seg.End = end
+		delete(h.held, id)
+	}
+	a, err := h.db.Apply(h.t.Context(), seg)
+	if seg.End == nil {
+		seg.Seq, seg.Records, seg.Streams = a.Seq, nil, nil
+		h.held[id] = seg
+	}
+	if err != nil {
+		delete(h.held, id)
+	}
+	return err
 }
 
 // check looks for what must never be.

@@ -104,6 +104,13 @@ func (db *DB) RetryStream(ctx context.Context, id int64) (st store.Stream, err e
 		if err != nil {
 			return err
 		}
+		i, err := integrationByID(ctx, t, r.IntegrationID)
+		if err != nil {
+			return err
+		}
+		if err := mayRun(i, store.RunRequest{}); err != nil {
+			return err
+		}
 		over := r.State.Terminal()
 		if over && r.State != store.RunPartial && r.State != store.RunError {
 			return fmt.Errorf("run %d is %s: %w", r.ID, r.State, store.ErrConflict)

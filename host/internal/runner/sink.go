@@ -70,6 +70,13 @@ func (s *sink) Send(ctx context.Context, b sdk.Batch) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
+	if s.stream.Type == store.StreamPlan && len(s.open.streams)+len(b.Streams) > store.MaxStreamsPerResult {
+		// A plan may be cut anywhere: what is replayed after a crash is known by its
+		// identifiers (K01). So an author plans thousands without a checkpoint.
+		if err := s.close(ctx, s.open.checkpoint); err != nil {
+			return err
+		}
+	}
 	s.open.bytes += size
 	if s.open.bytes > sdk.MaxSegment {
 		return &sdk.Error{Class: sdk.ClassSystem, Code: "checkpoint_required", Message: fmt.Sprintf("stream %s sent %d bytes without a checkpoint, %d are allowed", s.stream.Ident, s.open.bytes, sdk.MaxSegment)}
@@ -81,7 +88,7 @@ func (s *sink) Send(ctx context.Context, b sdk.Batch) error {
 func (s *sink) Checkpoint(ctx context.Context, c sdk.Checkpoint) error {
 	s.dog.rest()
 	defer s.dog.wake()
-	if err := s.close(ctx, c); err != nil {
+	if err := s.checkpoint(ctx, c); err != nil {
 		return err
 	}
 	select {
@@ -94,28 +101,39 @@ func (s *sink) Checkpoint(ctx context.Context, c sdk.Checkpoint) error {
 	}
 }
 
-// close hands the open segment to the applier, waiting while enough waits there.
-func (s *sink) close(ctx context.Context, c sdk.Checkpoint) error {
+func (s *sink) checkpoint(ctx context.Context, c sdk.Checkpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failed() == nil && s.waiting && s.closed.bytes+s.open.bytes > mergeBytes {
+	if c.Cursor != nil {
+		s.open.cursor = c.Cursor
+	}
+	return s.close(ctx, c.Data)
+}
+
+// close hands the open segment to the applier, waiting while enough waits there.
+// The caller holds mu.
+func (s *sink) close(ctx context.Context, checkpoint []byte) error {
+	for s.failed() == nil && s.waiting && !s.mergeable() {
 		s.cond.Wait()
 	}
 	if err := s.failed(); err != nil {
 		return err
 	}
-	s.open.checkpoint = c.Data
-	if c.Cursor != nil {
-		s.open.cursor = c.Cursor
-	}
+	s.open.checkpoint = checkpoint
 	s.closed.merge(s.open)
 	s.waiting = true
-	s.open = part{checkpoint: c.Data}
+	s.open = part{checkpoint: checkpoint}
 	if !s.applying {
 		s.applying = true
 		go s.applyClosed(context.WithoutCancel(ctx))
 	}
 	return nil
+}
+
+// mergeable reports whether the open segment may join the one that waits.
+func (s *sink) mergeable() bool {
+	return s.closed.bytes+s.open.bytes <= mergeBytes &&
+		len(s.closed.streams)+len(s.open.streams) <= store.MaxStreamsPerResult
 }
 
 // applyClosed applies closed segments until none waits. finish waits for it.

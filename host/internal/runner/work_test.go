@@ -558,3 +558,30 @@ func TestOnboardingDoesNotStarveChecks(t *testing.T) {
 		require.InDelta(t, 5*time.Minute, second.Sub(first), float64(time.Minute), "within a tick of its time")
 	})
 }
+
+// rows: K01, F24
+func TestAPlanOfThousandsNeedsNoCheckpoint(t *testing.T) {
+	t.Parallel()
+	s := &script{}
+	planned := 0
+	s.plan = func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+		planned++
+		require.Nil(t, call.Checkpoint)
+		for n := range 5000 {
+			if planned == 1 && n == 3500 {
+				return errDied // what was planned by then is not planned twice
+			}
+			if err := out.Stream(ctx, sdk.Stream{ID: strconv.Itoa(n), Connector: "things"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) { return sdk.Outcome{}, nil }
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.up()
+		run := w.until(store.RunProcessed)
+		require.Equal(t, 2, planned)
+		require.Equal(t, int64(5000), run.Streams.Total())
+	})
+}

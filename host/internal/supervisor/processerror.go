@@ -89,7 +89,7 @@ func (e *ProcessError) explainExec(b Binary, err error) bool {
 	case errors.Is(err, fs.ErrPermission):
 		e.Reason, e.Hint = "the file is not executable", "chmod +x "+b.Path+", and see whether its file system is mounted noexec"
 	case errors.Is(err, fs.ErrNotExist):
-		e.Reason, e.Hint = "the file, or the interpreter that it names, does not exist", "jackfield plugin rescan"
+		e.Reason, e.Hint = "the file, or the interpreter that it names, does not exist", "copy the file again, or install its interpreter"
 	case errors.Is(err, syscall.ETXTBSY):
 		e.Reason, e.Hint = "the file is still being written", "wait for the copy to end"
 	case errors.Is(err, errDigest):

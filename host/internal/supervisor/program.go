@@ -10,7 +10,7 @@ import (
 )
 
 // errDigest is a staged copy that is not what was approved.
-var errDigest = errors.New("its digest is not the approved one (hint: jackfield plugin rescan; the copy is made anew)")
+var errDigest = errors.New("its digest is not the approved one (hint: remove cas/ in the data directory; the copies are made anew)")
 
 // program is an executable that is open and verified: what runs is this file,
 // not whatever its path names later.

@@ -25,6 +25,10 @@ type settings struct {
 	PauseMS  int    `json:"pause_ms,omitempty"` // before each segment
 	LastRun  string `json:"last_run,omitempty"` // kept by Postprocess
 	Mark     string `json:"mark,omitempty"`     // goes into each record: another one changes them all
+
+	Secret sdk.Secret `json:"secret,omitzero"`
+	Tell   bool       `json:"tell,omitempty"` // the secret, to everybody
+	Fault  *fault     `json:"fault,omitempty"`
 }
 
 type load struct{}
@@ -125,6 +129,9 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 }
 
 func (i *instance) page(ctx context.Context, stream string, at position, out *sdk.Emitter) error {
+	if err := i.strike(ctx, stream, out); err != nil {
+		return err
+	}
 	buf := make([]byte, 0, i.Size+64)
 	for n := at.Record; n < i.Records; n++ {
 		if i.Segment > 0 && n > at.Record && n%i.Segment == 0 {

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackfield/jackfield/sdk"
+)
+
+// fault is what goes wrong on purpose, before the first record of a stream's
+// page.
+type fault struct {
+	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=warn"`
+	Stream string `json:"stream"`
+	While  string `json:"while,omitempty"` // a file: nothing goes wrong without it
+}
+
+// strike does what the settings want to go wrong in the stream.
+func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) error {
+	if i.Tell {
+		if err := i.tell(ctx, out); err != nil {
+			return err
+		}
+	}
+	f := i.Fault
+	if f == nil || f.Stream != stream {
+		return nil
+	}
+	if _, err := os.Stat(f.While); f.While != "" && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	said := "the remote system is down"
+	if i.Tell {
+		said += ", says " + i.Secret.Reveal()
+	}
+	switch f.Do {
+	case "exit":
+		os.Exit(7)
+	case "panic":
+		panic(said)
+	case "hang":
+		<-ctx.Done()
+		return ctx.Err()
+	case "config":
+		return &sdk.Error{Class: sdk.ClassConfig, Code: "down", Message: said, Cause: errors.New("cause: " + said)}
+	case "remote":
+		return &sdk.Error{Class: sdk.ClassRemote, Code: "down", Message: said}
+	case "warn":
+		return out.Warn(ctx, "r1", said)
+	}
+	return nil
+}
+
+// tell gives the secret away wherever a careless plugin could.
+func (i *instance) tell(ctx context.Context, out *sdk.Emitter) error {
+	token := i.Secret.Reveal()
+	host := sdk.HostFrom(ctx)
+	host.Log(sdk.LogInfo, "logged: "+token, "token", token)
+	fmt.Fprintln(os.Stderr, "on stderr: "+token)
+	fmt.Println("on stdout: " + token)
+	if err := host.Progress(ctx, "progress: "+token, time.Now().Add(time.Minute)); err != nil {
+		return err
+	}
+	return out.Warn(ctx, "record "+token, "warned: "+token)
+}
