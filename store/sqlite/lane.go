@@ -252,7 +252,8 @@ func openRuns(ctx context.Context, t *tx, laneID int64) (ids []int64, err error)
 }
 
 // Nudge makes the integration's lane due at the given time, if that is earlier
-// than it is, and lets its holder know that there is something new.
+// than it is, and lets its holder know that there is something new. One that is
+// disabled or parked stays as it is.
 func (db *DB) Nudge(ctx context.Context, integrationID int64, class string, at time.Time) error {
 	err := db.update(ctx, func(ctx context.Context, t *tx) error {
 		return nudge(ctx, t, integrationID, class, at.UnixMilli(), keepPrio)
@@ -274,10 +275,15 @@ func nudge(ctx context.Context, t *tx, integrationID int64, class string, at int
 		SET    nudges  = nudges + 1,
 		       prio    = CASE WHEN $4 >= 0 AND (prio > $4 OR wake_at IS NULL OR wake_at > $5) THEN $4 ELSE prio END,
 		       wake_at = CASE WHEN wake_at IS NULL OR wake_at > $3 THEN $3 ELSE wake_at END
-		WHERE  integration_id = $1 AND class = $2`, integrationID, class, at, prio, t.ms)
-	if err == nil && n == 0 {
-		return store.ErrNotFound
+		WHERE  integration_id = $1 AND class = $2
+		  AND  integration_id IN (SELECT id FROM integrations WHERE id = $1 AND state NOT IN ('disabled', 'parked'))`, integrationID, class, at, prio, t.ms)
+	if err != nil {
+		return err
+	}
+	if n == 0 { // there is none, or it may not work
+		_, err := integrationByID(ctx, t, integrationID)
+		return err
 	}
 	t.after.wake = true
-	return err
+	return nil
 }

@@ -126,14 +126,14 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 		r.Failure = e.Failure
 	}
 	switch {
-	case e.AbortRun,
-		e.State == store.StreamError && (s.typ == store.StreamPreprocess || s.typ == store.StreamPlan):
-		return r.abort(ctx, t, e.Failure)
 	case e.State == store.StreamProcessed && s.typ == store.StreamPreprocess:
 		r.phase = phasePlan
 	case e.State == store.StreamProcessed && s.typ == store.StreamPlan:
 		r.phase = phaseWork
 		r.PlannedAt = fromMillis(t.ms)
+	}
+	if e.AbortRun || e.State == store.StreamError && (s.typ == store.StreamPreprocess || s.typ == store.StreamPlan) {
+		return r.abort(ctx, t, e.Failure)
 	}
 	if err := r.settle(ctx, t); err != nil {
 		return err

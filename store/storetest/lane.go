@@ -135,6 +135,9 @@ func testLanes(t *testing.T, setup func(*testing.T) *world) {
 		nudge(10 * time.Minute)
 		require.Equal(t, 5*time.Minute, w.nextWake())
 		require.ErrorIs(t, w.s.Nudge(w.ctx(), 999, store.ClassPull, w.clock.Now()), store.ErrNotFound)
+		w.change(store.Change{Op: store.ChangeDisable, UID: i.UID, Spec: w.spec(i.Name)})
+		nudge(0)
+		require.Empty(t, w.claimLanes())
 	})
 
 	t.Run("NudgedWhileHeldIsDueAtRelease", func(t *testing.T) {

@@ -1,0 +1,244 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patience is how long a test waits for what has to happen at once: much longer
+// than it takes on a busy machine, and shorter than the rescan of 30 s, so that
+// what only a rescan finds fails.
+const patience = 20 * time.Second
+
+// What the tests read of the documents of the command line.
+type (
+	pluginDoc struct {
+		Name, Version, Digest, File, Verdict, State, Reason string
+		PID                                                 int
+		Restarts, Calls                                     int
+		StartedAt                                           time.Time `json:"started_at"`
+	}
+	statusDoc struct {
+		State   string
+		Reasons []string
+		Config  struct{ Problems []problemDoc }
+		Store   struct{ Records int }
+	}
+	problemDoc struct {
+		Severity, Code, Message, File, Help, Source string
+		Line, Column                                int
+	}
+	integrationDoc struct {
+		UID, ID, State, Reason string
+		Connectors             []string
+		Every, Revision        int
+		RemovedAt              time.Time `json:"removed_at"`
+		KeepUntil              time.Time `json:"keep_until"`
+	}
+	failureDoc struct {
+		Point, Class, Code, Message string
+		Attempt                     int
+	}
+	runDoc struct {
+		ID, Integration, Kind, State string
+		Stats                        struct{ Read, Added, Updated, Deleted, Unchanged, Stale, Warnings int }
+		Streams                      struct{ Total, Pending, Processing, Delayed, Processed, Error, Cancelled int }
+		Failure                      *failureDoc
+	}
+	streamDoc struct {
+		ID, Identifier, State string
+		Attempts, Interrupts  int
+		Stats                 struct{ Read int }
+		Failure               *failureDoc
+	}
+	recordDoc struct {
+		Position   string
+		ExternalID string `json:"external_id"`
+		Data       struct {
+			Mark   string
+			Number int
+		}
+	}
+)
+
+// read decodes what a command prints with -o json.
+func (s *site) read(into any, args ...string) {
+	s.t.Helper()
+	require.NoError(s.t, json.Unmarshal([]byte(s.cli(append(args, "-o", "json")...)), into))
+}
+
+// ready waits until the daemon answers.
+func (s *site) ready() {
+	s.t.Helper()
+	s.until("the daemon answers", func() bool {
+		_, err := s.try("status")
+		return err == nil
+	})
+}
+
+// until waits for what has to come.
+func (s *site) until(what string, ok func() bool) {
+	s.t.Helper()
+	require.Eventually(s.t, ok, patience, 50*time.Millisecond, what)
+}
+
+func (s *site) status() statusDoc {
+	s.t.Helper()
+	var doc statusDoc
+	s.read(&doc, "status")
+	return doc
+}
+
+// plugins returns what is listed under a name, and the files without one.
+func (s *site) plugins() []pluginDoc {
+	s.t.Helper()
+	var doc struct{ Plugins []pluginDoc }
+	s.read(&doc, "plugin", "list")
+	return doc.Plugins
+}
+
+// file returns the entry of a file in the plugin directory.
+func (s *site) file(name string) pluginDoc {
+	s.t.Helper()
+	for _, p := range s.plugins() {
+		if filepath.Base(p.File) == name {
+			return p
+		}
+	}
+	return pluginDoc{}
+}
+
+// serving returns the process that serves a plugin, or an empty one.
+func (s *site) serving(name string) pluginDoc {
+	s.t.Helper()
+	for _, p := range s.plugins() {
+		if p.Name == name && p.State == "serving" {
+			return p
+		}
+	}
+	return pluginDoc{}
+}
+
+func (s *site) shown(name string) integrationDoc {
+	s.t.Helper()
+	var doc struct{ Integration integrationDoc }
+	s.read(&doc, "integration", "show", name)
+	return doc.Integration
+}
+
+// run returns the newest run.
+func (s *site) run() runDoc {
+	s.t.Helper()
+	var doc struct{ Runs []runDoc }
+	s.read(&doc, "run", "list", "--limit", "1")
+	if len(doc.Runs) == 0 {
+		return runDoc{}
+	}
+	return doc.Runs[0]
+}
+
+// sync starts a run and waits for its end, whatever that is.
+func (s *site) sync(args ...string) runDoc {
+	s.t.Helper()
+	out, err := s.try(append([]string{"integration", "sync", "acme/load", "--wait", "-q", "-o", "json"}, args...)...)
+	require.Contains(s.t, []int{exitDone, exitFailed}, exitCode(err), out)
+	return s.run()
+}
+
+func (s *site) streams(run string) []streamDoc {
+	s.t.Helper()
+	var doc struct{ Streams []streamDoc }
+	s.read(&doc, "stream", "list", "--run", run, "--limit", "1000")
+	return doc.Streams
+}
+
+// started waits until a run has stored something and is not over.
+func (s *site) started() runDoc {
+	s.t.Helper()
+	var run runDoc
+	s.until("a run stores records", func() bool {
+		run = s.run()
+		return run.Stats.Read > 0
+	})
+	require.Equal(s.t, "processing", run.State, "the run was over before anything could happen to it")
+	return run
+}
+
+// exec runs a command as a process of its own, and returns its exit code and
+// what it wrote to stderr.
+func (s *site) exec(args ...string) (int, string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "jackfield"), append([]string{"-c", filepath.Join(s.dir, "host.yaml")}, args...)...)
+	cmd.Stderr = &errs
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+		require.NoError(s.t, err)
+	}
+	return cmd.ProcessState.ExitCode(), errs.String()
+}
+
+// expected returns what a site's store holds after a sync of streams without
+// children.
+func expected(streams, perStream int, mark string) map[string]string {
+	out := map[string]string{}
+	for n := range streams {
+		for i := range perStream {
+			out[fmt.Sprintf("thing s%04d-%d", n, i)] = fmt.Sprintf(`false {"filler":"","mark":%q,"number":%d}`, mark, i)
+		}
+	}
+	return out
+}
+
+// place puts a program into the plugin directory, as an operator does.
+func (s *site) place(name string, program []byte, mode os.FileMode) {
+	s.t.Helper()
+	path := filepath.Join(s.dir, "plugins", name)
+	require.NoError(s.t, os.WriteFile(path+".tmp", program, mode))
+	require.NoError(s.t, os.Chmod(path+".tmp", mode)) // whatever the umask is
+	require.NoError(s.t, os.Rename(path+".tmp", path))
+}
+
+func (s *site) program(name string) []byte {
+	s.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(s.bin, name))
+	require.NoError(s.t, err)
+	return raw
+}
+
+// rebuilt is the plugin load with another digest.
+var rebuilt = sync.OnceValues(func() ([]byte, error) {
+	dir, err := builds()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "load-rebuilt")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-ldflags", "-buildid=rebuilt", "-o", path, "./testdata/load")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build load again: %w\n%s", err, out)
+	}
+	return os.ReadFile(path)
+})
+
+func newVersion(t testing.TB) []byte {
+	t.Helper()
+	raw, err := rebuilt()
+	require.NoError(t, err)
+	return raw
+}
