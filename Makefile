@@ -25,9 +25,9 @@ plugins: ## build the plugins: bin/plugins/git, slack, hello
 	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello
 
 run: ## build, then start the quick start on this very clone; Ctrl-C ends it
-	@echo "building jackfield and its plugins; the first time takes about a minute" >&2
+	@test -x bin/jackfield || echo "building jackfield and its plugins; the first time takes about a minute" >&2
 	@$(MAKE) --no-print-directory build plugins bin/repo
-	@JACKFIELD_QUICKSTART_REPO=$$(bin/repo . examples/quickstart/.state/sample) && \
+	@JACKFIELD_QUICKSTART_REPO=$$(bin/repo . .state/sample) && \
 		export JACKFIELD_QUICKSTART_REPO && exec bin/jackfield quickstart --plugins bin/plugins
 
 # What the quick start reads: this clone, or a sample where it has no history.
@@ -59,7 +59,7 @@ tidy: ## say what go.mod lacks or has too much; change nothing
 check: test lint race tidy ## what a change must pass; .ci/run is the whole gate
 
 clean: ## remove what was built, and what make run stored
-	rm -rf bin .ci/bin .ci/out examples/quickstart/.state
+	rm -rf bin .ci/bin .ci/out .state
 
 # The tools module pins the version.
 $(LINT): .ci/tools/go.mod .ci/tools/go.sum

@@ -53,8 +53,8 @@ func (u *checkup) checkConfig() (config.Snapshot, bool) {
 		for _, in := range snap.Integrations() {
 			tenants[in.Spec.Tenant] = true
 		}
-		u.ok("config.parse", "%s and %d tenant files (%d tenants, %d integrations)",
-			u.c.config, len(snap.Files), len(tenants), len(snap.Integrations()))
+		u.ok("config.parse", "%s and %s (%s with %s)", u.c.config, counted(len(snap.Files), "tenant file"),
+			counted(len(tenants), "tenant"), counted(len(snap.Integrations()), "integration"))
 	}
 	return snap, true
 }
@@ -146,7 +146,7 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 		u.checkPlugin(ctx, a, deep)
 	}
 	if !slices.ContainsFunc(found, discovery.Artifact.Runnable) {
-		u.warn("plugins.scan", "no plugin in "+host.Plugins.Dir+" may run", "jackfield plugin approve")
+		u.warn("plugins.scan", "no plugin in "+host.Plugins.Dir+" may run", u.c.command("plugin approve NAME"))
 	}
 	return nil
 }

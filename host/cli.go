@@ -29,6 +29,8 @@ type cli struct {
 	timeout   time.Duration // of a call to the daemon
 	logLevel  string        // trace, debug, info, warn or error
 	logFormat string        // text or json
+
+	named struct{ config, logLevel, logFormat bool } // said on the command line; the last two, or by their variables
 }
 
 func newCLI(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *cli {
@@ -39,10 +41,11 @@ func newCLI(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) strin
 func (c *cli) run(ctx context.Context, args []string) error {
 	root := c.rootCommand() //nolint:contextcheck // cobra hands ctx to the command
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = &exitError{code: exitInterrupted, err: errInterrupted}
 	}
+	c.suggest(cmd, err)
 	c.report(err)
 	return err
 }
@@ -107,6 +110,7 @@ func (c *cli) fromEnvironment(flags *pflag.FlagSet) error {
 	if c.getenv("NO_COLOR") != "" || c.getenv("TERM") == "dumb" {
 		c.noColor = true
 	}
+	c.named.config = flags.Changed("config")
 	for _, name := range []string{"config", "address", "output", "quiet", "no-color", "timeout", "log-level", "log-format"} {
 		variable := "JACKFIELD_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		value := c.getenv(variable)
@@ -114,10 +118,20 @@ func (c *cli) fromEnvironment(flags *pflag.FlagSet) error {
 			continue
 		}
 		if err := flags.Set(name, value); err != nil {
-			return usageError(fmt.Errorf("%s: %w", variable, err), "")
+			return usageError(fmt.Errorf("%s: %w", variable, badValue(err)), "")
 		}
 	}
+	c.named.logLevel, c.named.logFormat = flags.Changed("log-level"), flags.Changed("log-format")
 	return nil
+}
+
+// command returns a command line to type next, which means the same daemon as
+// this one.
+func (c *cli) command(line string) string {
+	if !c.named.config {
+		return "jackfield " + line
+	}
+	return "jackfield -c " + c.config + " " + line
 }
 
 // dataDir returns the data directory that host.yaml names. Errors in it do not

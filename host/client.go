@@ -28,6 +28,7 @@ const (
 type daemon struct {
 	*grpc.ClientConn
 	address string
+	start   string                // the command that starts it
 	dialErr atomic.Pointer[error] // of the newest try
 }
 
@@ -54,7 +55,7 @@ func (c *cli) dial() (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{address: address}
+	d := &daemon{address: address, start: c.command("serve")}
 	dialer := func(ctx context.Context, _ string) (net.Conn, error) {
 		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
 		d.dialErr.Store(&err)
@@ -117,7 +118,7 @@ func (c *cli) findToken(network, address string) (token, error) {
 	_, err := t.read()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return token{}, environmentError(errors.New("no daemon at "+address), "start it: jackfield serve")
+		return token{}, environmentError(errors.New("no daemon at "+address), "start it: "+c.command("serve"))
 	case errors.Is(err, os.ErrPermission):
 		return token{}, &exitError{code: exitDenied, err: fmt.Errorf("read token: %w", err), hint: "run this as the daemon's user, or set JACKFIELD_TOKEN"}
 	case err != nil:
@@ -143,7 +144,7 @@ func (d *daemon) explain(err error) error {
 func (d *daemon) explainDial(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return environmentError(errors.New("no daemon at "+d.address), "start it: jackfield serve")
+		return environmentError(errors.New("no daemon at "+d.address), "start it: "+d.start)
 	case errors.Is(err, os.ErrPermission):
 		return &exitError{code: exitDenied, err: errors.New("no permission to use " + d.address), hint: "run this as the daemon's user"}
 	default:

@@ -32,6 +32,8 @@ type configuration struct {
 
 	applying sync.Mutex // one reading is applied at a time
 
+	told string // the problems in the newest log lines; of changed alone
+
 	mu        sync.Mutex // guards what follows
 	problems  config.Problems
 	appliedAt time.Time
@@ -59,7 +61,11 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	c.keepOrigins(snap)
 	c.mu.Unlock()
 	for _, ch := range changes {
-		c.log.Info("integration changed", "op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name, "fields", ch.Fields)
+		log := c.log.With("op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name)
+		if ch.Op == store.ChangeUpdate {
+			log = log.With("fields", strings.Join(ch.Fields, ","))
+		}
+		log.Info("integration changed")
 	}
 	return changes, problems, nil
 }
@@ -102,15 +108,20 @@ const allIntegrations = 1 << 30
 // changed applies what the watcher read, and says once what is wrong.
 func (c *configuration) changed(ctx context.Context, snap config.Snapshot) {
 	_, problems, err := c.apply(ctx, snap, false)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		c.log.Error("configuration not applied", "error", err)
 	}
+	text := problems.Text(false)
+	if text == c.told { // the files are read again when a plugin comes or goes
+		return
+	}
+	c.told = text
 	for _, p := range problems {
 		level := hclog.Warn
 		if p.Severity == config.SeverityError {
 			level = hclog.Error
 		}
-		c.log.Log(level, "configuration", "code", p.Code, "at", fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col), "problem", p.Message, "help", p.Help)
+		c.log.Log(level, "configuration", "code", p.Code, "at", place(p.File, uint32(max(p.Line, 0))), "problem", p.Message, "help", p.Help) //nolint:gosec // a line of a file of at most 1 MiB
 	}
 }
 

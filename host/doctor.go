@@ -119,7 +119,7 @@ func (u *checkup) print() error {
 					t.row(blank(""), blank(""), blank(""), "hint: "+ch.hint)
 				}
 			}
-			t.line(fmt.Sprintf("%d failed, %d warnings, %d ok", failed, warnings, fine))
+			t.line(fmt.Sprintf("%d failed, %s, %d ok", failed, counted(warnings, "warning"), fine))
 		})
 	}
 	list := make([]any, len(u.checks))

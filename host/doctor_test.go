@@ -76,7 +76,7 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 
 	require.Equal(t, exitDone, s.run("doctor"))
 	require.Contains(t, s.stdout, "Config   ok    config.parse")
-	require.Contains(t, s.stdout, "0 failed, 1 warnings, ")
+	require.Contains(t, s.stdout, "0 failed, 1 warning, ")
 }
 
 // rows: L01

@@ -29,9 +29,10 @@ var errInterrupted = errors.New("interrupted")
 // exitError is an error as a person reads it, and the code to exit with. Without
 // err the command has said everything already.
 type exitError struct {
-	code int
-	err  error
-	hint string
+	code    int
+	err     error
+	hint    string
+	unknown bool // it names something that there is not
 }
 
 // Error returns the message without the hint.
@@ -92,22 +93,37 @@ func (c *cli) report(err error) {
 		return
 	}
 	e, ok := errors.AsType[*exitError](err)
-	if ok && e.err == nil {
-		return
+	if ok && (e.err == nil || errors.Is(e.err, errInterrupted)) {
+		return // the result says it, or the person knows
 	}
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		_ = problems.Render(c.stderr, !c.noColor && isTerminal(c.stderr))
 		return
 	}
-	text, hint := err.Error(), ""
+	hint := ""
 	if ok {
-		text, hint = e.err.Error(), e.hint
+		err, hint = e.err, e.hint
 	}
-	text, inner := splitHint(text)
-	if hint = orElse(hint, inner); hint != "" {
-		hint = c.color(colorBold, "hint:") + " " + cleanLines(hint) + "\n"
+	for _, err := range flat(err) {
+		text, inner := splitHint(err.Error())
+		fmt.Fprintf(c.stderr, "%s %s\n", c.color(colorRed, "error:"), cleanLines(text))
+		if advice := orElse(hint, inner); advice != "" {
+			fmt.Fprintf(c.stderr, "%s %s\n", c.color(colorBold, "hint:"), cleanLines(advice))
+		}
 	}
-	fmt.Fprintf(c.stderr, "%s %s\n%s", c.color(colorRed, "error:"), cleanLines(text), hint)
+}
+
+// flat returns the errors that err joins, or err itself.
+func flat(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) // a join further down has a message of its own
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, flat(e)...)
+	}
+	return out
 }
 
 // splitHint takes the advice out of an error's text, where it stands in
@@ -134,7 +150,7 @@ func remoteError(err error) error {
 	if !ok {
 		return err
 	}
-	e := &exitError{code: remoteExit(s.Code()), err: errors.New(s.Message())}
+	e := &exitError{code: remoteExit(s.Code()), err: errors.New(s.Message()), unknown: s.Code() == codes.NotFound}
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*hostv1.ErrorInfo); ok {
 			e.hint = info.GetHint()

@@ -47,7 +47,7 @@ func TestUnapprovedIsListedAndNotRun(t *testing.T) {
 	s.await(store.RunProcessed)
 	require.Equal(t, "active", s.shown("acme/load").State)
 	d.stop(t)
-	require.Equal(t, expected(2, 5, ""), s.contents())
+	require.Equal(t, expected(2, 5), s.contents())
 	require.NoFileExists(t, canary, "a program that nobody approved was executed")
 }
 
@@ -78,7 +78,7 @@ func TestPluginGoneParksAndBackResumes(t *testing.T) {
 		require.Zero(t, st.Attempts, "a plugin that is taken away is no failure of a stream")
 	}
 	d.stop(t)
-	require.Equal(t, expected(4, 6*20, ""), s.contents())
+	require.Equal(t, expected(4, 6*20), s.contents())
 }
 
 // rows: C60, F07, F08
@@ -91,7 +91,7 @@ func TestChangedBinaryReplacesTheOldUnderWork(t *testing.T) {
 	d := s.start()
 	s.ready()
 	s.started()
-	old := s.serving("load")
+	old := s.serving()
 	s.place("load", newVersion(t), 0o755)
 	s.until("the change is seen", func() bool {
 		for _, p := range s.plugins() {
@@ -102,13 +102,13 @@ func TestChangedBinaryReplacesTheOldUnderWork(t *testing.T) {
 		}
 		return false
 	})
-	kept := s.serving("load")
+	kept := s.serving()
 	require.Equal(t, old.PID, kept.PID, "the old one serves")
 	require.Equal(t, "kept", kept.Verdict)
 
 	s.cli("plugin", "approve", "load")
 	s.until("the new one serves", func() bool {
-		p := s.serving("load")
+		p := s.serving()
 		return p.PID != 0 && p.Digest != old.Digest
 	})
 	require.Equal(t, "processing", s.run().State, "it was replaced while a run was under way")
@@ -123,10 +123,10 @@ func TestChangedBinaryReplacesTheOldUnderWork(t *testing.T) {
 	}
 	s.until("the old one is gone", func() bool { return len(s.processes()) == 1 })
 	d.stop(t)
-	require.Equal(t, expected(8, 10*20, ""), s.contents())
+	require.Equal(t, expected(8, 10*20), s.contents())
 }
 
-// rows: F08, O02, X01
+// rows: F08, O02
 //
 // What cannot run is listed with the reason and the cure; the plugins beside it
 // do not notice.
@@ -184,12 +184,12 @@ func TestSecondProgramOfAPluginIsRefused(t *testing.T) {
 	s.place("load2", newVersion(t), 0o755)
 	d := s.start()
 	s.await(store.RunProcessed)
-	serving := s.serving("load")
+	serving := s.serving()
 	out, err := s.try("plugin", "approve", "load2")
 	require.Equal(t, exitFailed, exitCode(err))
 	require.Contains(t, out, filepath.Join(s.dir, "plugins", "load")+" already")
 	require.Contains(t, out, filepath.Join(s.dir, "plugins", "load2"))
 	require.Equal(t, "unapproved", s.file("load2").Verdict)
-	require.Equal(t, serving.PID, s.serving("load").PID)
+	require.Equal(t, serving.PID, s.serving().PID)
 	d.stop(t)
 }

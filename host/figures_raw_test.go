@@ -37,7 +37,7 @@ func openRaw(t *testing.T, dir string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "jackfield.db")+"?_txlock=immediate&_dqs=0&_defensive=1"+
 		"&_pragma=busy_timeout(5000)&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=foreign_keys(1)"+
-		"&_pragma=trusted_schema(0)&_pragma=cache_size(-24576)&_pragma=temp_store(memory)&_pragma=journal_size_limit(67108864)"+
+		"&_pragma=trusted_schema(0)&_pragma=cache_size(-16384)&_pragma=temp_store(memory)&_pragma=journal_size_limit(67108864)"+
 		"&_pragma=wal_autocheckpoint(4000)")
 	require.NoError(t, err)
 	db.SetMaxOpenConns(1)

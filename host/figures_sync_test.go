@@ -21,9 +21,11 @@ func (l loadShape) settings() map[string]any {
 }
 
 // The syncs that are measured: one stream and four at once, of as many records.
-func bigSegments() loadShape   { return loadShape{streams: 1, pages: 10, records: 20_000, segment: 1000} }
-func smallSegments() loadShape { return loadShape{streams: 1, pages: 10, records: 20_000, segment: 100} }
-func fourStreams() loadShape   { return loadShape{streams: 4, pages: 5, records: 10_000, segment: 1000} }
+func bigSegments() loadShape { return loadShape{streams: 1, pages: 10, records: 20_000, segment: 1000} }
+func smallSegments() loadShape {
+	return loadShape{streams: 1, pages: 10, records: 20_000, segment: 100}
+}
+func fourStreams() loadShape { return loadShape{streams: 4, pages: 5, records: 10_000, segment: 1000} }
 
 // measureSyncs compares a sync of a real daemon and a real plugin with the raw
 // upsert of what the sync stored.

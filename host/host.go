@@ -87,6 +87,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Schedule, patience.Redact = h.log.Named("run"), scheduler.Next, h.redactor.Redact
+	patience.Say = h.sup.Say
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
@@ -112,6 +113,7 @@ func (h *Host) Close() error { return h.db.Close() }
 // what was written; the next start can.
 func (h *Host) Run(ctx context.Context) error {
 	artifacts := make(chan []discovery.Artifact)
+	go h.tellReady(ctx)
 	err := actors{
 		{"api", h.api.Run},
 		{"scheduler", h.scheduler.Run},
@@ -119,9 +121,21 @@ func (h *Host) Run(ctx context.Context) error {
 		{"discovery", func(ctx context.Context) error { return h.found.Run(ctx, artifacts) }},
 		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},
 		{"supervisor", h.sup.Run},
+		{"memory", keepMemory},
 		{"store", h.watchStore},
 	}.run(ctx)
-	return errors.Join(err, h.db.Close())
+	err = errors.Join(err, h.db.Close())
+	h.log.Info("stopped")
+	return err
+}
+
+// tellReady logs that the daemon answers.
+func (h *Host) tellReady(ctx context.Context) {
+	select {
+	case <-h.Ready():
+		h.log.Info("serving", "version", readBuild().version, "config", h.config.File, "data", h.config.Data)
+	case <-ctx.Done():
+	}
 }
 
 // watchStore ends the daemon when the store cannot go on.

@@ -54,6 +54,11 @@ func (c *cli) writeInitial(dir string) error {
 	if err != nil {
 		return failed(err, "")
 	}
+	ignores := filepath.Join(dir, ".gitignore")
+	if _, err := os.Lstat(ignores); err == nil { // a repository's own
+		files = slices.DeleteFunc(files, func(f initialFile) bool { return f.path == ignores })
+		c.tell("kept %s; it should name what init would: /data/ /jackfield.key /plugins/", ignores)
+	}
 	for _, f := range files {
 		if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
 			return failed(fmt.Errorf("%s exists", f.path), "init overwrites nothing; name another directory")

@@ -175,12 +175,19 @@ are not kept (--settings). Exits with 1 when it does not work.`,
 }
 
 func checkFacts(t *table, resp *hostv1.CheckIntegrationResponse) {
-	took := (time.Duration(resp.GetDurationMs()) * time.Millisecond).String()
+	took := ""
+	if ms := resp.GetDurationMs(); ms > 0 {
+		took = ", " + shortDuration(time.Duration(ms)*time.Millisecond)
+	}
 	if resp.GetOk() {
-		t.line(resp.GetIntegration() + ": ok, " + took)
+		t.line(resp.GetIntegration() + ": ok" + took)
 		return
 	}
-	t.line(fmt.Sprintf("%s: %s (%s, %s)", resp.GetIntegration(), resp.GetMessage(), orElse(resp.GetCode(), resp.GetClass()), took))
+	message, hint := splitHint(resp.GetMessage())
+	t.line(fmt.Sprintf("%s: %s (%s%s)", resp.GetIntegration(), message, orElse(resp.GetCode(), resp.GetClass()), took))
+	if hint != "" {
+		t.line("  hint: " + hint)
+	}
 }
 
 // maxSettings bounds a file of settings.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
 
 // golden compares what a command printed with testdata/golden. JACKFIELD_UPDATE=1
@@ -97,13 +101,14 @@ func TestTables(t *testing.T) {
 		"acme/history git active 20m":                           {"integration", "list"},
 		`token "***"`:                                           {"integration", "show", "acme/history"},
 		"acme/history: ok, 80ms":                                {"integration", "check", "acme/history"},
-		"acme/history: run 12 is pending. Watch: jackfield run watch 12":                           {"integration", "sync", "acme/history"},
-		"there is more: --page 12":                                                                 {"run", "list"},
-		"why 1 of 3 streams failed: object is corrupt":                                             {"run", "show", "12"},
-		"failure bad_pack: object is corrupt (process_stream, remote, attempt 3)":                  {"run", "show", "13"},
-		"run 12 acme/history is processed: 3 streams, 12,040 records read (12,000 new, 0 changed,": {"run", "watch", "12"},
-		"there is more: --from 2":                                                                  {"record", "list"},
-		"update acme/history git every tenants/acme.yaml:3":                                        {"reload"},
+		"acme/history: run 12 is pending. Watch: jackfield run watch 12":                                     {"integration", "sync", "acme/history"},
+		"there is more: --page 12":                                                                           {"run", "list"},
+		"why 1 of 3 streams failed: object is corrupt":                                                       {"run", "show", "12"},
+		"failure bad_pack: object is corrupt (process_stream, remote, attempt 3)":                            {"run", "show", "13"},
+		"run 12 acme/history is processed: 3 streams, 12,040 records read: 12,000 new, 40 as before in 1.5s": {"run", "watch", "12"},
+		"1 acme/history activity c1 2026-01-02 03:04:05 fix <b>":                                             {"record", "list"},
+		"there is more: --from 2":                                                                            {"record", "list", "--limit", "2"},
+		"update acme/history git every tenants/acme.yaml:3":                                                  {"reload"},
 	} {
 		require.Equal(t, exitDone, s.run(args...), s.stderr)
 		require.Contains(t, strings.Join(strings.Fields(s.stdout), " "), want)
@@ -181,6 +186,46 @@ func TestWaitingLivesThroughARestart(t *testing.T) {
 	}
 	require.Equal(t, exitDone, s.run("integration", "sync", "acme/history", "--wait"), s.stderr)
 	require.Contains(t, s.stdout, "run 12 is processed")
+}
+
+func TestSuggestsNames(t *testing.T) {
+	t.Parallel()
+	s := startDaemon(t, &fakeDaemon{})
+	for _, name := range []string{"acme/histroy", "history", "acm/history"} {
+		require.Equal(t, exitFailed, s.run("integration", "show", name))
+		require.Equal(t, "error: there is no integration \""+name+"\"\nhint: did you mean \"acme/history\"?\n", s.stderr)
+	}
+	require.Equal(t, exitFailed, s.run("integration", "sync", "acme/history,acme/histroy"))
+	require.Contains(t, s.stderr, "hint: did you mean \"acme/history\"?\n")
+	require.Equal(t, exitFailed, s.run("run", "watch", "1"))
+	require.Contains(t, s.stderr, "hint: jackfield run list\n", "a number is like every other")
+}
+
+func TestHintsAreLinesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	f := &hostv1.Failure{Point: "get_streams", Class: "config", Code: "bad_repository", Message: "there is no such folder (hint: use an absolute path)", Attempt: 1}
+	require.Equal(t, "bad_repository: there is no such folder (get_streams, config, attempt 1)", failureText(f))
+	var out, errs bytes.Buffer
+	c := newCLI(nil, &out, &errs, func(string) string { return "" })
+	require.NoError(t, c.printTable(func(t *table) { failureFacts(t, f) }))
+	require.Contains(t, out.String(), "\nhint     use an absolute path\n")
+
+	c.report(failed(errors.Join(errors.New("approve a: cut short (hint: copy it again)"), errors.Join(errors.New("approve b: boom"))), ""))
+	require.Equal(t, "error: approve a: cut short\nhint: copy it again\nerror: approve b: boom\n", errs.String())
+}
+
+func TestRecordTitles(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`{"display_name":"Ada","emails":[]}`:       "Ada",
+		`{"type":"message","body":"hi","score":6}`: "message: hi",
+		`{"type":"channel_joined"}`:                "channel_joined",
+		`{"title":7,"name":"n"}`:                   "n",
+		`{"n":1}`:                                  "",
+		`[1]`:                                      "",
+	} {
+		require.Equal(t, want, recordTitle([]byte(data)), data)
+	}
 }
 
 func TestNamesAreCompleted(t *testing.T) {

@@ -115,9 +115,12 @@ func (c *cli) pluginLogsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				for {
+				for n := 0; ; n++ {
 					line, err := stream.Recv()
 					if errors.Is(err, io.EOF) {
+						if n == 0 {
+							c.tell("plugin %s has logged nothing since the daemon started", args[0])
+						}
 						return nil
 					}
 					if err != nil {

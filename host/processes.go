@@ -121,6 +121,10 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	slices.SortStableFunc(out, func(a, b api.Plugin) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.File, b.File))
 	})
+	if err != nil {
+		message, hint := splitHint(err.Error())
+		err = &api.Error{Kind: api.KindUnavailable, Message: message, Hint: orElse(hint, "jackfield doctor")}
+	}
 	return out, err
 }
 

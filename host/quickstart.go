@@ -45,9 +45,13 @@ func (c *cli) quickstart(ctx context.Context, from string) error {
 	if err != nil {
 		return err
 	}
+	if !c.named.logLevel { // what goes well is told in other words
+		c.logLevel, c.named.logLevel = "warn", true
+	}
 	snap := config.Load(path, config.Options{LookupEnv: c.lookupEnv})
-	if snap.Problems.Failed() {
-		return usageError(errors.New(snap.Problems.Text(false)), "make run sets what the example needs")
+	if err := snap.Problems.Err(); err != nil {
+		c.tell("the example needs JACKFIELD_QUICKSTART_REPO, which make run sets")
+		return err
 	}
 	began := time.Now()
 	names, err := c.installPlugins(ctx, snap, from)
@@ -73,7 +77,7 @@ func (c *cli) quickstart(ctx context.Context, from string) error {
 				return err
 			}
 		}
-		c.tell("\nserving until Ctrl-C, on the socket in %s", h.config.Data)
+		c.tell("serving until Ctrl-C, on the socket in %s", h.config.Data)
 		return nil
 	})
 	if err != nil {
@@ -108,6 +112,7 @@ func (c *cli) installPlugins(ctx context.Context, snap config.Snapshot, from str
 		if err := c.approve(ctx, []string{to}, true); err != nil {
 			return nil, err
 		}
+		c.tell("plugin %s is installed and approved, as it was built", plugin)
 	}
 	return names, nil
 }
@@ -149,19 +154,24 @@ func (c *cli) quickSync(ctx context.Context, d *daemon, name string, began time.
 	if err != nil {
 		return err
 	}
-	s, kept := run.GetStats(), got.GetRecords()
-	fmt.Fprintf(c.stdout, `
-%s: %s run %s is %s after %.1f s (%.1f s since the start)
-  streams     %s
-  read        %s, of which %s new, %s changed, %s unchanged, %s repeated
-  stored      %s members, %s activities
-`, name, run.GetKind(), run.GetId(), run.GetState(), float64(run.GetDurationMs())/1000, time.Since(began).Seconds(),
-		streamsText(run.GetStreams()), thousands(s.GetRead()), thousands(s.GetAdded()), thousands(s.GetUpdated()), thousands(s.GetUnchanged()), thousands(s.GetStale()),
-		thousands(kept["member"]), thousands(kept["activity"]))
-	if f := run.GetFailure(); f != nil {
-		fmt.Fprintf(c.stdout, "  failed      %s\n", failureText(f))
+	err = c.printTable(func(t *table) {
+		t.line("")
+		t.line(fmt.Sprintf("%s: %s run %s %s after %.1f s (%.1f s since the start)", name, run.GetKind(), run.GetId(), becameText(run),
+			float64(run.GetDurationMs())/1000, time.Since(began).Seconds()))
+		t.fact("  streams", streamsText(run.GetStreams()))
+		found := statsText(run.GetStats())
+		if run.GetStats().GetRead() == 0 && run.GetState() == "processed" {
+			found = "nothing new"
+		}
+		t.fact("  found", found)
+		t.fact("  stored", fmt.Sprintf("%s, %s", counted(got.GetRecords()["member"], "member"), activities(got.GetRecords()["activity"])))
+		failureFacts(t, run.GetFailure())
+	})
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(c.stdout, `look at it from another terminal:
+	fmt.Fprintf(c.stdout, `
+look at it from another terminal:
   bin/jackfield -c %[1]s status
   bin/jackfield -c %[1]s integration show %[2]s
   bin/jackfield -c %[1]s run show %[3]s
@@ -169,6 +179,13 @@ func (c *cli) quickSync(ctx context.Context, d *daemon, name string, began time.
   bin/jackfield -c %[1]s record tail --integration %[2]s
 `, c.config, name, run.GetId())
 	return nil
+}
+
+func activities(n int64) string {
+	if n == 1 {
+		return "1 activity"
+	}
+	return thousands(n) + " activities"
 }
 
 // startSync asks for a run, as soon as the daemon has read the file that declares

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,7 @@ func (c *cli) recordListCommand() *cobra.Command {
 					return err
 				}
 				return c.printList(resp, "records", func(t *table) {
-					t.head("POSITION", "INTEGRATION", "KIND", "ID", "OCCURRED", "DATA")
+					t.head("POSITION", "INTEGRATION", "KIND", "ID", "OCCURRED", "WHAT")
 					for _, r := range resp.GetRecords() {
 						t.row(r.GetPosition(), r.GetIntegration(), r.GetKind(), r.GetExternalId(), r.GetOccurredAt(), recordText(r, 80))
 					}
@@ -52,16 +53,40 @@ func (c *cli) recordListCommand() *cobra.Command {
 	return cmd
 }
 
-// recordText writes a record's data on a line, cut for a table.
+// recordText says what a record is, cut for a table: its title or name, or else
+// its data.
 func recordText(r *hostv1.Record, width int) string {
 	if r.GetDeleted() {
 		return "(deleted)"
 	}
-	text := []rune(clean(string(r.GetData())))
+	text := []rune(clean(orElse(recordTitle(r.GetData()), string(r.GetData()))))
 	if len(text) > width {
 		return string(text[:width-1]) + "…"
 	}
 	return string(text)
+}
+
+// recordTitle returns what people would call the record, with its type; empty if
+// its data has no such word.
+func recordTitle(data []byte) string {
+	var words map[string]json.RawMessage
+	if json.Unmarshal(data, &words) != nil {
+		return ""
+	}
+	title := ""
+	for _, key := range []string{"display_name", "title", "subject", "name", "body", "text"} {
+		if json.Unmarshal(words[key], &title) == nil && title != "" {
+			break
+		}
+	}
+	var kind string
+	if json.Unmarshal(words["type"], &kind) != nil || kind == "" {
+		return title
+	}
+	if title == "" {
+		return kind
+	}
+	return kind + ": " + title
 }
 
 func (c *cli) recordTailCommand() *cobra.Command {

@@ -86,7 +86,8 @@ func runFacts(t *table, resp *hostv1.GetRunResponse) {
 	t.fact("plugin", r.GetPlugin())
 	t.fact("kind", r.GetKind())
 	t.fact("state", r.GetState())
-	t.fact("why", resp.GetWhy())
+	why, _ := splitHint(resp.GetWhy())
+	t.fact("why", why)
 	t.fact("delayed until", r.GetDelayedUntil())
 	t.fact("connectors", r.GetConnectors())
 	for _, key := range sortedKeys(r.GetParams()) {
@@ -104,9 +105,7 @@ func runFacts(t *table, resp *hostv1.GetRunResponse) {
 	t.fact("  unchanged", s.GetUnchanged())
 	t.fact("  stale", s.GetStale())
 	t.fact("warnings", s.GetWarnings())
-	if f := r.GetFailure(); f != nil {
-		t.fact("failure", failureText(f))
-	}
+	failureFacts(t, r.GetFailure())
 	if len(resp.GetTroubled()) > 0 {
 		t.section("Streams that failed or wait")
 		streamTable(t, resp.GetTroubled())
@@ -122,13 +121,65 @@ func runFacts(t *table, resp *hostv1.GetRunResponse) {
 // runSummary says in a few words what a run did.
 func runSummary(r *hostv1.Run) string {
 	s := r.GetStats()
-	return fmt.Sprintf("%s streams, %s records read (%s new, %s changed, %s deleted, %s as before) in %s",
-		thousands(r.GetStreams().GetTotal()), thousands(s.GetRead()), thousands(s.GetAdded()), thousands(s.GetUpdated()),
-		thousands(s.GetDeleted()), thousands(s.GetUnchanged()+s.GetStale()), orElse(tookText(r), "0s"))
+	return fmt.Sprintf("%s, %s in %s", counted(r.GetStreams().GetTotal(), "stream"), statsText(s), orElse(tookText(r), "0s"))
 }
 
+// becameText goes on after the name of a run.
+func becameText(r *hostv1.Run) string {
+	if r.GetState() == "error" {
+		return "failed"
+	}
+	return "is " + r.GetState()
+}
+
+// statsText says what became of the records of a run.
+func statsText(s *hostv1.RunStats) string {
+	if s.GetRead() == 0 {
+		return "no records"
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int64
+		what string
+	}{
+		{s.GetAdded(), "new"},
+		{s.GetUpdated(), "changed"},
+		{s.GetDeleted(), "deleted"},
+		{s.GetUnchanged(), "as before"},
+		{s.GetStale(), "repeated or older"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, thousands(p.n)+" "+p.what)
+		}
+	}
+	return counted(s.GetRead(), "record") + " read: " + strings.Join(parts, ", ")
+}
+
+// failureFacts tells what went wrong and, if the plugin knows, how to cure it.
+func failureFacts(t *table, f *hostv1.Failure) {
+	if f == nil {
+		return
+	}
+	t.fact("failure", failureText(f))
+	_, hint := splitHint(f.GetMessage())
+	t.fact("hint", hint)
+}
+
+// failureLines is failureFacts below a line that tells of the run.
+func failureLines(t *table, f *hostv1.Failure) {
+	if f == nil {
+		return
+	}
+	t.line("  " + failureText(f))
+	if _, hint := splitHint(f.GetMessage()); hint != "" {
+		t.line("  hint: " + hint)
+	}
+}
+
+// failureText says what went wrong, and in parentheses in which call, of which
+// class, and at which attempt.
 func failureText(f *hostv1.Failure) string {
-	text := f.GetMessage()
+	text, _ := splitHint(f.GetMessage())
 	if f.GetCode() != "" && !strings.Contains(text, f.GetCode()) {
 		text = f.GetCode() + ": " + text
 	}
@@ -164,10 +215,8 @@ func (c *cli) runWatchCommand() *cobra.Command {
 				}
 				if each == nil {
 					err = c.print(&hostv1.WatchRunResponse{Run: run}, func(t *table) {
-						t.line(fmt.Sprintf("run %s %s is %s: %s", run.GetId(), run.GetIntegration(), run.GetState(), runSummary(run)))
-						if f := run.GetFailure(); f != nil {
-							t.line("  " + failureText(f))
-						}
+						t.line(fmt.Sprintf("run %s %s %s: %s", run.GetId(), run.GetIntegration(), becameText(run), runSummary(run)))
+						failureLines(t, run.GetFailure())
 					})
 				}
 				if err == nil && run.GetState() != "processed" {

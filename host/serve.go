@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -46,16 +47,28 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	limitMemory(c.getenv)
 	redactor := &secret.Redactor{}
 	cfg, problems := config.LoadHost(path, config.Options{Redactor: redactor})
 	if problems.Failed() {
-		return nil, usageError(errors.New(problems.Text(false)), "")
+		return nil, problems.Err()
 	}
 	if cfg.Plugins.Trust == config.TrustDir && !dev {
 		return nil, usageError(fmt.Errorf("%s: plugins.trust: dir runs whatever is found in %s", path, cfg.Plugins.Dir),
 			"trust: lock, or serve --dev on a machine of your own")
 	}
-	level, format := cmp.Or(cfg.Log.Level, c.logLevel), cmp.Or(cfg.Log.Format, c.logFormat)
+	ownerOnly()
+	if socket := filepath.Join(cfg.Data, socketName); len(socket) > maxSocketPath { // before anything is made there
+		return nil, environmentError(fmt.Errorf("the path of %s has %d bytes; a socket can have %d", socket, len(socket), maxSocketPath),
+			"choose a shorter data: in host.yaml, or a place nearer to the root")
+	}
+	level, format := c.logLevel, c.logFormat
+	if !c.named.logLevel { // a flag goes before the file
+		level = cmp.Or(cfg.Log.Level, level)
+	}
+	if !c.named.logFormat {
+		format = cmp.Or(cfg.Log.Format, format)
+	}
 	h, err := OpenHost(ctx, cfg, newLogger(c.stderr, level, format, redactor.Redact), redactor)
 	return h, environmentOf(err)
 }

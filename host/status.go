@@ -29,7 +29,9 @@ func (c *cli) statusCommand() *cobra.Command {
 func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	t.fact("state", s.GetState())
 	for _, reason := range s.GetReasons() {
-		t.fact("  because", reason)
+		text, hint := splitHint(reason)
+		t.fact("  because", text)
+		t.fact("  hint", hint)
 	}
 	t.fact("version", s.GetVersion())
 	t.fact("pid", fmt.Sprint(s.GetPid()))
@@ -37,12 +39,12 @@ func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	t.fact("configuration", s.GetConfig().GetFile())
 	t.fact("applied", s.GetConfig().GetAppliedAt())
 	t.fact("store", s.GetStore().GetPath())
-	t.fact("size", fmt.Sprintf("%s, and %s of log", bytesText(s.GetStore().GetDatabaseBytes()), bytesText(s.GetStore().GetWalBytes())))
+	t.fact("size", fmt.Sprintf("%s, and %s of write-ahead log", bytesText(s.GetStore().GetDatabaseBytes()), bytesText(s.GetStore().GetWalBytes())))
 	t.fact("records", s.GetStore().GetRecords())
 	t.fact("tenants", s.GetTenants())
 	t.fact("integrations", counts(s.GetIntegrations()))
 	t.fact("runs", counts(s.GetRuns()))
-	t.fact("waiting lanes", s.GetLanesDue())
+	t.fact("work due", counted(s.GetLanesDue(), "lane"))
 	if s.GetIsolation() == "none" {
 		t.fact("isolation", "none: plugins are trusted like the operator")
 	}

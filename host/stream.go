@@ -22,10 +22,16 @@ func (c *cli) streamListCommand() *cobra.Command {
 		Short:   "List streams in the order they were made",
 		Args:    noArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if req.GetRunId() == "" && req.GetIntegration() == "" {
+				return usageError(fmt.Errorf("%s: missing --run or --integration", cmd.CommandPath()), c.command("run list"))
+			}
 			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
 				resp, err := hostv1.NewStreamServiceClient(d).ListStreams(ctx, req)
 				if err != nil {
 					return err
+				}
+				if len(resp.GetStreams()) == 0 && !req.GetSystem() && c.output == "table" {
+					c.tell("no streams; the host's own are shown with --system")
 				}
 				return c.printList(resp, "streams", func(t *table) {
 					streamTable(t, resp.GetStreams())
@@ -101,9 +107,7 @@ func streamFacts(t *table, s *hostv1.Stream) {
 	t.fact("created", s.GetCreatedAt())
 	t.fact("updated", s.GetUpdatedAt())
 	t.fact("processed", s.GetProcessedAt())
-	if f := s.GetFailure(); f != nil {
-		t.fact("failure", failureText(f))
-	}
+	failureFacts(t, s.GetFailure())
 }
 
 func (c *cli) streamRetryCommand() *cobra.Command {

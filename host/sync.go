@@ -138,10 +138,8 @@ func syncLine(t *table, resp *hostv1.SyncIntegrationResponse, waited bool) {
 		t.line(fmt.Sprintf("%s: run %s is %s. Watch: jackfield run watch %s", resp.GetIntegration(), run.GetId(), run.GetState(), run.GetId()))
 		return
 	}
-	t.line(fmt.Sprintf("%s: run %s is %s: %s. Show: jackfield run show %s", resp.GetIntegration(), run.GetId(), run.GetState(), runSummary(run), run.GetId()))
-	if f := run.GetFailure(); f != nil {
-		t.line("  " + failureText(f))
-	}
+	t.line(fmt.Sprintf("%s: run %s %s: %s. Show: jackfield run show %s", resp.GetIntegration(), run.GetId(), becameText(run), runSummary(run), run.GetId()))
+	failureLines(t, run.GetFailure())
 }
 
 // tell writes a line for a person beside the result.

@@ -69,7 +69,16 @@ func flagError(cmd *cobra.Command, err error) error {
 			hint = "did you mean " + quoteAll(near) + "?"
 		}
 	}
-	return usageError(fmt.Errorf("%s: %w", cmd.CommandPath(), err), hint)
+	return usageError(fmt.Errorf("%s: %w", cmd.CommandPath(), badValue(err)), hint)
+}
+
+// badValue says of a flag's value what is wrong with it, without the words that
+// the library puts around that.
+func badValue(err error) error {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return fmt.Errorf("--%s: %w", bad.GetFlag().Name, bad.Unwrap())
+	}
+	return err
 }
 
 func nearFlags(cmd *cobra.Command, name string) []string {

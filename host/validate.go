@@ -62,6 +62,8 @@ func (c *cli) validate(paths []string) (verdict, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && path == c.config:
 			return v, environmentError(fmt.Errorf("there is no %s", path), "jackfield init makes one; -c names another place")
+		case errors.Is(err, fs.ErrNotExist):
+			return v, usageError(fmt.Errorf("there is no %s", path), "")
 		case err != nil:
 			return v, usageError(fmt.Errorf("validate %s: %w", path, err), "")
 		case info.IsDir():
@@ -137,17 +139,15 @@ func (c *cli) printVerdict(v verdict) error {
 	errs := len(v.Problems.Only(config.SeverityError))
 	_, err := fmt.Fprintf(c.stdout, "%s: %s, %s, %s, %s\n", word, counted(len(v.Files), "file"), counted(v.Integrations, "integration"),
 		counted(errs, "error"), counted(len(v.Problems)-errs, "warning"))
-	if err == nil && len(v.Unchecked) > 0 {
-		_, err = fmt.Fprintf(c.stdout, "settings not checked, since the plugin is not approved: %s\n", strings.Join(v.Unchecked, ", "))
-	}
 	return err
 }
 
-func counted(n int, noun string) string {
+// counted writes a number with what is counted.
+func counted[N int | int64 | uint32](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return thousands(int64(n)) + " " + noun + "s"
 }
 
 // relative returns path as seen from the working directory, if it is below.

@@ -44,6 +44,20 @@ func forum() sdk.Manifest {
 	}
 }
 
+func TestInitInARepository(t *testing.T) {
+	t.Parallel()
+	s, dir := newShell(t), t.TempDir()
+	put(t, filepath.Join(dir, ".gitignore"), "/bin/\n")
+	require.Equal(t, exitDone, s.run("init", dir), s.stderr)
+	require.Contains(t, s.stderr, "kept "+filepath.Join(dir, ".gitignore"))
+	text, err := os.ReadFile(filepath.Join(dir, ".gitignore"))
+	require.NoError(t, err)
+	require.Equal(t, "/bin/\n", string(text))
+	require.FileExists(t, filepath.Join(dir, "host.yaml"))
+	require.Equal(t, exitFailed, s.run("init", dir))
+	require.Contains(t, s.stderr, "host.yaml exists\nhint: init overwrites nothing")
+}
+
 func TestInitWritesWhatValidates(t *testing.T) {
 	t.Parallel()
 	s, dir := inited(t)
@@ -95,7 +109,7 @@ integrations:
 	require.Contains(t, s.stdout, ` 5 |     settings: {tokn: ***}`)
 	require.Contains(t, s.stdout, `error[missing-setting]: plugin "forum" needs the setting "token"`)
 	require.Contains(t, s.stdout, "not ok: 3 files, 2 integrations, 2 errors, 1 warning\n")
-	require.Contains(t, s.stdout, "settings not checked, since the plugin is not approved: absent\n")
+	require.Contains(t, s.stdout, "the settings are not checked: plugin \"absent\" is not approved\n")
 	require.NotContains(t, s.stdout, "canary")
 
 	for _, path := range []string{filepath.Join(dir, "tenants/acme.yaml"), dir} {

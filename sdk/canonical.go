@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"unicode/utf8"
 )
@@ -115,6 +116,12 @@ func canonicalArray(b []byte, i, depth int) (int, bool) {
 func canonicalString(b []byte, i int) (int, bool) {
 	start, high := i+1, byte(0)
 	for i = start; i < len(b); i++ {
+		for i+8 <= len(b) && plain(binary.LittleEndian.Uint64(b[i:])) { // most of what there is
+			i += 8
+		}
+		if i == len(b) {
+			break
+		}
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1, high < utf8.RuneSelf || utf8.Valid(b[start:i])
@@ -131,6 +138,17 @@ func canonicalString(b []byte, i int) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// plain reports whether eight bytes are ASCII without a quote, a backslash or a
+// control character.
+func plain(w uint64) bool {
+	const (
+		ones = 0x0101010101010101
+		tops = 0x8080808080808080
+	)
+	quote, slash := w^(ones*'"'), w^(ones*'\\')
+	return (w|(w-ones*' ')|(quote-ones)|(slash-ones))&tops == 0
 }
 
 // canonicalEscape returns the length of the escape that b starts with, 0 if it

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +60,23 @@ func TestCanonicalKeepsWhatIsCanonical(t *testing.T) {
 	got, err := sdk.Canonical(in)
 	require.NoError(t, err)
 	require.Same(t, &in[0], &got[0])
+}
+
+// Strings are read eight bytes at a time: whatever stands at whichever place must
+// be seen.
+func TestCanonicalSeesEachByte(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for at := range 20 {
+			in := []byte(`"` + strings.Repeat("a", at) + string([]byte{byte(c)}) + strings.Repeat("z", 20-at) + `"`)
+			got, err := sdk.Canonical(in)
+			require.Equal(t, json.Valid(in), err == nil, "%q: %v", in, err)
+			if err == nil {
+				require.Equal(t, decode(t, in), decode(t, got))
+				require.True(t, utf8.Valid(got), "%q", got)
+			}
+		}
+	}
 }
 
 func TestMarshal(t *testing.T) {

@@ -30,14 +30,8 @@ func (hello) Manifest() sdk.Manifest {
 }
 
 func (h hello) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
-	if err := in.Settings.Decode(&h.settings); err != nil {
-		return nil, err
-	}
-	if h.Name == "" {
-		return nil, &sdk.Error{Class: sdk.ClassConfig, Code: "name_missing", Message: "name is empty"}
-	}
-	h.Count = cmp.Or(h.Count, 3)
-	return h, nil
+	err := in.Settings.Decode(&h.settings) // h is a copy: each integration has its own
+	return h, err
 }
 
 func (h hello) GetStreams(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
@@ -46,7 +40,8 @@ func (h hello) GetStreams(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter)
 
 func (h hello) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 	first, _ := strconv.Atoi(string(call.Cursor)) // no cursor: from 0
-	for n := first; n < first+h.Count; n++ {
+	next := first + cmp.Or(h.Count, 3)
+	for n := first; n < next; n++ {
 		data, err := sdk.Marshal(map[string]any{"text": fmt.Sprintf("Hello %s, this is greeting %d", h.Name, n+1)})
 		if err != nil {
 			return sdk.Outcome{}, err
@@ -55,5 +50,5 @@ func (h hello) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.
 			return sdk.Outcome{}, err
 		}
 	}
-	return sdk.Outcome{Cursor: []byte(strconv.Itoa(first + h.Count))}, nil
+	return sdk.Outcome{Cursor: []byte(strconv.Itoa(next))}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -229,11 +230,13 @@ func (e *exercise) same(where string, want, got Result) {
 	}
 }
 
+// difference names the first record, by key, in which the two differ.
 func difference(want, got map[string]string) string {
 	if maps.Equal(want, got) {
 		return ""
 	}
-	for key, w := range want {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		w := want[key]
 		g, ok := got[key]
 		if !ok {
 			return fmt.Sprintf("record %s is missing", key)
@@ -242,7 +245,7 @@ func difference(want, got map[string]string) string {
 			return fmt.Sprintf("record %s differs:\n  %s\n  %s", key, w, g)
 		}
 	}
-	for key := range got {
+	for _, key := range slices.Sorted(maps.Keys(got)) {
 		if _, ok := want[key]; !ok {
 			return fmt.Sprintf("record %s is new", key)
 		}

@@ -178,7 +178,7 @@ func BenchmarkStateUpdates(b *testing.B) {
 				VALUES ($1, $1, 1, 'root', 2, 'a', 'k', 'pending', 0, 0, 0)`, n+1)
 			require.NoError(b, err)
 		}
-		stmt, err := db.PrepareContext(b.Context(), "UPDATE streams SET updated_at = $2 WHERE id = $1")
+		stmt, err := db.PrepareContext(b.Context(), "UPDATE streams SET updated_at = $2 WHERE id = $1") //nolint:sqlclosecheck // it is, below
 		require.NoError(b, err)
 		defer stmt.Close() //nolint:errcheck // nothing is left to fail
 		ctx := context.WithoutCancel(b.Context())

@@ -69,8 +69,13 @@ func (c *checkpointer) run(ctx context.Context) {
 			break
 		}
 	}
+	hint(c.w.rest)
+}
+
+// hint leaves a wake-up unless one waits already.
+func hint(to chan<- struct{}) {
 	select {
-	case c.w.rest <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }

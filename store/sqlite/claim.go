@@ -16,7 +16,8 @@ import (
 // fence, the one that waits longest first. Streams whose limit key has a throttle
 // in force are passed over. Each comes with the cursor of its partition (none in a
 // forced run) and the watermark of its connector. A run whose sleep is over is
-// processing again; one that sleeps, or waits for another, gives none.
+// processing again; one that sleeps, or waits for another, gives none, and neither
+// does one while another goes first and has something to do (K12).
 func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64, n int) (streams []store.Stream, err error) {
 	if n <= 0 {
 		return nil, nil
@@ -31,6 +32,9 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			return err
 		}
 		if err := laneOf(ctx, t, lane.ID, r.IntegrationID, r.Class); err != nil {
+			return err
+		}
+		if way, err := r.givesWay(ctx, t); err != nil || way {
 			return err
 		}
 		if ok, err := r.awake(ctx, t); err != nil || !ok {

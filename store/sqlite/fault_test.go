@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"modernc.org/sqlite"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -252,6 +253,9 @@ func TestANewEpochFreesWhatWasHeld(t *testing.T) {
 // rows: K05
 func TestAnUnchangedSyncWritesNoPageForRecords(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it counts pages of forty thousand records, which no race changes")
+	}
 	b := newBench(t, Options{}, 2)
 	segs := []store.Segment{b.segment(0), b.segment(1)}
 	apply := func(n int, records []store.Record) (pages int64, stats store.RunStats) {
@@ -291,6 +295,9 @@ func TestAnUnchangedSyncWritesNoPageForRecords(t *testing.T) {
 // rows: F12
 func TestTheLogIsWrittenBack(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a hundred megabytes take a minute under the race detector")
+	}
 	b := newBench(t, Options{NoSync: true}, 1)
 	seg := b.segment(0)
 	const limit = 12 * checkpointFrames * 4096
@@ -311,4 +318,27 @@ func TestTheLogIsWrittenBack(t *testing.T) {
 	st, err := fileSize(b.db.Path() + "/" + databaseName + "-wal")
 	require.NoError(t, err)
 	require.Zero(t, st)
+}
+
+// rows: F12
+func TestAnIdleWriterGivesItsMemoryBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{NoSync: true}, 1)
+	used := func() (bytes int) {
+		require.NoError(t, b.db.update(t.Context(), func(_ context.Context, tx *tx) error {
+			return tx.conn.Raw(func(c any) (err error) {
+				bytes, _, err = c.(sqlite.DBStatus).Status(sqlite.DBStatusCacheUsed, false)
+				return err
+			})
+		}))
+		return bytes
+	}
+	seg := b.segment(0)
+	seg.Records = records(0, 9000)
+	_, err := b.db.Apply(t.Context(), seg)
+	require.NoError(t, err)
+	full := used()
+	require.Greater(t, full, 1<<20)
+	// Each look is a write that keeps the writer awake, so they are far apart.
+	require.Eventually(t, func() bool { return used() < full/10 }, 10*quietAfter, quietAfter*3/2)
 }

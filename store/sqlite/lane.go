@@ -96,7 +96,7 @@ const farLaneQuery = `
 
 func claimLane(ctx context.Context, t *tx, d dueLane, owner string, lease time.Duration) (store.Lane, error) {
 	if d.held {
-		if err := freeStreams(ctx, t, d.id); err != nil {
+		if err := freeStreams(ctx, t, d.id, unanswered); err != nil {
 			return store.Lane{}, err
 		}
 	}
@@ -169,14 +169,15 @@ func renewQuery(n int) string {
 
 // ReleaseLane gives the lane free and says when it is due again: when the next of
 // its streams is, or its schedule, and now if somebody nudged it since l was read.
-// What the holder left in the middle waits to be claimed again. It returns
+// One that is due already goes to the end of its class (K13). What the holder left
+// in the middle waits to be claimed again, and that costs it nothing. It returns
 // store.ErrStale, with nothing written, if the lane is not the caller's any more.
 func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 	err := db.update(ctx, func(ctx context.Context, t *tx) error {
 		if err := holds(ctx, t, l.Ref()); err != nil {
 			return err
 		}
-		if err := freeStreams(ctx, t, l.ID); err != nil {
+		if err := freeStreams(ctx, t, l.ID, orderly); err != nil {
 			return err
 		}
 		wake, prio, err := wakeOf(ctx, t, l.IntegrationID, l.Class)
@@ -186,7 +187,7 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 		_, err = t.exec(ctx, `
 			UPDATE lanes
 			SET    owner = NULL, lease_until = NULL, prio = $3,
-			       wake_at = CASE WHEN nudges <> $4 AND ($2 IS NULL OR $2 > $5) THEN $5 ELSE $2 END
+			       wake_at = CASE WHEN $2 < $5 OR nudges <> $4 THEN $5 ELSE $2 END
 			WHERE  id = $1`, l.ID, wake, prio, l.Nudges, t.ms)
 		t.after.wake = true
 		return err
@@ -207,15 +208,20 @@ func holds(ctx context.Context, t *tx, ref store.LaneRef) error {
 	return err
 }
 
-// freeStreams lets what the lane's holder was working on wait again, with the
-// interrupts that the claim added.
-func freeStreams(ctx context.Context, t *tx, laneID int64) error {
+// How a claim of a stream ends that has no answer (K11).
+const (
+	orderly    = 1 // its interrupt is taken back
+	unanswered = 0
+)
+
+// freeStreams lets what the lane's holder was working on wait again.
+func freeStreams(ctx context.Context, t *tx, laneID int64, how int) error {
 	runs, err := openRuns(ctx, t, laneID)
 	if err != nil {
 		return err
 	}
 	for _, id := range runs {
-		n, err := t.exec(ctx, freeStreamsQuery, id, t.ms)
+		n, err := t.exec(ctx, freeStreamsQuery, id, t.ms, how)
 		if err != nil {
 			return fmt.Errorf("free streams of run %d: %w", id, err)
 		}
@@ -234,7 +240,7 @@ func freeStreams(ctx context.Context, t *tx, laneID int64) error {
 
 const freeStreamsQuery = `
 	UPDATE streams
-	SET    state = 'pending', due_at = $2, updated_at = $2
+	SET    state = 'pending', due_at = $2, updated_at = $2, interrupts = max(interrupts - $3, 0)
 	WHERE  run_id = $1 AND state = 'processing'`
 
 // openRuns returns the runs of a lane that are not over.

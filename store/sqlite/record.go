@@ -52,7 +52,10 @@ func prepareRecords(records []store.Record) (rowSet, error) {
 		stale: int64(len(records) - len(order)),
 	}
 	hashes := make([]byte, 16*len(order))
-	var frame []byte
+	var (
+		frame []byte
+		kind  any // of the row before: one value for all that share it
+	)
 	for i, at := range order {
 		r := &records[at]
 		frame = frameRecord(frame[:0], r)
@@ -61,7 +64,10 @@ func prepareRecords(records []store.Record) (rowSet, error) {
 		copy(hash, sum[:])
 		set.deletes = set.deletes || r.Deleted
 		row := set.args[i*recordColumns : (i+1)*recordColumns]
-		row[3], row[4] = r.Kind, r.ExternalID
+		if kind != r.Kind {
+			kind = r.Kind
+		}
+		row[3], row[4] = kind, r.ExternalID
 		row[5], row[6] = text(r.ParentKind), text(r.ParentID)
 		row[7] = blob(r.Version)
 		row[8] = millis(r.OccurredAt)
@@ -238,7 +244,7 @@ func (s *rowSet) write(ctx context.Context, t *tx, integrationID int64) (st stor
 				query = upsertQuery(size)
 				t.upserts[size] = query
 			}
-			n, err := t.exec(ctx, query, rest[:size*recordColumns]...)
+			n, err := t.execBulk(ctx, query, rest[:size*recordColumns])
 			if err != nil {
 				return st, fmt.Errorf("write records: %w", err)
 			}

@@ -29,11 +29,6 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 		if err := mayRun(i, req); err != nil {
 			return err
 		}
-		if req.Scheduled {
-			if _, err := t.exec(ctx, "UPDATE integrations SET next_check_at = $2 WHERE id = $1", i.ID, millis(req.NextCheckAt)); err != nil {
-				return fmt.Errorf("keep schedule: %w", err)
-			}
-		}
 		if req.Replace {
 			if err := cancelRuns(ctx, t, i.ID, req.Class, "replaced by a new run"); err != nil {
 				return err
@@ -51,6 +46,12 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 				return err
 			}
 			created = true
+		}
+		// A run that is open answers a tick, but not the only one that there will be.
+		if req.Scheduled && (created || !req.NextCheckAt.IsZero()) {
+			if _, err := t.exec(ctx, "UPDATE integrations SET next_check_at = $2 WHERE id = $1", i.ID, millis(req.NextCheckAt)); err != nil {
+				return fmt.Errorf("keep schedule: %w", err)
+			}
 		}
 		if r, err = loadRun(ctx, t, id); err != nil {
 			return err

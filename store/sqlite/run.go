@@ -189,21 +189,17 @@ func (db *DB) Runs(ctx context.Context, f store.RunFilter) ([]store.Run, error) 
 
 // NextRun returns the open run that the holder of l should work on: one that a
 // person asked for in particular goes first, then the one that is under way, then
-// the oldest. A run that sleeps is passed over; ok is false if nothing else is
-// there.
+// the oldest; but one that has nothing to do now, such as while a retry or a rate
+// limit is awaited, lets the others go on. A run that sleeps is passed over; ok is
+// false if nothing else is there.
 func (db *DB) NextRun(ctx context.Context, l store.Lane) (next store.Run, ok bool, err error) {
-	now := db.opts.Now().UnixMilli()
-	err = db.list(ctx, `SELECT`+runColumns+`
-		WHERE    r.integration_id = $1 AND r.class = $2 AND r.state IN ('pending', 'processing', 'delayed')
-		  AND    (r.delayed_until IS NULL OR r.delayed_until <= $3 OR r.delayed_until > $4)
-		ORDER BY r.params_sum = '', r.state <> 'processing', r.id
-		LIMIT    1`, []any{l.IntegrationID, l.Class, now, now + maxAhead.Milliseconds()}, func(s scanner) error {
-		r, err := scanRun(s)
-		next, ok = r.Run, true
-		return err
-	})
-	if err == nil && ok {
-		next.Preprocessed, err = preprocessed(ctx, db.list, next.ID)
+	open, err := candidates(ctx, db.list, l.IntegrationID, l.Class)
+	if err == nil {
+		var id int64
+		id, ok, err = choose(ctx, db.list, open, l.Plugin, db.opts.Now().UnixMilli())
+		if err == nil && ok {
+			next, err = db.Run(ctx, id)
+		}
 	}
 	if err != nil {
 		return store.Run{}, false, fmt.Errorf("next run of integration %d: %w", l.IntegrationID, err)

@@ -122,6 +122,9 @@ func (a *apply) check(ctx context.Context, t *tx) (*streamRow, error) {
 func (a *apply) caps(ctx context.Context, t *tx, r *workRun, s *streamRow) ([]byte, error) {
 	seg := a.seg
 	if len(seg.Streams) > 0 {
+		if s.typ == store.StreamPreprocess || s.typ == store.StreamPostprocess {
+			return nil, fmt.Errorf("streams of a %s call: %w", s.typ, invalid())
+		}
 		if s.depth >= store.MaxStreamDepth {
 			return nil, fmt.Errorf("streams of streams, %d deep: %w", store.MaxStreamDepth, store.ErrLimit)
 		}
@@ -131,6 +134,9 @@ func (a *apply) caps(ctx context.Context, t *tx, r *workRun, s *streamRow) ([]by
 	}
 	if seg.Cursor != nil && s.typ.System() {
 		return nil, fmt.Errorf("cursor of a %s call: %w", s.typ, invalid())
+	}
+	if seg.Cursor != nil && s.partition == "" {
+		return nil, fmt.Errorf("cursor of a stream that owns no partition: %w", invalid())
 	}
 	if seg.End == nil || seg.End.NextPage == nil {
 		return nil, nil

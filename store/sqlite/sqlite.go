@@ -23,6 +23,10 @@ const (
 	lockName     = "jackfield.lock"
 )
 
+// readerIdle is how long a connection for reading is kept, with the memory of its
+// pages, when nobody reads.
+const readerIdle = 10 * time.Second
+
 // Options say how to open a store. Path is required, the zero value of the rest
 // means what is said there.
 type Options struct {
@@ -122,6 +126,7 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	db.read.SetMaxOpenConns(db.opts.Readers)
 	db.read.SetMaxIdleConns(db.opts.Readers)
+	db.read.SetConnMaxIdleTime(readerIdle)
 	if err := db.read.PingContext(ctx); err != nil {
 		return errors.Join(err, db.read.Close(), w.close())
 	}
@@ -167,10 +172,7 @@ func (db *DB) Err() error { return db.write.failure() }
 
 // wake tells the reader of Wakes.
 func (db *DB) wake() {
-	select {
-	case db.wakes <- struct{}{}:
-	default: // one is waiting already
-	}
+	hint(db.wakes)
 }
 
 // update runs fn in a write transaction and answers after its commit. Others may
@@ -211,7 +213,7 @@ func writerDSN(file string, noSync bool) string {
 		sync = "synchronous(off)"
 	}
 	return dsn(file, "journal_mode(wal)", sync, "foreign_keys(1)", "trusted_schema(0)",
-		"cache_size(-24576)", "temp_store(memory)", "journal_size_limit(67108864)", "wal_autocheckpoint(0)")
+		"cache_size(-16384)", "temp_store(memory)", "journal_size_limit(67108864)", "wal_autocheckpoint(0)")
 }
 
 func readerDSN(file string) string {

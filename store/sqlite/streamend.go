@@ -140,7 +140,9 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 	}
 	if !e.SleepUntil.IsZero() && !r.State.Terminal() && r.State != store.RunPending && e.SleepUntil.After(t.now) {
 		r.State = store.RunDelayed
-		r.DelayedUntil = fromMillis(dueAt(e.SleepUntil, t))
+		if until := fromMillis(dueAt(e.SleepUntil, t)); until.After(r.DelayedUntil) { // the longer of two
+			r.DelayedUntil = until
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -13,6 +14,8 @@ import (
 type tx struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	bulks map[string]bulk
+	bound []driver.NamedValue // reused by each execBulk
 
 	now    time.Time
 	ms     int64 // now
@@ -61,6 +64,58 @@ func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error)
 	return n, err
 }
 
+// bulk is a statement of the driver, prepared past database/sql.
+type bulk interface {
+	driver.Stmt
+	driver.StmtExecContext
+}
+
+// execBulk is exec for a statement with a thousand values, each an int64, a
+// string, a []byte or nil. database/sql would copy and look at every one of them.
+func (t *tx) execBulk(ctx context.Context, query string, args []any) (n int64, err error) {
+	for len(t.bound) < len(args) {
+		t.bound = append(t.bound, driver.NamedValue{Ordinal: len(t.bound) + 1})
+	}
+	bound := t.bound[:len(args)]
+	for i, arg := range args {
+		bound[i].Value = arg
+	}
+	err = t.conn.Raw(func(c any) error {
+		s, ok := t.bulks[query]
+		if !ok {
+			if s, err = prepareBulk(ctx, c, query); err != nil {
+				return err
+			}
+			t.bulks[query] = s
+		}
+		res, err := s.ExecContext(ctx, bound)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	t.writes += n
+	return n, err
+}
+
+// prepareBulk prepares a statement on c, the driver's connection.
+func prepareBulk(ctx context.Context, c any, query string) (bulk, error) {
+	conn, ok := c.(driver.ConnPrepareContext)
+	if !ok {
+		return nil, fmt.Errorf("prepare %.60q: %w", query, driver.ErrSkip)
+	}
+	s, err := conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %.60q: %w", query, err)
+	}
+	b, ok := s.(bulk)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("prepare %.60q: %w", query, driver.ErrSkip), s.Close())
+	}
+	return b, nil
+}
+
 // row runs a query for one row.
 func (t *tx) row(ctx context.Context, query string, args ...any) (*sql.Row, error) {
 	s, err := t.stmt(ctx, query) //nolint:sqlclosecheck // close closes it
@@ -105,7 +160,10 @@ func (t *tx) close() error {
 	for _, s := range t.stmts {
 		errs = append(errs, s.Close())
 	}
-	t.stmts = nil
+	for _, s := range t.bulks {
+		errs = append(errs, t.conn.Raw(func(any) error { return s.Close() }))
+	}
+	t.stmts, t.bulks = nil, nil
 	return errors.Join(errs...)
 }
 

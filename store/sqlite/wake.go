@@ -108,25 +108,13 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 	if !onboardedAt.Valid {
 		prio = store.PrioBulk
 	}
-	if state == store.IntegrationDisabled || state == store.IntegrationParked {
+	switch state {
+	case store.IntegrationDisabled, store.IntegrationParked, store.IntegrationWaitingApproval:
 		return nil, prio, nil
 	}
-	type openRun struct {
-		id    int64
-		kind  store.RunKind
-		state store.RunState
-		phase int
-		until moment
-	}
-	var runs []openRun
-	err = t.each(ctx, openRunsQuery, []any{integrationID, class}, func(s scanner) error {
-		var r openRun
-		err := s.Scan(&r.id, &r.kind, &r.state, &r.phase, &r.until)
-		runs = append(runs, r)
-		return err
-	})
+	runs, err := candidates(ctx, t.each, integrationID, class)
 	if err != nil {
-		return nil, 0, fmt.Errorf("open runs of integration %d: %w", integrationID, err)
+		return nil, 0, err
 	}
 	if len(runs) == 0 {
 		active := state == store.IntegrationActive || state == store.IntegrationError
@@ -137,14 +125,9 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 	}
 	var first moment
 	for _, r := range runs {
-		at, ok := t.ms, true
-		if r.state != store.RunPending {
-			if at, ok, err = nextDue(ctx, t.each, r.id, r.phase, plugin, t.ms); err != nil {
-				return nil, 0, err
-			}
-			if r.until.Valid {
-				at = max(at, come(r.until.Int64, t.ms))
-			}
+		at, ok, err := r.due(ctx, t.each, plugin, t.ms)
+		if err != nil {
+			return nil, 0, err
 		}
 		if !ok {
 			continue
@@ -164,11 +147,6 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 	}
 	return first.Int64, prio, nil
 }
-
-const openRunsQuery = `
-	SELECT id, kind, state, phase, delayed_until
-	FROM   runs
-	WHERE  integration_id = $1 AND class = $2 AND state IN ('pending', 'processing', 'delayed')`
 
 // nextDue returns when the next waiting stream of the run's phase may be claimed:
 // the least over its limit keys of the later of its time and the key's throttle
@@ -246,7 +224,7 @@ func revoke(ctx context.Context, t *tx, integrationID int64, class string) error
 	if err != nil {
 		return fmt.Errorf("lane of integration %d: %w", integrationID, err)
 	}
-	if err := freeStreams(ctx, t, laneID); err != nil {
+	if err := freeStreams(ctx, t, laneID, orderly); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, "UPDATE integrations SET generation = generation + 1 WHERE id = $1", integrationID); err != nil {

@@ -22,6 +22,10 @@ const (
 	groupOps   = 1024
 )
 
+// quietAfter is how long nothing is written before the writer gives the memory of
+// its pages back.
+const quietAfter = time.Second
+
 // op is one write that waits for the writer.
 type op struct {
 	run   func(ctx context.Context, t *tx) error
@@ -100,7 +104,7 @@ func (w *writer) connect(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("open database: %w", driverError(err)), db.Close())
 	}
 	w.db, w.conn = db, conn
-	w.tx = tx{conn: conn, stmts: make(map[string]*sql.Stmt)}
+	w.tx = tx{conn: conn, stmts: make(map[string]*sql.Stmt), bulks: make(map[string]bulk)}
 	return nil
 }
 
@@ -141,19 +145,25 @@ func (w *writer) submit(ctx context.Context, o *op, quit <-chan struct{}) (after
 		if o.taken.CompareAndSwap(0, 2) {
 			return after{}, context.Cause(ctx)
 		}
-		return o.after, <-o.done
+		err := <-o.done // before after, which it guards
+		return o.after, err
 	}
 }
 
 // loop writes until quit is closed and nothing waits any more.
 func (w *writer) loop(ctx context.Context, quit <-chan struct{}) {
 	defer close(w.stopped)
+	quiet := time.NewTimer(quietAfter)
+	defer quiet.Stop()
 	for {
 		select {
 		case o := <-w.queue:
 			w.group(ctx, o)
+			quiet.Reset(quietAfter)
 		case <-w.rest:
-			w.finish(ctx)
+			w.pragma(ctx, "wal_checkpoint(PASSIVE)")
+		case <-quiet.C:
+			w.pragma(ctx, "shrink_memory")
 		case <-quit:
 			for {
 				select {
@@ -285,15 +295,11 @@ func (w *writer) rollback(ctx context.Context) error {
 	return err
 }
 
-// finish writes back what the checkpointer left of the log, so that the next
-// transaction starts the log anew. It waits for nobody. If it fails the log goes on
-// growing until the next try.
-func (w *writer) finish(ctx context.Context) {
-	var busy, log, done int
-	row, err := w.tx.row(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
-	if err == nil {
-		_ = row.Scan(&busy, &log, &done) // as said
-	}
+// pragma does what may be left undone until the next time: to write back what the
+// checkpointer left of the log, so that the next transaction starts the log anew,
+// and to give back the memory of the page cache. It waits for nobody.
+func (w *writer) pragma(ctx context.Context, what string) {
+	_ = w.tx.each(ctx, "PRAGMA "+what, nil, func(scanner) error { return nil }) // as said
 }
 
 // count tells the checkpointer how much was written.
@@ -312,10 +318,7 @@ func (w *writer) count() {
 		return // the next commit tells
 	}
 	if w.frames.Add(int64(n)) >= checkpointFrames {
-		select {
-		case w.busy <- struct{}{}:
-		default:
-		}
+		hint(w.busy)
 	}
 }
 

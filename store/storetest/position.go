@@ -123,6 +123,15 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, []byte("4m"), got["m"].Cursor)
 	})
 
+	t.Run("ACallOfTheRunHasNoStreams", func(t *testing.T) {
+		w := setup(t)
+		j := w.begin(store.RunRequest{}, store.RunBegin{Preprocess: true})
+		seg := j.segment(j.claim())
+		seg.Streams = names("a")
+		_, err := w.s.Apply(w.ctx(), seg)
+		require.ErrorIs(t, err, store.ErrInvalid)
+	})
+
 	t.Run("ACallOfTheRunHasNoCursor", func(t *testing.T) {
 		w := setup(t)
 		j := w.begin(store.RunRequest{}, store.RunBegin{})

@@ -64,7 +64,10 @@ func testStreams(t *testing.T, setup func(*testing.T) *world) {
 	t.Run("TenThousandPagesAreOneRow", func(t *testing.T) {
 		w := setup(t)
 		j := w.plan(store.RunRequest{}, names("a")...)
-		const pages = 10_000
+		pages := 10_000
+		if testing.Short() { // and under the race detector
+			pages = 300
+		}
 		var s store.Stream
 		for n := range pages {
 			s = j.claim()

@@ -29,7 +29,7 @@ type Store interface {
 // Plugins tells how the plugins are. Its methods do not wait for a plugin.
 type Plugins interface {
 	// Plugins returns each file of the plugin directory that could be a plugin,
-	// and each process, sorted by name.
+	// and each process, sorted by name; with an error, what was known before.
 	Plugins(ctx context.Context) ([]Plugin, error)
 	// Manifest returns what a plugin says of itself, loaded or kept; false if the
 	// host does not know it.
@@ -100,16 +100,6 @@ type Config interface {
 type Report struct {
 	Changes  []store.Change
 	Problems []Problem
-}
-
-// failed reports whether a problem forbids to apply.
-func (r Report) failed() bool {
-	for _, p := range r.Problems {
-		if p.Severity == SeverityError {
-			return true
-		}
-	}
-	return false
 }
 
 // The severities of problems.

@@ -209,6 +209,7 @@ func (f *fakeStore) Position(context.Context) (int64, error) {
 // fakePlugins answers with what a test put into it.
 type fakePlugins struct {
 	list      []Plugin
+	unread    error // why the directory is not read
 	manifests map[string]sdk.Manifest
 	logs      []LogLine
 	follow    chan LogLine
@@ -216,7 +217,7 @@ type fakePlugins struct {
 
 var _ Plugins = (*fakePlugins)(nil)
 
-func (f *fakePlugins) Plugins(context.Context) ([]Plugin, error) { return f.list, nil }
+func (f *fakePlugins) Plugins(context.Context) ([]Plugin, error) { return f.list, f.unread }
 
 func (f *fakePlugins) Manifest(_ context.Context, name string) (sdk.Manifest, bool) {
 	m, ok := f.manifests[name]

@@ -27,14 +27,14 @@ func (s *pluginService) ListPlugins(ctx context.Context, _ *hostv1.ListPluginsRe
 // is the one with a process.
 func (s *pluginService) GetPlugin(ctx context.Context, req *hostv1.GetPluginRequest) (*hostv1.GetPluginResponse, error) {
 	list, err := s.deps.Plugins.Plugins(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var found *Plugin
 	for i, p := range list {
 		if p.Name == req.GetName() && (found == nil || found.State == "" && p.State != "") {
 			found = &list[i]
 		}
+	}
+	if found == nil && err != nil {
+		return nil, err
 	}
 	if found == nil {
 		return nil, notFound("plugin", req.GetName(), "jackfield plugin list")

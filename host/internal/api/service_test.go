@@ -37,16 +37,56 @@ func TestStatus(t *testing.T) {
 		Plugin{Name: "slack", State: "backoff", Verdict: "approved", Reason: "exited 3"},
 		Plugin{File: "new", Verdict: "unapproved", Reason: "nobody approved it"},
 		Plugin{File: ".x", Verdict: "ignored"})
-	r.config.status.Problems = []Problem{{Severity: SeverityError}}
+	r.config.status.Problems = []Problem{{Severity: SeverityError, File: "a.yaml"}, {Severity: SeverityError, File: "a.yaml"}, {Severity: SeverityWarning, File: "b.yaml"}}
 	r.store.edit(func(f *fakeStore) { f.status.Integrations["parked"] = 1 })
 	bad := get()
 	require.Equal(t, "degraded", bad.GetState())
 	require.Equal(t, []string{
-		"the configuration files have errors; the last good configuration is in force",
+		"the configuration files have errors; the last good configuration is in force: a.yaml",
 		"plugin slack does not serve: exited 3",
 		"new is not loaded (unapproved): nobody approved it",
-		"integrations that are parked: 1",
+		"integrations that are parked: 1 (hint: jackfield integration list)",
 	}, bad.GetReasons())
+}
+
+// A directory that cannot be read takes nothing from what runs.
+func TestStatusWithoutThePluginDirectory(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	r.plugins.list = []Plugin{{Name: "git", State: "serving", Verdict: "gone", PID: 42}}
+	r.plugins.unread = &Error{Kind: KindUnavailable, Message: "plugins can be written by anyone", Hint: "chmod o-w plugins"}
+	got, err := hostv1.NewStatusServiceClient(r.dial()).GetStatus(r.ctx(), &hostv1.GetStatusRequest{})
+	require.NoError(t, err)
+	require.Equal(t, "degraded", got.GetState())
+	require.Contains(t, got.GetReasons(), "the plugins cannot be looked for: plugins can be written by anyone (hint: chmod o-w plugins)")
+	require.Len(t, got.GetPlugins(), 1)
+	api := hostv1.NewPluginServiceClient(r.dial())
+	_, err = api.ListPlugins(r.ctx(), &hostv1.ListPluginsRequest{})
+	require.Equal(t, codes.Unavailable, status.Code(err))
+	one, err := api.GetPlugin(r.ctx(), &hostv1.GetPluginRequest{Name: "git"})
+	require.NoError(t, err)
+	require.EqualValues(t, 42, one.GetPlugin().GetPid())
+}
+
+func TestStatusNamesWhatFails(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	run := func(id, integration int64, state store.RunState) store.Run {
+		name := map[int64]string{1: "mended", 2: "broken"}[integration]
+		return store.Run{
+			ID: id, IntegrationID: integration, Tenant: "acme", Integration: name, State: state,
+			Failure: &store.Failure{Message: "no such folder"},
+		}
+	}
+	r.store.edit(func(f *fakeStore) {
+		f.runs = []store.Run{
+			run(1, 1, store.RunError), run(2, 2, store.RunError), run(3, 2, store.RunError),
+			run(4, 1, store.RunProcessed), run(5, 2, store.RunCancelled), run(6, 2, store.RunProcessing),
+		}
+	})
+	got, err := hostv1.NewStatusServiceClient(r.dial()).GetStatus(r.ctx(), &hostv1.GetStatusRequest{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"run 3 of acme/broken failed: no such folder"}, got.GetReasons())
 }
 
 func TestReload(t *testing.T) {

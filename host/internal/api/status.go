@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/store"
@@ -23,12 +25,13 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 	if err != nil {
 		return nil, err
 	}
-	plugins, err := s.deps.Plugins.Plugins(ctx)
+	plugins, unread := s.deps.Plugins.Plugins(ctx)
+	config := s.deps.Config.Status(ctx)
+	failing, err := s.failing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	config := s.deps.Config.Status(ctx)
-	reasons := s.reasons(kept, plugins, config)
+	reasons := append(s.reasons(kept, plugins, config, unread), failing...)
 	state := "ok"
 	if len(reasons) > 0 {
 		state = "degraded"
@@ -52,10 +55,17 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 }
 
 // reasons lists what needs a person.
-func (s *statusService) reasons(kept store.Status, plugins []Plugin, config ConfigStatus) []string {
+func (s *statusService) reasons(kept store.Status, plugins []Plugin, config ConfigStatus, unread error) []string {
 	var reasons []string
-	if (Report{Problems: config.Problems}).failed() {
-		reasons = append(reasons, "the configuration files have errors; the last good configuration is in force")
+	if files := faulty(config.Problems); len(files) > 0 {
+		reasons = append(reasons, "the configuration files have errors; the last good configuration is in force: "+strings.Join(files, ", "))
+	}
+	if unread != nil {
+		text := "the plugins cannot be looked for: " + unread.Error()
+		if e, ok := errors.AsType[*Error](unread); ok && e.Hint != "" {
+			text += " (hint: " + e.Hint + ")"
+		}
+		reasons = append(reasons, text)
 	}
 	for _, p := range plugins {
 		switch {
@@ -68,13 +78,75 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	for _, state := range slices.Sorted(maps.Keys(kept.Integrations)) {
 		n := kept.Integrations[state]
 		if n > 0 && state != store.IntegrationActive && state != store.IntegrationDisabled {
-			reasons = append(reasons, fmt.Sprintf("integrations that are %s: %d", state, n))
+			reasons = append(reasons, fmt.Sprintf("integrations that are %s: %d (hint: jackfield integration list)", state, n))
 		}
 	}
 	for i := range reasons {
 		reasons[i] = s.opts.Redact(reasons[i])
 	}
 	return reasons
+}
+
+// faulty returns the files with errors, each once.
+func faulty(problems []Problem) []string {
+	var files []string
+	for _, p := range problems {
+		if p.Severity == SeverityError && !slices.Contains(files, p.File) {
+			files = append(files, p.File)
+		}
+	}
+	return files
+}
+
+// The bounds of the look for integrations that fail.
+const (
+	maxFailed  = 50 // runs that are looked at
+	maxFailing = 5  // integrations that are named
+)
+
+// failing names the integrations whose newest run that has ended did not end
+// well. It looks at the newest failed runs alone: an older one has others before
+// it.
+func (s *statusService) failing(ctx context.Context) ([]string, error) {
+	runs, err := s.deps.Store.Runs(ctx, store.RunFilter{State: store.RunError, Limit: maxFailed})
+	if err != nil {
+		return nil, err
+	}
+	var reasons []string
+	seen := map[int64]bool{}
+	for _, r := range runs {
+		if seen[r.IntegrationID] || len(reasons) == maxFailing {
+			continue
+		}
+		seen[r.IntegrationID] = true
+		newest, err := s.newestEnded(ctx, r.IntegrationID)
+		if err != nil {
+			return nil, err
+		}
+		if newest.ID != r.ID {
+			continue
+		}
+		text := fmt.Sprintf("run %d of %s/%s failed", r.ID, r.Tenant, r.Integration)
+		if r.Failure != nil {
+			text += ": " + r.Failure.Message
+		}
+		reasons = append(reasons, s.opts.Redact(text))
+	}
+	return reasons, nil
+}
+
+// newestEnded returns the newest run of an integration that has ended.
+func (s *statusService) newestEnded(ctx context.Context, integration int64) (store.Run, error) {
+	runs, err := s.deps.Store.Runs(ctx, store.RunFilter{IntegrationID: integration, Limit: recentRuns})
+	if err != nil {
+		return store.Run{}, err
+	}
+	for _, r := range runs {
+		if r.State.Terminal() && r.State != store.RunCancelled {
+			return r, nil
+		}
+	}
+	return store.Run{}, nil
 }
 
 func storeStatus(kept store.Status) *hostv1.StatusStore {

@@ -11,6 +11,11 @@ import (
 
 // why says in one sentence what a run waits for, or why it ended so.
 func (s *runService) why(ctx context.Context, r store.Run, troubled []store.Stream) (string, error) {
+	if !r.State.Terminal() {
+		if held, err := s.whyHeld(ctx, r); err != nil || held != "" {
+			return held, err
+		}
+	}
 	switch r.State {
 	case store.RunPending:
 		return s.whyPending(ctx, r)
@@ -30,15 +35,23 @@ func (s *runService) why(ctx context.Context, r store.Run, troubled []store.Stre
 	}
 }
 
-func (s *runService) whyPending(ctx context.Context, r store.Run) (string, error) {
+// whyHeld says that the integration itself cannot go on, in whatever state its
+// run is; empty if it can.
+func (s *runService) whyHeld(ctx context.Context, r store.Run) (string, error) {
 	in, err := s.deps.Store.IntegrationByName(ctx, r.Tenant, r.Integration)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // renamed between two reads
+		return "", nil
 	case err != nil:
 		return "", err
 	case in.State != store.IntegrationActive:
 		return fmt.Sprintf("waits: the integration is %s: %s", in.State, in.Reason), nil
+	default:
+		return "", nil
 	}
+}
+
+func (s *runService) whyPending(ctx context.Context, r store.Run) (string, error) {
 	other, err := s.otherRun(ctx, r)
 	if err != nil {
 		return "", err

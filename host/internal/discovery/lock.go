@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -54,12 +55,17 @@ func LoadLock(path string) (Lock, error) {
 	}
 	var lock Lock
 	if err := yaml.Load(body, &lock, yaml.WithKnownFields(), yaml.WithUniqueKeys()); err != nil {
-		return Lock{}, fmt.Errorf("decode plugin lock %s: %w (hint: resolve the conflict, or approve the plugins again)", path, err)
+		return Lock{}, fmt.Errorf("%s is no list of plugins: %s (hint: restore it from version control, or remove it and approve the plugins again)", path, yamlText(err))
 	}
 	if err := lock.validate(); err != nil {
 		return Lock{}, fmt.Errorf("plugin lock %s: %w", path, err)
 	}
 	return lock, nil
+}
+
+// yamlText returns what YAML stumbled over, without its words about Go's types.
+func yamlText(err error) string {
+	return regexp.MustCompile(`^yaml: (\w+ errors: )?| (in type|into) \S+`).ReplaceAllString(err.Error(), "")
 }
 
 // Save writes the lock to path in a stable order, replacing the file whole.

@@ -66,13 +66,14 @@ func TestLockRefusesWhatItDoesNotKnow(t *testing.T) {
 		"version: 2\nplugins: []\n":                                       "version 2 is not supported",
 		"version: 1\nplugin: []\n":                                        "plugin",
 		"version: 1\nversion: 1\n":                                        "version",
-		"<<<<<<< HEAD\nversion: 1\n":                                      "hint: resolve the conflict",
+		"<<<<<<< HEAD\nversion: 1\n":                                      "hint: restore it from version control",
 		"version: 1\nplugins: [{name: ../x, version: '1', sha256: ab}]\n": `"../x" is no plugin name`,
 		"version: 1\nplugins: [{name: x, version: '1', sha256: " + strings.Repeat("AB", 32) + "}]\n": "sha256 is not 64 digits of lower-case hex",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		_, err := LoadLock(path)
 		require.ErrorContains(t, err, want, text)
+		require.NotContains(t, err.Error(), "discovery.", "an operator knows nothing of Go's types")
 	}
 }
 

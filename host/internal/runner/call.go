@@ -22,18 +22,12 @@ type call struct {
 // end of the claim. An error means that the lane cannot go on; what the plugin
 // did wrong is kept with the stream instead.
 func (c *call) process(ctx context.Context) streamDone {
-	callCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	limit := time.AfterFunc(c.r.opts.CallTimeout, func() { cancel(errTooLong) })
-	defer limit.Stop()
-	dog := newWatchdog(c.r.opts.Silence, cancel)
-	defer dog.rest()
-
-	out := newSink(c, dog)
-	defer out.release()
-	outcome, err := c.invoke(callCtx, out)
-	if cause := context.Cause(callCtx); err != nil && cause != nil {
-		err = cause // says more than the cancellation that followed from it
+	out := newSink(c)
+	defer out.credit.end()
+	var outcome sdk.Outcome
+	err := out.credit.take(ctx, receiveCredit) // waiting for it is none of the call's time
+	if err == nil {
+		outcome, err = c.timed(ctx, out)
 	}
 	progress, applyErr := out.drain()
 	// What is checkpointed already counts, also when the host is stopping; only
@@ -44,7 +38,7 @@ func (c *call) process(ctx context.Context) streamDone {
 		e := c.end(outcome, err, progress, ctx.Err() != nil)
 		applied, applyErr = out.finish(applyCtx, e)
 		if applyErr == nil && e.keep {
-			return streamDone{applied: applied, segments: out.applied, preprocessed: out.preprocessed}
+			return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), preprocessed: out.preprocessed}
 		}
 	}
 	if applyErr != nil && !stale(applyErr) {
@@ -53,15 +47,27 @@ func (c *call) process(ctx context.Context) streamDone {
 	if stale(applyErr) {
 		applyErr = nil // somebody else has the stream; nothing was written
 	}
-	return streamDone{applied: applied, segments: out.applied, err: applyErr}
+	return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), err: applyErr}
+}
+
+// timed makes the call within its time.
+func (c *call) timed(ctx context.Context, out *sink) (sdk.Outcome, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(c.r.opts.CallTimeout, func() { cancel(errTooLong) })
+	defer limit.Stop()
+	out.dog = newWatchdog(c.r.opts.Silence, cancel)
+	defer out.dog.stop()
+	outcome, err := c.invoke(ctx, out)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // says more than the cancellation that followed from it
+	}
+	return outcome, err
 }
 
 // invoke makes the call in a goroutine, so that a plugin in process that does
 // not return when it is cancelled holds up nobody.
 func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
-	if err := out.credit.take(ctx, receiveCredit); err != nil {
-		return sdk.Outcome{}, err
-	}
 	p, err := c.acquire(ctx)
 	if err != nil {
 		return sdk.Outcome{}, err
@@ -90,6 +96,7 @@ func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
 	case a := <-answered:
 		return a.outcome, a.err
 	case <-grace.C: // the claim number abandons the stream (K24)
+		services.end()
 		out.abandon()
 		return sdk.Outcome{}, context.Cause(ctx)
 	}

@@ -13,7 +13,7 @@ const checkTimeout = 30 * time.Second
 
 // Check tests an integration's connection with its settings, or with the given
 // ones, which need not be saved. The error is the remote system's reason.
-func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byte) error {
+func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byte) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errTooLong)
 	defer cancel()
 	m, ok := r.plugins.Manifest(in.Plugin)
@@ -36,7 +36,7 @@ func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byt
 	if err != nil {
 		return err
 	}
-	defer p.Release(settings != nil)
+	defer func() { p.Release(settings != nil || err != nil && r.plugins.Reopen(err)) }()
 	checker, ok := p.Instance.(sdk.Checker)
 	if !ok {
 		return errMissing(sdk.CanCheck)

@@ -32,7 +32,8 @@ type lane struct {
 
 	// in.Patch changes with what the plugin returns; the rest stays as claimed.
 	in       store.Integration
-	patching sync.Mutex // guards in.Patch
+	patching sync.Mutex    // guards in.Patch
+	merging  chan struct{} // of one: held from reading the patch until the new one is applied
 }
 
 // Work works the lane's due streams. It returns when none is due, when the hold
@@ -44,7 +45,9 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 	if err != nil {
 		return err
 	}
-	if in.State != store.IntegrationActive {
+	switch in.State {
+	case store.IntegrationActive, store.IntegrationError, store.IntegrationNeedsReconnect:
+	default:
 		return nil
 	}
 	m, ok := r.plugins.Manifest(in.Plugin)
@@ -54,9 +57,12 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 	w := &lane{
 		r: r, hold: hold, lane: l, in: in, manifest: m,
 		log:   r.opts.Log.With("tenant", in.Tenant, "integration", in.Name, "plugin", in.Plugin),
-		until: r.opts.Now().Add(r.opts.Quantum),
+		until: r.opts.Now().Add(r.opts.Quantum), merging: make(chan struct{}, 1),
 	}
 	run, ok, err := w.nextRun(ctx)
+	if stale(err) {
+		return nil // somebody else has the lane
+	}
 	if err != nil || !ok {
 		return err
 	}
@@ -73,7 +79,8 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 	}
 	now := w.r.opts.Now()
 	if !ok {
-		if w.in.NextCheckAt.IsZero() || w.in.NextCheckAt.After(now) {
+		rests := w.in.State == store.IntegrationNeedsReconnect // but for what a person asks for
+		if rests || w.in.NextCheckAt.IsZero() || w.in.NextCheckAt.After(now) {
 			return run, false, nil
 		}
 		run, err = w.startRun(ctx, now)
@@ -84,10 +91,10 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 	if run.DelayedUntil.After(now) {
 		return run, false, nil
 	}
-	if err := w.createAttributes(ctx); err != nil {
-		w.log.Warn("create attributes", "error", err) // asked again with the next run
-	}
 	if run.State != store.RunProcessing {
+		if err := w.createAttributes(ctx); err != nil {
+			w.log.Warn("create attributes", "error", err) // asked again with the next run
+		}
 		run, err = w.r.db.BeginRun(ctx, w.lane.Ref(), run.ID, store.RunBegin{
 			Preprocess:  w.manifest.Has(sdk.CanPreprocess),
 			Postprocess: w.manifest.Has(sdk.CanPostprocess),
@@ -119,7 +126,7 @@ func (w *lane) startRun(ctx context.Context, now time.Time) (store.Run, error) {
 
 // createAttributes has the plugin declare its member attributes, once per tenant
 // and version (C09).
-func (w *lane) createAttributes(ctx context.Context) error {
+func (w *lane) createAttributes(ctx context.Context) (err error) {
 	if !w.manifest.Has(sdk.CanCreateAttributes) {
 		return nil
 	}
@@ -131,14 +138,16 @@ func (w *lane) createAttributes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.Release(false)
+	defer func() { p.Release(err != nil && w.r.plugins.Reopen(err)) }()
 	ctx, cancel := context.WithTimeout(ctx, w.r.opts.Unary)
 	defer cancel()
 	maker, ok := p.Instance.(sdk.Attributer)
 	if !ok {
 		return errMissing(sdk.CanCreateAttributes)
 	}
-	attrs, err := maker.CreateAttributes(sdk.WithHost(ctx, w.services(0, 0, nil)))
+	services := w.services(0, 0, nil)
+	defer services.end()
+	attrs, err := maker.CreateAttributes(sdk.WithHost(ctx, services))
 	if err != nil {
 		return err
 	}

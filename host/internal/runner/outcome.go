@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -34,9 +35,11 @@ func (c *call) end(o sdk.Outcome, err error, progress, stopped bool) ending {
 		return c.succeeded(o)
 	}
 	switch {
-	case stopped, errors.Is(err, errYield), c.r.plugins.Reopen(err),
+	case stopped, errors.Is(err, errYield),
 		errors.Is(err, errTooLong) && progress:
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true}}
+	case c.r.plugins.Reopen(err): // soon, but a plugin that knows none must not spin
+		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true, DueAt: c.r.opts.Now().Add(c.r.opts.DeathDelay)}}
 	case c.r.plugins.Away(err):
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true, DueAt: c.r.opts.Now().Add(time.Second)}}
 	case c.r.plugins.Lost(err) && c.draining():
@@ -88,8 +91,14 @@ func (c *call) succeeded(o sdk.Outcome) ending {
 // died ends a claim whose process is gone: no answer, so no attempt (K11). A
 // stream that ends its process each time is given up in the end.
 func (c *call) died(err error) ending {
-	f := c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: "plugin_crashed", Message: err.Error(), Cause: err})
-	if c.stream.Interrupts >= c.r.opts.MaxDeaths {
+	said := fmt.Sprintf("the process of plugin %s ended during the call", c.in.Plugin)
+	final := c.stream.Interrupts >= c.r.opts.MaxDeaths
+	if final {
+		said += fmt.Sprintf(", as in %d calls before; given up", c.stream.Interrupts-1)
+	}
+	said += fmt.Sprintf(" (hint: jackfield plugin logs %s)", c.in.Plugin)
+	f := c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: "plugin_crashed", Message: said, Cause: err})
+	if final {
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamError, Failure: f}}
 	}
 	wait := c.r.opts.DeathDelay

@@ -22,6 +22,7 @@ type pool struct {
 type credit struct {
 	pool *pool
 	held int64
+	over bool // the call is: it gets nothing more
 }
 
 func newPool(size int64) *pool { return &pool{free: size} }
@@ -31,6 +32,10 @@ func (c *credit) take(ctx context.Context, n int64) error {
 	p := c.pool
 	for {
 		p.mu.Lock()
+		if c.over {
+			p.mu.Unlock()
+			return errTooLong
+		}
 		if p.free >= n || c.mayOverdraw() {
 			p.free -= n
 			c.held += n
@@ -62,9 +67,22 @@ func (c *credit) mayOverdraw() bool {
 
 // give returns n bytes of the share and wakes who waits.
 func (c *credit) give(n int64) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.giveBack(n)
+}
+
+// end returns the whole share. A call that comes back late takes nothing more.
+func (c *credit) end() {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.over = true
+	c.giveBack(c.held)
+}
+
+// giveBack is give for one who holds the pool's mu.
+func (c *credit) giveBack(n int64) {
 	p := c.pool
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	n = min(n, c.held)
 	c.held -= n
 	p.free += n

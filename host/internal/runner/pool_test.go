@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/sdk"
 )
 
 // rows: K24, C56
@@ -53,4 +55,29 @@ func TestPoolGivesUpWithTheCall(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errYield)
 	require.ErrorIs(t, b.take(ctx, 1), errYield)
+}
+
+// rows: K24
+func TestACallThatIsOverTakesNothing(t *testing.T) {
+	t.Parallel()
+	p := newPool(10)
+	a, b := &credit{pool: p}, &credit{pool: p}
+	require.NoError(t, a.take(t.Context(), 10))
+	a.end()
+	require.ErrorIs(t, a.take(t.Context(), 1), errTooLong)
+	require.NoError(t, b.take(t.Context(), 10), "it holds nothing any more")
+	require.Zero(t, p.free)
+}
+
+// rows: O50, C46
+func TestAPluginThatReplacesAnotherHasItsOwnRoom(t *testing.T) {
+	t.Parallel()
+	r := New(nil, noPlugins{}, nil, Options{})
+	old := sdk.Manifest{Name: "p", Version: "1", Limits: sdk.Limits{Concurrency: 8}}
+	replaced := sdk.Manifest{Name: "p", Version: "2", Limits: sdk.Limits{Concurrency: 2}}
+	require.True(t, r.slots(old).TryAcquire(8))
+	require.False(t, r.slots(old).TryAcquire(1))
+	require.True(t, r.slots(replaced).TryAcquire(2))
+	require.False(t, r.slots(replaced).TryAcquire(1))
+	require.True(t, r.slots(sdk.Manifest{Name: "p"}).TryAcquire(16), "by default")
 }

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/semaphore"
+
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
@@ -20,13 +23,26 @@ type runWork struct {
 	run      store.Run
 	inFlight int
 	segments int
+	alone    bool // one of the run's own calls is in flight: nothing is due beside it
 	done     chan streamDone
+
+	// room is taken by each stream at work: a part of it, all of it by a suspect.
+	room *semaphore.Weighted
 }
+
+// suspectAfter is how many claims in a row may end without an answer before a
+// stream runs with no other of its run beside it. Whoever ends the process each
+// time then does so alone, and those that died with it get on (F23).
+const suspectAfter = 2
+
+// wholeRoom is more than the streams that work beside each other.
+const wholeRoom = 1 << 30
 
 // streamDone is how a stream's goroutine ended.
 type streamDone struct {
 	applied      store.Applied
 	segments     int
+	system       bool
 	preprocessed []byte
 	err          error
 }
@@ -34,13 +50,15 @@ type streamDone struct {
 // workRun works the run's due streams, several at once, until none is due or the
 // run ended.
 func (w *lane) workRun(ctx context.Context, run store.Run) error {
-	rw := &runWork{lane: w, run: run, done: make(chan streamDone)}
+	callsCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rw := &runWork{lane: w, run: run, done: make(chan streamDone), room: semaphore.NewWeighted(wholeRoom)}
 	var firstErr error
 	ended := false
 	for {
 		idle := true
 		if firstErr == nil && !ended && ctx.Err() == nil && !rw.over() && !rw.spent() {
-			started, err := rw.startStreams(ctx)
+			started, err := rw.startStreams(callsCtx)
 			firstErr = err
 			idle = started == 0
 		}
@@ -58,7 +76,14 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 		}
 		rw.inFlight--
 		rw.segments += d.segments
-		ended = ended || d.applied.RunEnded
+		if d.system {
+			rw.alone = false
+		}
+		if d.applied.RunEnded {
+			ended = true
+			cancel(errEnded) // what others of an aborted run still do is worth nothing
+			rw.tellEnd(d.applied.Run)
+		}
 		if d.preprocessed != nil {
 			rw.run.Preprocessed = d.preprocessed
 		}
@@ -66,6 +91,15 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 			firstErr = d.err
 		}
 	}
+}
+
+// tellEnd logs how the run ended: a person must know when that is not well.
+func (rw *runWork) tellEnd(state store.RunState) {
+	level := hclog.Warn
+	if state == store.RunProcessed {
+		level = hclog.Debug
+	}
+	rw.log.Log(level, "run ended", "run", rw.run.ID, "kind", rw.run.Kind, "state", state)
 }
 
 // result drops errors that only say that the lane was taken away.
@@ -83,6 +117,10 @@ func (rw *runWork) spent() bool {
 
 // startStreams claims as many due streams as there is room for and starts them.
 func (rw *runWork) startStreams(ctx context.Context) (int, error) {
+	if rw.alone {
+		// What its end makes of the run is known here only when it is done.
+		return 0, nil
+	}
 	room := cmp.Or(rw.in.Concurrency, rw.manifest.Limits.PerRun, 4) - rw.inFlight
 	if room <= 0 {
 		return 0, nil
@@ -108,13 +146,26 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 	}
 	for _, s := range streams {
 		rw.inFlight++
+		rw.alone = rw.alone || s.Type.System()
 		c := &call{lane: rw.lane, run: rw.run, stream: s}
 		go func() {
 			defer slots.Release(1)
-			rw.done <- c.process(ctx)
+			rw.done <- rw.process(ctx, c)
 		}()
 	}
 	return len(streams), nil
+}
+
+// process is c.process beside the other streams of the run, or between them.
+func (rw *runWork) process(ctx context.Context, c *call) streamDone {
+	part := int64(1)
+	if c.stream.Interrupts > suspectAfter { // this claim counts already
+		part = wholeRoom
+	}
+	if rw.room.Acquire(ctx, part) == nil { // else the claim ends with ctx
+		defer rw.room.Release(part)
+	}
+	return c.process(ctx)
 }
 
 // sdkRun returns what the plugin is told of the run.

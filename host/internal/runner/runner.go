@@ -86,6 +86,9 @@ type Options struct {
 	// Redact takes known secrets out of what is kept of a plugin's errors and
 	// warnings; none if nil.
 	Redact func(string) string
+	// Say takes what a plugin logs in a call, so that it stands with the rest that
+	// the plugin writes; Log takes it if nil.
+	Say func(plugin string, level hclog.Level, message string, fields map[string]string)
 	// Schedule returns when an integration is due after a check at last.
 	Schedule func(every int, last time.Time) time.Time
 }
@@ -98,10 +101,17 @@ type Runner struct {
 	opts    Options
 	memory  *pool
 
-	mu        sync.Mutex                     // guards what follows
-	calls     map[string]*semaphore.Weighted // calls in flight, by plugin
+	mu        sync.Mutex // guards what follows
+	calls     map[room]*semaphore.Weighted
 	refreshes map[refreshKey]*refresh
 	patches   map[int64]int64 // how often an integration's patch changed
+}
+
+// room is how many calls a plugin's process takes at once. One that replaces it may
+// say otherwise.
+type room struct {
+	plugin string
+	calls  int64
 }
 
 // New returns a Runner. It starts nothing.
@@ -126,23 +136,28 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	if opts.Log == nil {
 		opts.Log = hclog.NewNullLogger()
 	}
-	return &Runner{
+	r := &Runner{
 		db: db, plugins: plugins, vault: vault, opts: opts,
 		memory:    newPool(opts.Memory),
-		calls:     map[string]*semaphore.Weighted{},
+		calls:     map[room]*semaphore.Weighted{},
 		refreshes: map[refreshKey]*refresh{},
 		patches:   map[int64]int64{},
 	}
+	if opts.Say == nil {
+		r.opts.Say = r.say
+	}
+	return r
 }
 
 // slots returns the calls that may be in flight in the plugin's process.
 func (r *Runner) slots(m sdk.Manifest) *semaphore.Weighted {
+	key := room{m.Name, int64(cmp.Or(max(m.Limits.Concurrency, 0), 16))}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.calls[m.Name]
+	s := r.calls[key]
 	if s == nil {
-		s = semaphore.NewWeighted(int64(cmp.Or(max(m.Limits.Concurrency, 0), 16)))
-		r.calls[m.Name] = s
+		s = semaphore.NewWeighted(key.calls)
+		r.calls[key] = s
 	}
 	return s
 }

@@ -2,11 +2,13 @@ package runner_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +30,7 @@ type script struct {
 	process     func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error)
 	finished    func(ctx context.Context, call sdk.FinishedCall) (bool, error)
 	postprocess func(ctx context.Context, run sdk.Run) (map[string][]byte, error)
-	attributes  func() []sdk.Attribute
+	attributes  func(ctx context.Context) []sdk.Attribute
 
 	mu     sync.Mutex
 	called []string // the calls of streams, as "id page attempt"
@@ -63,8 +65,8 @@ func (s *script) Postprocess(ctx context.Context, run sdk.Run) (map[string][]byt
 	return s.postprocess(ctx, run)
 }
 
-func (s *script) CreateAttributes(context.Context) ([]sdk.Attribute, error) {
-	return s.attributes(), nil
+func (s *script) CreateAttributes(ctx context.Context) ([]sdk.Attribute, error) {
+	return s.attributes(ctx), nil
 }
 
 func (s *script) calls() []string {
@@ -93,8 +95,17 @@ type openVault struct{}
 
 func (openVault) Settings(in store.Integration) ([]byte, error) { return in.Settings, nil }
 
-func (openVault) MergePatch(_ store.Integration, changes map[string][]byte) ([]byte, error) {
-	return []byte(fmt.Sprint(len(changes))), nil
+func (openVault) MergePatch(in store.Integration, changes map[string][]byte) ([]byte, error) {
+	patch := map[string]json.RawMessage{}
+	if len(in.Patch) > 0 {
+		if err := json.Unmarshal(in.Patch, &patch); err != nil {
+			return nil, err
+		}
+	}
+	for key, value := range changes {
+		patch[key] = value
+	}
+	return json.Marshal(patch)
 }
 func (openVault) Seal(p []byte, _ ...string) ([]byte, error) { return p, nil }
 func (openVault) Open(s []byte, _ ...string) ([]byte, error) { return s, nil }
@@ -108,12 +119,35 @@ type world struct {
 	opts   runner.Options
 	every  int
 	conc   int
+	slots  int     // lanes at once; as many as there are by default, if zero
+	meddle meddler // with every apply, if not nil
+
+	works atomic.Int32 // claims of lanes
 
 	db    *sqlite.DB
 	stop  context.CancelFunc
 	ended chan error
 	sched *scheduler.Scheduler
 }
+
+// meddler stands between the runner and the store.
+type meddler func(ctx context.Context, seg store.Segment, apply func(context.Context, store.Segment) (store.Applied, error)) (store.Applied, error)
+
+// meddled is a store with a meddler.
+type meddled struct {
+	*sqlite.DB
+	meddle meddler
+}
+
+func (m *meddled) Apply(ctx context.Context, seg store.Segment) (store.Applied, error) {
+	if m.meddle == nil {
+		return m.DB.Apply(ctx, seg)
+	}
+	return m.meddle(ctx, seg, m.DB.Apply)
+}
+
+// spinning is how many claims a test may make.
+const spinning = 3000
 
 // inWorld runs a test in a bubble. The integration acme/one is made by it.
 func inWorld(t *testing.T, s *script, test func(t *testing.T, w *world)) {
@@ -138,10 +172,13 @@ func (w *world) up() {
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
 	require.NoError(w.t, err)
 	w.opts.Schedule = scheduler.Next
-	r := runner.New(w.db, w.plugin, openVault{}, w.opts)
+	r := runner.New(&meddled{w.db, w.meddle}, w.plugin, openVault{}, w.opts)
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
+		if w.works.Add(1) > spinning {
+			return errors.New("the lane spins") // in a bubble no time would pass
+		}
 		return r.Work(ctx, l, h)
-	}, scheduler.Options{Plugins: func() []string { return []string{"script"} }, Wake: w.db.Wakes()})
+	}, scheduler.Options{Slots: w.slots, Plugins: func() []string { return []string{"script"} }, Wake: w.db.Wakes()})
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
 	go func() { w.ended <- w.sched.Run(ctx) }()

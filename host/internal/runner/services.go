@@ -5,8 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -116,26 +121,39 @@ func (s *services) Log(level sdk.LogLevel, message string, args ...any) {
 	if s.open() != nil {
 		return
 	}
-	log := s.log
+	fields := map[string]string{"tenant": s.in.Tenant, "integration": s.in.Name}
 	if s.run != 0 {
-		log = log.With("run", s.run, "stream", s.stream)
+		fields["run"], fields["stream"] = strconv.FormatInt(s.run, 10), strconv.FormatInt(s.stream, 10)
 	}
-	message = clean(message, 4096)
-	for i, a := range args {
-		if text, ok := a.(string); ok {
-			args[i] = clean(text, 4096)
+	for i := 0; i+1 < len(args); i += 2 {
+		key := clean(fmt.Sprint(args[i]), 64)
+		if _, ours := fields[key]; !ours { // a plugin does not say whose line it is
+			fields[key] = clean(fmt.Sprint(args[i+1]), 4096)
 		}
 	}
-	switch level {
+	s.r.opts.Say(s.in.Plugin, hclogLevel(level), clean(message, 4096), fields)
+}
+
+func hclogLevel(l sdk.LogLevel) hclog.Level {
+	switch l {
 	case sdk.LogDebug:
-		log.Debug(message, args...)
+		return hclog.Debug
 	case sdk.LogWarn:
-		log.Warn(message, args...)
+		return hclog.Warn
 	case sdk.LogError:
-		log.Error(message, args...)
+		return hclog.Error
 	default:
-		log.Info(message, args...)
+		return hclog.Info
 	}
+}
+
+// say writes a plugin's line to the runner's own log.
+func (r *Runner) say(plugin string, level hclog.Level, message string, fields map[string]string) {
+	args := []any{"plugin", plugin}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		args = append(args, key, fields[key])
+	}
+	r.opts.Log.Log(level, message, args...)
 }
 
 // Credential implements sdk.Host.
@@ -179,17 +197,21 @@ func (s *services) unseal(c store.Credential) (sdk.Credential, error) {
 	return sdk.Credential{Version: c.Version, Token: sdk.NewSecret(string(plain)), Expires: c.ExpiresAt}, nil
 }
 
-// mergePatch returns the integration's sealed patch with the changes in it.
+// mergePatch returns the integration's sealed patch with the changes in it. It
+// counts once it is applied: see patched.
 func (w *lane) mergePatch(changes map[string][]byte) ([]byte, error) {
 	w.patching.Lock()
+	in := w.in
+	w.patching.Unlock()
+	return w.r.vault.MergePatch(in, changes)
+}
+
+// patched takes the patch over that the store has now.
+func (w *lane) patched(patch []byte) {
+	w.patching.Lock()
 	defer w.patching.Unlock()
-	patch, err := w.r.vault.MergePatch(w.in, changes)
-	if err != nil {
-		return nil, err
-	}
 	w.in.Patch = patch
 	w.r.mu.Lock()
 	w.r.patches[w.in.ID]++
 	w.r.mu.Unlock()
-	return patch, nil
 }

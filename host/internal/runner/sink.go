@@ -23,7 +23,7 @@ const mergeBytes = 1 << 20
 // the next one is received.
 type sink struct {
 	*call
-	dog    *watchdog
+	dog    *watchdog // set before the call is made
 	credit *credit
 
 	mu       sync.Mutex // guards what follows
@@ -50,8 +50,8 @@ type part struct {
 	bytes      int64
 }
 
-func newSink(c *call, dog *watchdog) *sink {
-	s := &sink{call: c, dog: dog, credit: &credit{pool: c.r.memory}}
+func newSink(c *call) *sink {
+	s := &sink{call: c, credit: &credit{pool: c.r.memory}}
 	s.cond = sync.NewCond(&s.mu)
 	s.open.checkpoint = c.stream.Checkpoint
 	return s
@@ -70,7 +70,8 @@ func (s *sink) Send(ctx context.Context, b sdk.Batch) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	if s.stream.Type == store.StreamPlan && len(s.open.streams)+len(b.Streams) > store.MaxStreamsPerResult {
+	if s.stream.Type == store.StreamPlan &&
+		(len(s.open.streams)+len(b.Streams) > store.MaxStreamsPerResult || s.open.bytes+size > sdk.MaxSegment) {
 		// A plan may be cut anywhere: what is replayed after a crash is known by its
 		// identifiers (K01). So an author plans thousands without a checkpoint.
 		if err := s.close(ctx, s.open.checkpoint); err != nil {
@@ -175,6 +176,10 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		}
 	}
 	if len(p.settings) > 0 {
+		// One at a time from here to the store: of two that were made of the same
+		// patch, the later one would undo the other's.
+		s.merging <- struct{}{}
+		defer func() { <-s.merging }()
 		patch, err := s.lane.mergePatch(p.settings)
 		if err != nil {
 			return store.Applied{}, err
@@ -185,10 +190,13 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	if err != nil {
 		return done, err
 	}
+	if seg.Patch != nil {
+		s.lane.patched(seg.Patch)
+	}
 	s.stream.Seq = done.Seq
 	s.stream.Checkpoint = p.checkpoint
 	if e == nil {
-		s.stream.Attempts = 0
+		s.stream.Attempts, s.stream.Interrupts = 0, 0
 	}
 	s.mu.Lock()
 	s.applied++
@@ -228,9 +236,6 @@ func (s *sink) finish(ctx context.Context, e ending) (store.Applied, error) {
 	s.mu.Unlock()
 	return s.apply(ctx, last, &e)
 }
-
-// release gives back what is left of the credit.
-func (s *sink) release() { s.credit.give(s.credit.held) }
 
 // fail ends the stream without any content, after a result was refused.
 func (s *sink) fail(ctx context.Context, end store.StreamEnd) (store.Applied, error) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -89,8 +90,8 @@ func TestTicksSurviveARestart(t *testing.T) {
 		time.Sleep(15 * time.Minute) // the bubble's clock
 		w.down()
 		w.up()
-		for len(at) < 3 {
-			time.Sleep(time.Second)
+		for synctest.Wait(); len(at) < 3; synctest.Wait() {
+			time.Sleep(time.Second) // the bubble's clock
 		}
 		require.InDelta(t, 20*time.Minute, at[1].Sub(at[0]), float64(time.Second), "the last check's time was kept")
 		require.InDelta(t, 20*time.Minute, at[2].Sub(at[1]), float64(time.Second))
@@ -170,6 +171,7 @@ func TestAParameterisedRunGoesFirstAndTheOtherGoesOn(t *testing.T) {
 			}
 			time.Sleep(time.Second) // the bubble's clock
 		}
+		synctest.Wait()
 		require.Equal(t, []string{"0", "1", "2", "3", "4", "manual c1", "5", "6", "7", "8", "9"}, order)
 	})
 }
@@ -177,6 +179,9 @@ func TestAParameterisedRunGoesFirstAndTheOtherGoesOn(t *testing.T) {
 // rows: K13
 func TestOnboardingDoesNotStarveChecks(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("half an hour of forty onboardings takes minutes under the race detector")
+	}
 	s := &script{}
 	var checked chan time.Time // made in the bubble
 	s.plan = func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -166,6 +167,7 @@ func TestFinishedEndsThatStreamAlone(t *testing.T) {
 		for w.run().ID == first || w.run().State != store.RunProcessed {
 			time.Sleep(time.Second) // the bubble's clock
 		}
+		synctest.Wait()
 		require.Equal(t, store.RunCheck, w.run().Kind)
 		require.Len(t, s.calls()[onboarding:], 4, "a ends after a page, b goes on")
 		require.Equal(t, "m9", asked[0].LastRecord)
@@ -180,7 +182,7 @@ func TestAttributesAreAskedForOnce(t *testing.T) {
 	asked := 0
 	s := &script{plan: planOf()}
 	s.manifest.Capabilities = []sdk.Capability{sdk.CanCreateAttributes}
-	s.attributes = func() []sdk.Attribute {
+	s.attributes = func(context.Context) []sdk.Attribute {
 		asked++
 		return []sdk.Attribute{{Name: "title", Label: "Title", Type: "string"}}
 	}

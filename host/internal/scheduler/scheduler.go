@@ -48,8 +48,10 @@ type Scheduler struct {
 	done    chan *Hold
 	crowded atomic.Bool
 
-	held   map[*Hold]struct{} // Run's alone
-	shares shares             // Run's alone
+	// Run's alone.
+	held    map[*Hold]struct{}
+	shares  shares
+	renewed time.Time // by the clock on the wall, as leases are
 }
 
 // New returns a Scheduler that is not running yet.
@@ -99,6 +101,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	renew := time.NewTicker(s.opts.Lease / 3)
 	defer renew.Stop()
 	for ctx.Err() == nil {
+		if len(s.held) > 0 && s.wall().Sub(s.renewed) >= s.opts.Lease/2 {
+			s.renew(hard) // the clock has jumped: what is held would be claimed anew
+		}
 		wait := s.claim(hard)
 		timer := time.NewTimer(wait)
 		select {
@@ -181,6 +186,14 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	h := &Hold{lane: lane, yield: make(chan struct{}), crowded: &s.crowded, cancel: cancel}
+	for old := range s.held {
+		if old.lane.ID == lane.ID && !old.lost {
+			old.lose() // its lease ran out before it could be renewed
+		}
+	}
+	if len(s.held) == 0 {
+		s.renewed = s.wall()
+	}
 	s.held[h] = struct{}{}
 	s.shares.held[clampPrio(lane.Prio)]++
 	go func() {
@@ -215,6 +228,7 @@ func (s *Scheduler) renew(ctx context.Context) {
 		s.opts.Log.Error("renew lanes", "error", fmt.Errorf("%d lanes: %w", len(refs), err))
 		return // the leases hold for two more renewals
 	}
+	s.renewed = s.wall()
 	for h := range s.held {
 		n, ours := nudges[h.lane.ID]
 		switch {
@@ -226,6 +240,10 @@ func (s *Scheduler) renew(ctx context.Context) {
 		}
 	}
 }
+
+// wall returns the time without its monotonic part, which stands still while the
+// machine sleeps.
+func (s *Scheduler) wall() time.Time { return s.opts.Now().Round(0) }
 
 func (s *Scheduler) revoke(ids []int64) {
 	for h := range s.held {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,6 +185,50 @@ func TestRevokeCancelsAtOnce(t *testing.T) {
 		<-first.ctx.Done()
 		require.Zero(t, time.Since(before))
 		require.NoError(t, second.ctx.Err())
+		close(second.done)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: K10
+func TestALaneThatIsClaimedAgainIsLostToItsOldWorker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioCheck, 0)
+		b.run(t)
+		old := <-b.works
+		b.db.add(1, store.PrioCheck, 0) // its lease ran out while nothing could be renewed
+		b.s.Wake()
+		again := <-b.works
+		<-old.ctx.Done()
+		require.ErrorIs(t, context.Cause(old.ctx), scheduler.ErrLost)
+		synctest.Wait()
+		require.NoError(t, again.ctx.Err())
+		close(again.done)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: K09, F16
+func TestAJumpOfTheClockLosesNoLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var jumped atomic.Int64
+		b := setup(t, scheduler.Options{Now: func() time.Time { return time.Now().Add(time.Duration(jumped.Load())) }})
+		b.db.add(1, store.PrioCheck, 0)
+		b.run(t)
+		w := <-b.works
+		b.db.add(2, store.PrioCheck, 5*time.Second)
+		b.s.Wake()
+		synctest.Wait()
+		before := b.db.renewals
+		jumped.Store(int64(time.Hour)) // as after a suspend
+		second := <-b.works
+		require.Equal(t, before+1, b.db.renewals, "leases are renewed before anybody claims by the new clock")
+		close(w.done)
 		close(second.done)
 		b.stop()
 		require.NoError(t, <-b.ended)

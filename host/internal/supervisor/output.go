@@ -86,6 +86,13 @@ func (o *output) stdout(raw []byte, cut int) {
 	o.write(level, message, fields)
 }
 
+// say takes a line that the plugin had the host write.
+func (o *output) say(level hclog.Level, message string, fields map[string]string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.write(level, message, fields)
+}
+
 // panicked collects the text of a panic, of which each line is a line of the log.
 func (o *output) panicked(raw []byte) bool {
 	if !o.inPanic {

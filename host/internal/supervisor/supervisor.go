@@ -294,6 +294,17 @@ func (s *Supervisor) Follow(ctx context.Context, name string) (<-chan Line, erro
 	return a.book.follow(ctx), nil
 }
 
+// Say adds a line to those of the plugin, as if its process had written it: what
+// is logged in a call comes another way than what is printed. It counts against
+// the same bound. Without a process it is dropped.
+func (s *Supervisor) Say(name string, level hclog.Level, message string, fields map[string]string) {
+	if a := s.actor(name); a != nil {
+		if p := a.process(); p != nil {
+			p.x.out.say(level, message, fields)
+		}
+	}
+}
+
 // PIDs returns the processes of all plugins, draining ones too.
 func (s *Supervisor) PIDs() []int {
 	var pids []int

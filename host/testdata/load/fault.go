@@ -13,7 +13,7 @@ import (
 // fault is what goes wrong on purpose, before the first record of a stream's
 // page.
 type fault struct {
-	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=warn"`
+	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood"`
 	Stream string `json:"stream"`
 	While  string `json:"while,omitempty"` // a file: nothing goes wrong without it
 }
@@ -48,10 +48,24 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 		return &sdk.Error{Class: sdk.ClassConfig, Code: "down", Message: said, Cause: errors.New("cause: " + said)}
 	case "remote":
 		return &sdk.Error{Class: sdk.ClassRemote, Code: "down", Message: said}
-	case "warn":
-		return out.Warn(ctx, "r1", said)
+	case "huge":
+		return out.Record(ctx, thing("huge", 100<<20))
+	case "endless":
+		for n := range 1000 {
+			if err := out.Record(ctx, thing(fmt.Sprint("endless-", n), 64<<10)); err != nil {
+				return err
+			}
+		}
+	case "flood":
+		for range 50_000 {
+			fmt.Fprintln(os.Stderr, `{"@message":1}`)
+		}
 	}
 	return nil
+}
+
+func thing(id string, size int) sdk.Record {
+	return sdk.Record{Kind: "thing", ID: id, Data: fmt.Appendf(nil, `{"filler":%q}`, filler(size))}
 }
 
 // tell gives the secret away wherever a careless plugin could.

@@ -1,0 +1,143 @@
+//go:build unix
+
+package main
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// rows: C31, F29, I03
+//
+// SIGTERM in the middle of a run ends the daemon with 0 within 25 s and leaves no
+// process; the next start goes on with the run and counts nothing twice.
+func TestStoppedInTheMiddleGoesOnAtTheNextStart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 6, "children": 1, "pages": 5, "records": 20, "segment": 5, "pause_ms": 20})
+	const all = 6 * 2 * 5 * 20
+	var run runDoc
+	for range 3 {
+		d := s.start()
+		s.ready()
+		before := run.Stats.Read
+		s.until("the run goes on", func() bool {
+			run = s.run()
+			return run.Stats.Read > before
+		})
+		require.Equal(t, "processing", run.State)
+		began := time.Now()
+		d.stop(t)
+		require.Less(t, time.Since(began), 25*time.Second)
+		require.Empty(t, s.processes())
+	}
+	d := s.start()
+	s.await(store.RunProcessed)
+	last := s.run()
+	require.Equal(t, run.ID, last.ID, "the same run")
+	require.Equal(t, all, last.Stats.Added)
+	require.Equal(t, all, last.Stats.Read, "nothing was read twice and counted")
+	require.Equal(t, 12, last.Streams.Processed)
+	for _, st := range s.streams(last.ID) {
+		require.Zero(t, st.Attempts, "a stop is no failure")
+		require.Equal(t, all/12, st.Stats.Read)
+	}
+	d.stop(t)
+	require.Len(t, s.contents(), all)
+}
+
+// rows: F29, F03, C31
+//
+// A plugin that does not answer does not keep the daemon from ending in time.
+func TestStoppedWhilePluginHangs(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes the grace of a stop")
+	}
+	s := newSite(t, map[string]any{"streams": 2, "pages": 3, "records": 20, "pause_ms": 20, "fault": map[string]any{"do": "hang", "stream": "s0001"}})
+	d := s.start()
+	s.ready()
+	s.started()
+	s.until("the other stream is done", func() bool { return s.run().Streams.Processed == 1 })
+	require.NoError(t, syscall.Kill(s.serving().PID, syscall.SIGSTOP))
+	began := time.Now()
+	d.stop(t)
+	t.Logf("stopped in %s", time.Since(began).Round(time.Millisecond))
+	require.Less(t, time.Since(began), 25*time.Second)
+	require.Empty(t, s.processes())
+	require.Len(t, s.contents(), 3*20)
+}
+
+// rows: F03, C32, O50
+//
+// A plugin that is frozen is found out, killed and started again; its streams go
+// on, and other commands are answered meanwhile.
+func TestFrozenPluginIsReplaced(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes the patience of the health checks")
+	}
+	s := newSite(t, map[string]any{"streams": 4, "pages": 10, "records": 20, "segment": 10, "pause_ms": 20})
+	d := s.start()
+	s.ready()
+	s.started()
+	frozen := s.serving().PID
+	require.NoError(t, syscall.Kill(frozen, syscall.SIGSTOP))
+	began := time.Now()
+	s.until("another process serves", func() bool {
+		pid := s.serving().PID
+		return pid != 0 && pid != frozen
+	})
+	t.Logf("replaced after %s", time.Since(began).Round(time.Millisecond))
+	require.Equal(t, 1, s.serving().Restarts)
+	require.NotContains(t, s.processes(), frozen)
+	s.await(store.RunProcessed)
+	run := s.run()
+	require.Equal(t, 4*10*20, run.Stats.Read)
+	for _, st := range s.streams(run.ID) {
+		require.Zero(t, st.Attempts, "no answer is no failure of the stream")
+	}
+	d.stop(t)
+	require.Contains(t, d.log.String(), "it did not answer 2 health checks")
+	require.Equal(t, expected(4, 10*20), s.contents())
+}
+
+// rows: F02, C32
+//
+// A plugin that is killed serves again within a second, the first time; the sync
+// ends as if nothing had happened, however often.
+func TestKilledPluginServesAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 4, "pages": 12, "records": 20, "segment": 5, "pause_ms": 20})
+	d := s.start()
+	s.ready()
+	s.started()
+	for n := range 3 {
+		var old pluginDoc
+		s.until("a process serves", func() bool {
+			old = s.serving()
+			return old.PID != 0
+		})
+		began := time.Now()
+		require.NoError(t, syscall.Kill(old.PID, syscall.SIGKILL))
+		s.until("another process serves", func() bool {
+			p := s.serving()
+			return p.PID != 0 && p.PID != old.PID
+		})
+		took := time.Since(began)
+		t.Logf("death %d: serves again after %s", n+1, took.Round(time.Millisecond))
+		if n == 0 {
+			require.Less(t, took, time.Second)
+		}
+		require.Equal(t, n+1, s.serving().Restarts)
+	}
+	s.await(store.RunProcessed)
+	require.Equal(t, 4*12*20, s.run().Stats.Read)
+	require.Equal(t, "ok", s.status().State)
+	d.stop(t)
+	require.Equal(t, expected(4, 12*20), s.contents())
+}

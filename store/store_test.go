@@ -1,0 +1,63 @@
+package store_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// rows: C03
+func TestNextCheck(t *testing.T) {
+	t.Parallel()
+	last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	require.Equal(t, last.Add(20*time.Minute), store.NextCheck(last, 20))
+	require.Equal(t, last.Add(time.Minute), store.NextCheck(last, 1))
+	require.Equal(t, last.Add(time.Minute), store.NextCheck(last, 0))
+	require.Zero(t, store.NextCheck(last, -1))
+}
+
+// rows: C06, C07
+func TestMovesLeadToKnownStates(t *testing.T) {
+	t.Parallel()
+	runs := store.RunTransitions()
+	for from, to := range runs {
+		for _, s := range to {
+			require.Contains(t, runs, s, "%s to %s", from, s)
+			require.NotEqual(t, from, s)
+		}
+		if from.Terminal() { // only a person makes it go on
+			require.NotContains(t, to, store.RunProcessing)
+		}
+	}
+	require.Len(t, slices.DeleteFunc(slices.Collect(maps.Keys(runs)), store.RunState.Terminal), 3)
+	streams := store.StreamTransitions()
+	for from, to := range streams {
+		for _, s := range to {
+			require.Contains(t, streams, s, "%s to %s", from, s)
+			require.NotEqual(t, from, s)
+		}
+		if from.Terminal() {
+			require.NotContains(t, to, store.StreamProcessing)
+		}
+	}
+	require.Empty(t, streams[store.StreamProcessed])
+	require.Empty(t, runs[store.RunProcessed])
+	require.Empty(t, runs[store.RunCancelled])
+}
+
+func TestHint(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, store.Hint(nil, "unused"))
+	err := store.Hint(errors.Join(errors.New("no room"), store.ErrFull), "make room")
+	require.ErrorIs(t, err, store.ErrFull)
+	require.Equal(t, "no room\ndisk is full (hint: make room)", err.Error())
+	hint, ok := errors.AsType[*store.HintError](err)
+	require.True(t, ok)
+	require.Equal(t, "make room", hint.Hint)
+}
