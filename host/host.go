@@ -165,8 +165,8 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 	for {
 		select {
 		case <-ctx.Done():
-			if busy {
-				return <-synced
+			if busy { // a start that the stop cut short is no failure of the daemon
+				h.log.Debug("plugins", "stopped", <-synced)
 			}
 			return nil
 		case found := <-artifacts:
