@@ -47,8 +47,8 @@ type Stream struct {
 	Stats         RunStats
 
 	// Read with a claim, for the call.
-	Cursor    []byte    // of the partition
-	Watermark time.Time // of the connector
+	Cursor     []byte               // of the partition
+	Watermarks map[string]time.Time // of the integration, by connector
 }
 
 // NewStream is a stream to add to a run. One whose (connector, ident) the run

@@ -15,7 +15,7 @@ import (
 // ClaimStreams claims up to limit due streams of a run's phase under the lane's
 // fence, the one that waits longest first. Streams whose limit key has a throttle
 // in force are passed over. Each comes with the cursor of its partition (none in a
-// forced run) and the watermark of its connector. A run whose sleep is over is
+// forced run) and the watermarks of its integration. A run whose sleep is over is
 // processing again; one that sleeps, or waits for another, gives none, and neither
 // does one while another goes first and has something to do (K12).
 func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64, n int) (streams []store.Stream, err error) {
@@ -52,6 +52,10 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 		if err := r.save(ctx, t); err != nil {
 			return err
 		}
+		marks, err := watermarks(ctx, t, r.IntegrationID)
+		if err != nil {
+			return err
+		}
 		for _, d := range due {
 			st, err := loadStream(ctx, t, d.id)
 			if err != nil {
@@ -60,6 +64,7 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			if err := position(ctx, t, r, &st); err != nil {
 				return err
 			}
+			st.Watermarks = marks
 			streams = append(streams, st)
 		}
 		return nil
@@ -178,7 +183,7 @@ func claimStream(ctx context.Context, t *tx, r *run, id int64) error {
 	return nil
 }
 
-// position fills in where the stream's connector has got to.
+// position fills in where the stream's partition has got to.
 func position(ctx context.Context, t *tx, r *run, st *store.Stream) error {
 	if st.Type.System() {
 		return nil
@@ -193,13 +198,26 @@ func position(ctx context.Context, t *tx, r *run, st *store.Stream) error {
 			return fmt.Errorf("cursor of stream %d: %w", st.ID, err)
 		}
 	}
-	return t.each(ctx, "SELECT at FROM watermarks WHERE integration_id = $1 AND connector = $2",
-		[]any{st.IntegrationID, st.Connector}, func(s scanner) error {
-			var at int64
-			err := s.Scan(&at)
-			st.Watermark = fromMillis(at)
-			return err
-		})
+	return nil
+}
+
+// watermarks returns how far the integration's connectors are, for the calls of a
+// run: its plan looks at all of them.
+func watermarks(ctx context.Context, t *tx, integrationID int64) (map[string]time.Time, error) {
+	out := map[string]time.Time{}
+	err := t.each(ctx, "SELECT connector, at FROM watermarks WHERE integration_id = $1", []any{integrationID}, func(s scanner) error {
+		var (
+			connector string
+			at        int64
+		)
+		err := s.Scan(&connector, &at)
+		out[connector] = fromMillis(at)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watermarks of integration %d: %w", integrationID, err)
+	}
+	return out, nil
 }
 
 // NextStreamDue returns when the next waiting stream of the run's phase can be

@@ -52,7 +52,7 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		first := w.begin(store.RunRequest{Kind: store.RunOnboarding}, store.RunBegin{})
 		start := w.clock.Now()
 		w.clock.add(time.Second)
-		require.Zero(t, sync(first, "1", well)["a"].Watermark)
+		require.Zero(t, sync(first, "1", well)["a"].Watermarks["commits"])
 		i, err := w.s.IntegrationByUID(w.ctx(), first.i.UID)
 		require.NoError(t, err)
 		require.Equal(t, w.clock.Now(), i.OnboardedAt)
@@ -67,12 +67,13 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 			}
 			return done()
 		})
-		require.Equal(t, start, got["a"].Watermark)
+		require.Equal(t, start, got["a"].Watermarks["commits"])
 		require.Equal(t, store.RunPartial, second.reload().State)
 		third := next(first, store.RunRequest{})
 		got = sync(third, "3", well)
-		require.Equal(t, start, got["a"].Watermark) // one of its streams had failed
-		require.Equal(t, later, got["m"].Watermark)
+		require.Equal(t, start, got["a"].Watermarks["commits"]) // one of its streams had failed
+		require.Equal(t, later, got["m"].Watermarks["members"])
+		require.Equal(t, got["m"].Watermarks, got["a"].Watermarks) // a call sees all of them
 	})
 
 	for name, req := range map[string]store.RunRequest{
@@ -84,7 +85,7 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 			first := w.begin(req, store.RunBegin{})
 			sync(first, "1", well)
 			require.Equal(t, store.RunProcessed, first.reload().State)
-			require.Zero(t, sync(next(first, store.RunRequest{}), "2", well)["a"].Watermark)
+			require.Zero(t, sync(next(first, store.RunRequest{}), "2", well)["a"].Watermarks["commits"])
 		})
 	}
 
@@ -96,7 +97,7 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		_, err := w.s.CancelRun(w.ctx(), second.run.ID, "")
 		require.NoError(t, err)
 		got := sync(next(first, store.RunRequest{}), "2", well)
-		require.Zero(t, got["a"].Watermark)
+		require.Zero(t, got["a"].Watermarks["commits"])
 		i, err := w.s.IntegrationByUID(w.ctx(), first.i.UID)
 		require.NoError(t, err)
 		require.Zero(t, i.OnboardedAt)

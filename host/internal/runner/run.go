@@ -170,7 +170,7 @@ func (rw *runWork) process(ctx context.Context, c *call) streamDone {
 
 // sdkRun returns what the plugin is told of the run.
 func sdkRun(run store.Run, s store.Stream) sdk.Run {
-	out := sdk.Run{
+	return sdk.Run{
 		ID:           strconv.FormatInt(run.ID, 10),
 		Kind:         sdk.RunKind(run.Kind),
 		Onboarding:   run.Kind == store.RunOnboarding,
@@ -178,11 +178,8 @@ func sdkRun(run store.Run, s store.Stream) sdk.Run {
 		Params:       run.Params,
 		StartedAt:    run.StartedAt,
 		Preprocessed: run.Preprocessed,
+		Watermarks:   s.Watermarks,
 	}
-	if !s.Watermark.IsZero() {
-		out.Watermarks = map[string]time.Time{s.Connector: s.Watermark}
-	}
-	return out
 }
 
 func sdkStream(s store.Stream) sdk.Stream {

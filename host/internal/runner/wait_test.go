@@ -74,12 +74,14 @@ func TestARateLimitDelaysItsKeyAlone(t *testing.T) {
 	})
 }
 
-// rows: C03, D08, O14
+// rows: C03, D08, O14, K03, O27
 func TestTicksSurviveARestart(t *testing.T) {
 	t.Parallel()
 	var at []time.Time
-	s := &script{plan: func(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
+	var marks []time.Time
+	s := &script{plan: func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
 		at = append(at, time.Now())
+		marks = append(marks, call.Run.Watermarks["things"])
 		return out.Stream(ctx, sdk.Stream{ID: "a", Connector: "things"})
 	}}
 	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) { return sdk.Outcome{}, nil }
@@ -95,6 +97,9 @@ func TestTicksSurviveARestart(t *testing.T) {
 		}
 		require.InDelta(t, 20*time.Minute, at[1].Sub(at[0]), float64(time.Second), "the last check's time was kept")
 		require.InDelta(t, 20*time.Minute, at[2].Sub(at[1]), float64(time.Second))
+		require.True(t, marks[0].IsZero())
+		require.WithinDuration(t, at[0], marks[1], time.Second, "a plan is told when the last good run began")
+		require.WithinDuration(t, at[1], marks[2], time.Second)
 	})
 }
 
