@@ -62,7 +62,7 @@ func (s *site) rawRecords() []rawRecord {
 	defer func() { require.NoError(s.t, db.Close()) }()
 	rows, err := db.QueryContext(context.Background(), "SELECT kind, external_id, hash, data FROM records ORDER BY pos")
 	require.NoError(s.t, err)
-	defer rows.Close()
+	defer func() { require.NoError(s.t, rows.Close()) }()
 	var out []rawRecord
 	for rows.Next() {
 		var r rawRecord
@@ -91,13 +91,13 @@ func rawUpsert(t *testing.T, records []rawRecord) float64 {
 	ctx := untimed(t)
 	stmt, err := db.PrepareContext(ctx, query)
 	require.NoError(t, err)
-	defer stmt.Close()
+	defer func() { require.NoError(t, stmt.Close()) }()
 	args := make([]any, 0, 12*rawRows)
 	began := time.Now()
 	for from := 0; from < len(records); from += rawTransaction {
 		tx, err := db.BeginTx(ctx, nil)
 		require.NoError(t, err)
-		in := tx.StmtContext(ctx, stmt)
+		in := tx.StmtContext(ctx, stmt) //nolint:sqlclosecheck // its transaction does
 		for at := from; at < from+rawTransaction; at += rawRows {
 			args = args[:0]
 			for i := range records[at : at+rawRows] {
@@ -131,7 +131,7 @@ func streamAlone(t *testing.T, shape loadShape) float64 {
 	bin, err := builds()
 	require.NoError(t, err)
 	starter := hcplugin.NewClient(&hcplugin.ClientConfig{
-		HandshakeConfig: plugin.Handshake(), VersionedPlugins: plugin.Plugins(), Cmd: exec.Command(filepath.Join(bin, "load")),
+		HandshakeConfig: plugin.Handshake(), VersionedPlugins: plugin.Plugins(), Cmd: exec.CommandContext(untimed(t), filepath.Join(bin, "load")),
 		AllowedProtocols: []hcplugin.Protocol{hcplugin.ProtocolGRPC}, AutoMTLS: true, GRPCDialOptions: plugin.DialOptions(),
 		Logger: hclog.NewNullLogger(),
 	})

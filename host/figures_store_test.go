@@ -161,7 +161,7 @@ func eachUpdates(t *testing.T) float64 {
 		SET    seq = seq + 1, checkpoint = $3, updated_at = $4
 		WHERE  id = $1 AND seq = $2`)
 	require.NoError(t, err)
-	defer stmt.Close()
+	defer func() { require.NoError(t, stmt.Close()) }()
 	seqs := make([]int64, callers)
 	for i, s := range c.streams {
 		seqs[i] = s.Seq

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// load is what a measured sync is made of.
+// loadShape is what a measured sync is made of.
 type loadShape struct {
 	streams, pages, records, segment int
 }
@@ -20,12 +20,19 @@ func (l loadShape) settings() map[string]any {
 	return map[string]any{"streams": l.streams, "pages": l.pages, "records": l.records, "segment": l.segment, "size": 300}
 }
 
-// The syncs that are measured: one stream and four at once, of as many records.
-func bigSegments() loadShape { return loadShape{streams: 1, pages: 10, records: 20_000, segment: 1000} }
+// The syncs that are measured: one stream in large and in small segments, and four
+// at once; of as many records each.
+func bigSegments() loadShape {
+	return loadShape{streams: 1, pages: 10, records: 20_000, segment: 1000}
+}
+
 func smallSegments() loadShape {
 	return loadShape{streams: 1, pages: 10, records: 20_000, segment: 100}
 }
-func fourStreams() loadShape { return loadShape{streams: 4, pages: 5, records: 10_000, segment: 1000} }
+
+func fourStreams() loadShape {
+	return loadShape{streams: 4, pages: 5, records: 10_000, segment: 1000}
+}
 
 // measureSyncs compares a sync of a real daemon and a real plugin with the raw
 // upsert of what the sync stored.
@@ -68,12 +75,12 @@ func importOnce(t *testing.T, shape loadShape, again bool) imported {
 	s := newSite(t, shape.settings())
 	d := s.start()
 	first := s.awaitRun(1)
-	require.EqualValues(t, shape.total(), first.Stats.Added)
+	require.Equal(t, shape.total(), first.Stats.Added)
 	out := imported{first: rate(shape.total(), first.duration())}
 	if again {
 		s.cli("integration", "sync", "acme/load", "--force", "--wait")
 		second := s.awaitRun(2)
-		require.EqualValues(t, shape.total(), second.Stats.Unchanged)
+		require.Equal(t, shape.total(), second.Stats.Unchanged)
 		out.again = rate(shape.total(), second.duration())
 	}
 	d.stop(t)

@@ -20,6 +20,7 @@ type IntegrationSpec struct {
 	Every       int      // ticks; negative is never
 	Concurrency int      // streams of a run at once; 0: as the plugin says
 	Enabled     bool
+	LogWarnings bool   // each warning is logged too, not the first ones kept alone
 	Settings    []byte // sealed
 	// SettingsSum is a keyed hash of the settings in clear: equal settings have
 	// equal sums although each sealing differs.

@@ -91,12 +91,12 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 	var id int64
 	err = t.get(ctx, `
 		INSERT INTO integrations (uid, tenant_id, name, label, plugin, connectors, every, concurrency, enabled,
-		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17)
+		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, created_at, updated_at, log_warnings)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $18)
 		RETURNING id`, []any{
 		c.UID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), disabledBy(c.Spec),
-		millis(firstCheck(c, t.now)), t.ms,
+		millis(firstCheck(c, t.now)), t.ms, flag(c.Spec.LogWarnings),
 	}, &id)
 	if err != nil {
 		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
@@ -176,10 +176,11 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		UPDATE integrations
 		SET    tenant_id = $2, name = $3, label = $4, plugin = $5, connectors = $6, every = $7, concurrency = $8, enabled = $9,
 		       settings = $10, settings_sum = $11, file = $12, line = $13, state = $14, reason = $15, revision = $16,
-		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL
+		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL, log_warnings = $19
 		WHERE  id = $1`,
 		old.ID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
-		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms)
+		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms,
+		flag(c.Spec.LogWarnings))
 	if err != nil {
 		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.concurrency, i.enabled,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.concurrency, i.enabled, i.log_warnings,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.state, i.reason, i.revision, i.generation,
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.removed_at, i.keep_until
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
@@ -23,7 +23,7 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		created, updated                                int64
 		onboarded, lastCheck, nextCheck, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Concurrency, &i.Enabled,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Concurrency, &i.Enabled, &i.LogWarnings,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.State, &i.Reason, &i.Revision, &i.Generation,
 		&created, &updated, &onboarded, &lastCheck, &nextCheck, &removed, &until)
 	if err != nil {

@@ -163,13 +163,14 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 		plugin["examples"] = append(known, m.Name)
 	}
 	properties := schemaNode{
-		"name":       nameSchema("Unique in the tenant."),
-		"label":      schemaNode{"type": "string", "minLength": 3, "maxLength": 255, "description": "For people."},
-		"plugin":     plugin,
-		"connectors": schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
-		"enabled":    described("boolean", "false stops it and keeps its data."),
-		"settings":   described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
-		"moved_from": nameSchema("The name before; keeps state and data."),
+		"name":         nameSchema("Unique in the tenant."),
+		"label":        schemaNode{"type": "string", "minLength": 3, "maxLength": 255, "description": "For people."},
+		"plugin":       plugin,
+		"connectors":   schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
+		"enabled":      described("boolean", "false stops it and keeps its data."),
+		"log_warnings": described("boolean", "true logs each record that is skipped."),
+		"settings":     described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
+		"moved_from":   nameSchema("The name before; keeps state and data."),
 	}
 	schedule, _ := scheduleSchema()["properties"].(schemaNode)
 	maps.Copy(properties, schedule)

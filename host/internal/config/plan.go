@@ -251,6 +251,7 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("connectors", !slices.Equal(a.Connectors, b.Connectors))
 	add("every", a.Every != b.Every)
 	add("concurrency", a.Concurrency != b.Concurrency)
+	add("log_warnings", a.LogWarnings != b.LogWarnings)
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))
 	return out
 }

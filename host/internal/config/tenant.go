@@ -156,7 +156,7 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append([]string{"name", "label", "plugin", "connectors", "every", "enabled", "limit", "concurrency", "settings", "moved_from"}, laterKeys()...)
+	return append([]string{"name", "label", "plugin", "connectors", "every", "enabled", "limit", "concurrency", "log_warnings", "settings", "moved_from"}, laterKeys()...)
 }
 
 // laterKeys are known, and refused by this version.
@@ -177,6 +177,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		o.need("plugin")
 	}
 	in.Spec = store.IntegrationSpec{Tenant: f.Tenant, File: f.Path, Line: n.Line, Enabled: o.boolean("enabled", true)}
+	in.Spec.LogWarnings = o.boolean("log_warnings", false)
 	in.Spec.Name, _ = o.name("name")
 	in.Spec.Plugin, _ = o.name("plugin")
 	in.MovedFrom, _ = o.name("moved_from")

@@ -581,3 +581,56 @@ func TestACursorNeedsAPartition(t *testing.T) {
 		require.Empty(t, w.records())
 	})
 }
+
+// rows: K13
+func TestAFullPluginHoldsNoSlotOfAnother(t *testing.T) {
+	t.Parallel()
+	s := &script{plan: planOf("a")}
+	s.process = func(ctx context.Context, call sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
+		if string(call.Run.Params["fast"]) == "" && sdk.HostFrom(ctx).Progress(ctx, "long", time.Now().Add(9*time.Minute)) == nil {
+			time.Sleep(9 * time.Minute) // the bubble's clock
+		}
+		return sdk.Outcome{}, ctx.Err()
+	}
+	s.manifest.Limits.Concurrency = 1
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.slots, w.opts.Quantum = 4, 15*time.Second
+		w.up()
+		for _, name := range []string{"b", "cc", "ddd", "eeee", "fffff"} {
+			w.create(name) // each waits for the plugin's only place
+		}
+		time.Sleep(5 * time.Second) // the bubble's clock
+		w.plugName = "other"
+		w.create("quick")
+		time.Sleep(time.Minute) // the bubble's clock
+		require.Contains(t, s.openedBy(), "quick")
+		w.down()
+	})
+}
+
+// rows: C31, F29
+func TestNothingBeginsAfterTheStop(t *testing.T) {
+	t.Parallel()
+	s := &script{plan: planOf("a")}
+	var busy chan struct{} // made in the bubble
+	s.process = func(ctx context.Context, _ sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		busy <- struct{}{}
+		for n := range 100 {
+			time.Sleep(time.Second) // the bubble's clock
+			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: []byte(strconv.Itoa(n))}); err != nil {
+				return sdk.Outcome{}, err
+			}
+		}
+		return sdk.Outcome{}, nil
+	}
+	s.manifest.Limits.Concurrency = 1
+	inWorld(t, s, func(t *testing.T, w *world) {
+		busy = make(chan struct{}, 10)
+		w.up()
+		<-busy
+		w.create("two")             // waits for the plugin's only place
+		time.Sleep(5 * time.Second) // the bubble's clock
+		w.down()
+		require.NotContains(t, s.openedBy(), "two")
+	})
+}

@@ -134,7 +134,7 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 		if rw.inFlight > 0 {
 			return 0, nil // one of ours will end
 		}
-		if err := slots.Acquire(ctx, 1); err != nil {
+		if ok, err := rw.await(ctx, slots); err != nil || !ok {
 			return 0, err
 		}
 		got = 1
@@ -154,6 +154,30 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 		}()
 	}
 	return len(streams), nil
+}
+
+// await takes one of the slots when there is one. It gives up when the lane should
+// start nothing more: it would hold a place that another could use.
+func (rw *runWork) await(ctx context.Context, slots *semaphore.Weighted) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	taken := make(chan error, 1)
+	go func() { taken <- slots.Acquire(ctx, 1) }()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for !rw.over() {
+		select {
+		case err := <-taken:
+			return err == nil, err
+		case <-rw.hold.Yield():
+		case <-look.C:
+		}
+	}
+	cancel()
+	if err := <-taken; err == nil { // at the same moment
+		slots.Release(1)
+	}
+	return false, nil
 }
 
 // process is c.process beside the other streams of the run, or between them.

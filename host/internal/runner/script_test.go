@@ -76,7 +76,21 @@ func (s *script) calls() []string {
 }
 
 // Manifest implements runner.Plugins.
-func (s *script) Manifest(string) (sdk.Manifest, bool) { return s.manifest, true }
+func (s *script) Manifest(name string) (sdk.Manifest, bool) {
+	m := s.manifest
+	m.Name = name
+	return m, true
+}
+
+// openedBy returns the names of the integrations that were opened, in order.
+func (s *script) openedBy() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range s.opened {
+		names = append(names, in.Name)
+	}
+	return names
+}
 
 // Acquire implements runner.Plugins.
 func (s *script) Acquire(_ context.Context, _ string, in sdk.Integration) (runner.Plugin, error) {
@@ -113,14 +127,16 @@ func (openVault) Open(s []byte, _ ...string) ([]byte, error) { return s, nil }
 // world is a host without processes: real store, real scheduler, real runner, a
 // scripted plugin, and the bubble's clock.
 type world struct {
-	t      *testing.T
-	dir    string
-	plugin *script
-	opts   runner.Options
-	every  int
-	conc   int
-	slots  int     // lanes at once; as many as there are by default, if zero
-	meddle meddler // with every apply, if not nil
+	t        *testing.T
+	dir      string
+	plugin   *script
+	opts     runner.Options
+	every    int
+	conc     int
+	warn     bool    // log_warnings
+	plugName string  // of the integrations to create
+	slots    int     // lanes at once; as many as there are by default, if zero
+	meddle   meddler // with every apply, if not nil
 
 	works atomic.Int32 // claims of lanes
 
@@ -157,7 +173,7 @@ func inWorld(t *testing.T, s *script, test func(t *testing.T, w *world)) {
 		s.manifest.Limits.PerRun = 4
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, dir: filepath.Join(t.TempDir(), "data"), plugin: s, every: -1}
+		w := &world{t: t, dir: filepath.Join(t.TempDir(), "data"), plugin: s, every: -1, plugName: "script"}
 		test(t, w)
 		if w.db != nil {
 			w.down()
@@ -178,7 +194,7 @@ func (w *world) up() {
 			return errors.New("the lane spins") // in a bubble no time would pass
 		}
 		return r.Work(ctx, l, h)
-	}, scheduler.Options{Slots: w.slots, Plugins: func() []string { return []string{"script"} }, Wake: w.db.Wakes()})
+	}, scheduler.Options{Slots: w.slots, Plugins: func() []string { return []string{"script", "other"} }, Wake: w.db.Wakes()})
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
 	go func() { w.ended <- w.sched.Run(ctx) }()
@@ -193,8 +209,8 @@ func (w *world) create(name string) {
 	require.NoError(w.t, w.db.ApplyChanges(context.Background(), []store.Change{{
 		Op: store.ChangeCreate, UID: fmt.Sprintf("%016x", len(name)*1000+int(name[0])), Sync: true,
 		Spec: store.IntegrationSpec{
-			Tenant: "acme", Name: name, Plugin: "script", Connectors: []string{"things"},
-			Every: w.every, Concurrency: w.conc, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
+			Tenant: "acme", Name: name, Plugin: w.plugName, Connectors: []string{"things"},
+			Every: w.every, Concurrency: w.conc, LogWarnings: w.warn, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
 		},
 	}}))
 }

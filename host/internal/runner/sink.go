@@ -193,6 +193,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	if seg.Patch != nil {
 		s.lane.patched(seg.Patch)
 	}
+	s.logWarnings(p.warnings)
 	s.stream.Seq = done.Seq
 	s.stream.Checkpoint = p.checkpoint
 	if e == nil {
@@ -211,6 +212,17 @@ func (s *sink) redacted(warnings []store.Warning) []store.Warning {
 		warnings[i].Message = s.r.opts.Redact(warnings[i].Message)
 	}
 	return warnings
+}
+
+// logWarnings writes the warnings of an applied segment to the log, if the
+// integration wants each of them (O26): the store keeps a run's first ones.
+func (s *sink) logWarnings(warnings []store.Warning) {
+	if !s.in.LogWarnings {
+		return
+	}
+	for _, w := range warnings {
+		s.log.Warn("skipped", "run", s.run.ID, "stream", s.stream.Ident, "record", w.RecordID, "reason", w.Message)
+	}
 }
 
 // drain waits until nothing closed is left to apply. It reports whether the

@@ -1,13 +1,16 @@
 package runner_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -223,5 +226,31 @@ func TestAPlanOfThousandsNeedsNoCheckpoint(t *testing.T) {
 		run := w.until(store.RunProcessed)
 		require.Equal(t, 2, planned)
 		require.Equal(t, int64(5000), run.Streams.Total())
+	})
+}
+
+// rows: O26
+func TestWarningsAreCountedKeptAndLogged(t *testing.T) {
+	t.Parallel()
+	s := &script{plan: planOf("a")}
+	s.process = func(ctx context.Context, _ sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		for n := range store.MaxWarningsKept + 50 {
+			if err := out.Warn(ctx, "r"+strconv.Itoa(n), "no date"); err != nil {
+				return sdk.Outcome{}, err
+			}
+		}
+		return sdk.Outcome{}, nil
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		var log bytes.Buffer
+		w.warn, w.opts.Log = true, hclog.New(&hclog.LoggerOptions{Output: &log})
+		w.up()
+		run := w.until(store.RunProcessed)
+		require.Equal(t, int64(store.MaxWarningsKept+50), run.Stats.Warnings, "a bad record is counted, and fails nothing")
+		kept, err := w.db.Warnings(t.Context(), run.ID, 1000)
+		require.NoError(t, err)
+		require.Len(t, kept, store.MaxWarningsKept)
+		require.Equal(t, "r0", kept[0].RecordID)
+		require.Equal(t, store.MaxWarningsKept+50, strings.Count(log.String(), "reason=\"no date\""))
 	})
 }

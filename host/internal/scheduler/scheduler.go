@@ -102,7 +102,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	defer renew.Stop()
 	for ctx.Err() == nil {
 		if len(s.held) > 0 && s.wall().Sub(s.renewed) >= s.opts.Lease/2 {
-			s.renew(hard) // the clock has jumped: what is held would be claimed anew
+			_ = s.renew(hard) // the clock has jumped: what is held would be claimed anew
 		}
 		wait := s.claim(hard)
 		timer := time.NewTimer(wait)
@@ -112,13 +112,13 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		case h := <-s.done:
 			s.forget(h)
 		case ids := <-s.revoked:
-			s.revoke(ids)
+			s.revoke(hard, ids)
 		case <-s.wake:
-			s.renew(hard)
+			_ = s.renew(hard)
 		case <-s.opts.Wake:
-			s.renew(hard)
+			_ = s.renew(hard)
 		case <-renew.C:
-			s.renew(hard)
+			_ = s.renew(hard)
 		}
 		timer.Stop()
 	}
@@ -137,9 +137,9 @@ func (s *Scheduler) drain(hard context.Context, cancel context.CancelCauseFunc, 
 		case h := <-s.done:
 			s.forget(h)
 		case ids := <-s.revoked:
-			s.revoke(ids)
+			s.revoke(hard, ids)
 		case <-renew:
-			s.renew(hard)
+			_ = s.renew(hard)
 		case <-grace.C:
 			cancel(ErrStopping)
 		}
@@ -213,9 +213,9 @@ func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 // renew extends all leases in one statement, cancels what was lost and asks
 // nudged lanes to yield: they are claimed again at once, with a fresh look at
 // what they have to do.
-func (s *Scheduler) renew(ctx context.Context) {
+func (s *Scheduler) renew(ctx context.Context) error {
 	if len(s.held) == 0 {
-		return
+		return nil
 	}
 	refs := make([]store.LaneRef, 0, len(s.held))
 	for h := range s.held {
@@ -226,7 +226,7 @@ func (s *Scheduler) renew(ctx context.Context) {
 	nudges, err := s.db.RenewLanes(ctx, refs, s.opts.Lease)
 	if err != nil {
 		s.opts.Log.Error("renew lanes", "error", fmt.Errorf("%d lanes: %w", len(refs), err))
-		return // the leases hold for two more renewals
+		return err // the leases hold for two more renewals
 	}
 	s.renewed = s.wall()
 	for h := range s.held {
@@ -239,13 +239,19 @@ func (s *Scheduler) renew(ctx context.Context) {
 			h.askToYield()
 		}
 	}
+	return nil
 }
 
 // wall returns the time without its monotonic part, which stands still while the
 // machine sleeps.
 func (s *Scheduler) wall() time.Time { return s.opts.Now().Round(0) }
 
-func (s *Scheduler) revoke(ids []int64) {
+// revoke cancels the work on lanes that were taken away. A renewal tells it from
+// work on the same lanes that was begun since.
+func (s *Scheduler) revoke(ctx context.Context, ids []int64) {
+	if s.renew(ctx) == nil {
+		return
+	}
 	for h := range s.held {
 		if slices.Contains(ids, h.lane.ID) {
 			h.lose()

@@ -181,6 +181,7 @@ func TestRevokeCancelsAtOnce(t *testing.T) {
 		b.run(t)
 		first, second := <-b.works, <-b.works
 		before := time.Now()
+		b.db.set(first.lane.ID, -1)
 		b.s.Revoke([]int64{first.lane.ID})
 		<-first.ctx.Done()
 		require.Zero(t, time.Since(before))
@@ -204,6 +205,28 @@ func TestALaneThatIsClaimedAgainIsLostToItsOldWorker(t *testing.T) {
 		again := <-b.works
 		<-old.ctx.Done()
 		require.ErrorIs(t, context.Cause(old.ctx), scheduler.ErrLost)
+		synctest.Wait()
+		require.NoError(t, again.ctx.Err())
+		close(again.done)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// rows: K10
+func TestALateRevocationSparesWhatWasClaimedSince(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioCheck, 0)
+		b.run(t)
+		old := <-b.works
+		b.db.set(1, -1)
+		b.db.add(1, store.PrioCheck, 0)
+		b.s.Wake() // comes before the word of what was taken away
+		again := <-b.works
+		<-old.ctx.Done()
+		b.s.Revoke([]int64{1})
 		synctest.Wait()
 		require.NoError(t, again.ctx.Err())
 		close(again.done)

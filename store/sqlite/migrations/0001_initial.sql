@@ -27,6 +27,7 @@ CREATE TABLE integrations (
   every         INTEGER NOT NULL, -- ticks; negative: never
   concurrency   INTEGER NOT NULL DEFAULT 0,
   enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+  log_warnings  INTEGER NOT NULL DEFAULT 0 CHECK (log_warnings IN (0, 1)),
   settings      BLOB,             -- sealed
   settings_sum  BLOB,             -- keyed hash of the settings in clear
   patch         BLOB,             -- sealed: what the plugin keeps of settings
