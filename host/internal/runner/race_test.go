@@ -586,11 +586,16 @@ func TestACursorNeedsAPartition(t *testing.T) {
 func TestAFullPluginHoldsNoSlotOfAnother(t *testing.T) {
 	t.Parallel()
 	s := &script{plan: planOf("a")}
-	s.process = func(ctx context.Context, call sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
-		if string(call.Run.Params["fast"]) == "" && sdk.HostFrom(ctx).Progress(ctx, "long", time.Now().Add(9*time.Minute)) == nil {
-			time.Sleep(9 * time.Minute) // the bubble's clock
+	s.process = func(ctx context.Context, _ sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
+		if err := sdk.HostFrom(ctx).Progress(ctx, "long", time.Now().Add(9*time.Minute)); err != nil {
+			return sdk.Outcome{}, err
 		}
-		return sdk.Outcome{}, ctx.Err()
+		select {
+		case <-ctx.Done():
+			return sdk.Outcome{}, ctx.Err()
+		case <-time.After(9 * time.Minute): // the bubble's clock
+			return sdk.Outcome{}, nil
+		}
 	}
 	s.manifest.Limits.Concurrency = 1
 	inWorld(t, s, func(t *testing.T, w *world) {

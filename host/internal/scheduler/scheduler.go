@@ -102,7 +102,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	defer renew.Stop()
 	for ctx.Err() == nil {
 		if len(s.held) > 0 && s.wall().Sub(s.renewed) >= s.opts.Lease/2 {
-			_ = s.renew(hard) // the clock has jumped: what is held would be claimed anew
+			s.renew(hard) // the clock has jumped: what is held would be claimed anew
 		}
 		wait := s.claim(hard)
 		timer := time.NewTimer(wait)
@@ -114,11 +114,11 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		case ids := <-s.revoked:
 			s.revoke(hard, ids)
 		case <-s.wake:
-			_ = s.renew(hard)
+			s.renew(hard)
 		case <-s.opts.Wake:
-			_ = s.renew(hard)
+			s.renew(hard)
 		case <-renew.C:
-			_ = s.renew(hard)
+			s.renew(hard)
 		}
 		timer.Stop()
 	}
@@ -139,7 +139,7 @@ func (s *Scheduler) drain(hard context.Context, cancel context.CancelCauseFunc, 
 		case ids := <-s.revoked:
 			s.revoke(hard, ids)
 		case <-renew:
-			_ = s.renew(hard)
+			s.renew(hard)
 		case <-grace.C:
 			cancel(ErrStopping)
 		}
@@ -212,10 +212,10 @@ func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 
 // renew extends all leases in one statement, cancels what was lost and asks
 // nudged lanes to yield: they are claimed again at once, with a fresh look at
-// what they have to do.
-func (s *Scheduler) renew(ctx context.Context) error {
+// what they have to do. It reports whether the store answered.
+func (s *Scheduler) renew(ctx context.Context) bool {
 	if len(s.held) == 0 {
-		return nil
+		return true
 	}
 	refs := make([]store.LaneRef, 0, len(s.held))
 	for h := range s.held {
@@ -226,7 +226,7 @@ func (s *Scheduler) renew(ctx context.Context) error {
 	nudges, err := s.db.RenewLanes(ctx, refs, s.opts.Lease)
 	if err != nil {
 		s.opts.Log.Error("renew lanes", "error", fmt.Errorf("%d lanes: %w", len(refs), err))
-		return err // the leases hold for two more renewals
+		return false // the leases hold for two more renewals
 	}
 	s.renewed = s.wall()
 	for h := range s.held {
@@ -239,7 +239,7 @@ func (s *Scheduler) renew(ctx context.Context) error {
 			h.askToYield()
 		}
 	}
-	return nil
+	return true
 }
 
 // wall returns the time without its monotonic part, which stands still while the
@@ -249,7 +249,7 @@ func (s *Scheduler) wall() time.Time { return s.opts.Now().Round(0) }
 // revoke cancels the work on lanes that were taken away. A renewal tells it from
 // work on the same lanes that was begun since.
 func (s *Scheduler) revoke(ctx context.Context, ids []int64) {
-	if s.renew(ctx) == nil {
+	if s.renew(ctx) {
 		return
 	}
 	for h := range s.held {
