@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,27 +14,26 @@ func TestMemoryIsGivenBackOnceAfterWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var total uint64
-		given := 0
+		var total, given atomic.Uint64
 		done := make(chan error, 1)
-		go func() { done <- whenQuiet(ctx, func() uint64 { return total }, func() { given++ }) }()
+		go func() { done <- whenQuiet(ctx, total.Load, func() { given.Add(1) }) }()
 		looks := func(n int, each uint64) {
 			for range n {
 				synctest.Wait()
-				total += each
+				total.Add(each)
 				<-time.After(memoryEvery)
 			}
 			synctest.Wait()
 		}
 		looks(3, memoryLoud/2)
-		require.Zero(t, given, "there was no work")
+		require.Zero(t, given.Load(), "there was no work")
 		looks(3, memoryLoud)
-		require.Zero(t, given, "there is work")
+		require.Zero(t, given.Load(), "there is work")
 		looks(3, 0)
-		require.Equal(t, 1, given)
+		require.Equal(t, uint64(1), given.Load())
 		looks(1, 5*memoryLoud)
 		looks(3, memoryLoud/2)
-		require.Equal(t, 2, given)
+		require.Equal(t, uint64(2), given.Load())
 		cancel()
 		require.NoError(t, <-done)
 	})

@@ -79,8 +79,9 @@ func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
 	}
 	answered := make(chan answer, 1)
 	services := c.services(c.run.ID, c.stream.ID, out.dog)
+	claimed := c.stream // a call that was given up may still read it while it moves on
 	go func() {
-		outcome, err := c.dispatch(sdk.WithHost(ctx, services), out)
+		outcome, err := c.dispatch(sdk.WithHost(ctx, services), claimed, out)
 		services.end()
 		p.Release(err != nil && c.r.plugins.Reopen(err))
 		answered <- answer{outcome, err}
@@ -103,30 +104,30 @@ func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
 }
 
 // dispatch makes the call that the stream stands for.
-func (c *call) dispatch(ctx context.Context, out *sink) (sdk.Outcome, error) {
-	run := sdkRun(c.run, c.stream)
-	switch c.stream.Type {
+func (c *call) dispatch(ctx context.Context, in store.Stream, out *sink) (sdk.Outcome, error) {
+	run := sdkRun(c.run, in)
+	switch in.Type {
 	case store.StreamPreprocess:
 		return c.preprocess(ctx, run, out)
 	case store.StreamPlan:
 		em := sdk.NewEmitter(out)
-		err := c.plugin.Instance.GetStreams(ctx, sdk.PlanCall{Run: run, Checkpoint: c.stream.Checkpoint}, em)
+		err := c.plugin.Instance.GetStreams(ctx, sdk.PlanCall{Run: run, Checkpoint: in.Checkpoint}, em)
 		return sdk.Outcome{}, flush(ctx, em, err)
 	case store.StreamPostprocess:
 		return c.postprocess(ctx, run, out)
 	case store.StreamRoot, store.StreamChild:
-		return c.processStream(ctx, run, out)
+		return c.processStream(ctx, run, in, out)
 	default:
-		return sdk.Outcome{}, fmt.Errorf("stream of type %q", c.stream.Type)
+		return sdk.Outcome{}, fmt.Errorf("stream of type %q", in.Type)
 	}
 }
 
-func (c *call) processStream(ctx context.Context, run sdk.Run, out *sink) (sdk.Outcome, error) {
-	s := sdkStream(c.stream)
+func (c *call) processStream(ctx context.Context, run sdk.Run, in store.Stream, out *sink) (sdk.Outcome, error) {
+	s := sdkStream(in)
 	em := sdk.NewEmitter(out)
 	outcome, err := c.plugin.Instance.ProcessStream(ctx, sdk.StreamCall{
-		Run: run, Stream: s, Page: c.stream.Page, Checkpoint: c.stream.Checkpoint,
-		Cursor: c.stream.Cursor, Attempt: c.stream.Attempts,
+		Run: run, Stream: s, Page: in.Page, Checkpoint: in.Checkpoint,
+		Cursor: in.Cursor, Attempt: in.Attempts,
 	}, em)
 	if err := flush(ctx, em, err); err != nil {
 		return outcome, err

@@ -23,6 +23,7 @@ type lanes struct {
 	mu       sync.Mutex
 	due      []store.Lane
 	nudges   map[int64]int64 // of claimed lanes; absent: lost
+	fences   map[int64]int64 // of the newest claims
 	released []store.Lane
 	renewals int
 }
@@ -33,7 +34,8 @@ func (l *lanes) ClaimLanes(_ context.Context, c store.LaneClaim) ([]store.Lane, 
 	var got, rest []store.Lane
 	for _, lane := range l.due {
 		if lane.Prio == c.Prios[0] && len(got) < c.Limit && !lane.WakeAt.After(time.Now()) {
-			lane.Fence++
+			l.fences[lane.ID]++
+			lane.Fence = l.fences[lane.ID]
 			l.nudges[lane.ID] = lane.Nudges
 			got = append(got, lane)
 			continue
@@ -50,7 +52,7 @@ func (l *lanes) RenewLanes(_ context.Context, refs []store.LaneRef, _ time.Durat
 	l.renewals++
 	out := map[int64]int64{}
 	for _, r := range refs {
-		if n, ok := l.nudges[r.ID]; ok {
+		if n, ok := l.nudges[r.ID]; ok && r.Fence == l.fences[r.ID] {
 			out[r.ID] = n
 		}
 	}
@@ -60,7 +62,7 @@ func (l *lanes) RenewLanes(_ context.Context, refs []store.LaneRef, _ time.Durat
 func (l *lanes) ReleaseLane(_ context.Context, lane store.Lane) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.nudges[lane.ID]; !ok {
+	if _, ok := l.nudges[lane.ID]; !ok || lane.Fence != l.fences[lane.ID] {
 		return store.ErrStale
 	}
 	delete(l.nudges, lane.ID)
@@ -114,7 +116,7 @@ type work struct {
 
 func setup(t *testing.T, opts scheduler.Options) *bundle {
 	t.Helper()
-	b := &bundle{db: &lanes{nudges: map[int64]int64{}}, works: make(chan work, 100), ended: make(chan error, 1)}
+	b := &bundle{db: &lanes{nudges: map[int64]int64{}, fences: map[int64]int64{}}, works: make(chan work, 100), ended: make(chan error, 1)}
 	opts.Plugins = func() []string { return []string{"p"} }
 	b.s = scheduler.New(b.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
 		w := work{ctx: ctx, lane: l, hold: h, done: make(chan struct{})}
@@ -361,7 +363,7 @@ func (f *failing) ClaimLanes(ctx context.Context, c store.LaneClaim) ([]store.La
 func TestGoesOnAfterAStoreError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		db := &failing{lanes: &lanes{nudges: map[int64]int64{}}, left: 5}
+		db := &failing{lanes: &lanes{nudges: map[int64]int64{}, fences: map[int64]int64{}}, left: 5}
 		db.add(1, store.PrioCheck, 0)
 		worked := make(chan struct{}, 1)
 		s := scheduler.New(db, func(context.Context, store.Lane, *scheduler.Hold) error {

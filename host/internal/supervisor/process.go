@@ -175,10 +175,11 @@ func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
 	watching.Go(func() { p.watchHealth(life) })
 	s.wg.Go(func() {
 		<-p.x.exited
-		p.retire()
+		returned := p.retire()
 		end()
 		watching.Wait()
 		s.finish(p, dir)
+		<-returned // the calls are lost, so they end; no instance is closed after that
 		p.instances.wg.Wait()
 		close(p.gone)
 	})
