@@ -61,7 +61,7 @@ func TestPoisonIsGivenUpAndTheOthersFinish(t *testing.T) {
 		"fault": map[string]any{"do": "exit", "stream": "s0002", "while": bad},
 	})
 	stop := s.open(runner.Options{MaxDeaths: 4, DeathDelay: 100 * time.Millisecond})
-	s.until("the run ends", func() bool { return s.run().State == "partial" })
+	s.within(90*time.Second, "the run ends", func() bool { return s.run().State == "partial" }) // four deaths, each waits longer
 	run := s.run()
 	require.Equal(t, 3, run.Streams.Processed)
 	require.Equal(t, 1, run.Streams.Error)

@@ -21,7 +21,7 @@ import (
 // patience is how long a test waits for what has to happen at once: much longer
 // than it takes on a busy machine, and shorter than the rescan of 30 s, so that
 // what only a rescan finds fails.
-const patience = 20 * time.Second
+const patience = 25 * time.Second
 
 // What the tests read of the documents of the command line.
 type (
@@ -93,7 +93,13 @@ func (s *site) ready() {
 // test's own goroutine, so that the question may fail the test.
 func (s *site) until(what string, ok func() bool) {
 	s.t.Helper()
-	deadline := time.NewTimer(patience)
+	s.within(patience, what, ok)
+}
+
+// within is until for what takes its time.
+func (s *site) within(most time.Duration, what string, ok func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(most)
 	defer deadline.Stop()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()

@@ -88,7 +88,10 @@ func TestPluginThatHangsAtItsStartHoldsUpNobody(t *testing.T) {
 	d := s.start()
 	s.ready()
 	s.until("the plugin starts", func() bool { return s.file("load").State == "starting" })
-	require.Equal(t, "active", s.shown("acme/load").State)
+	s.until("the integration is declared", func() bool {
+		out, err := s.try("integration", "show", "acme/load", "-o", "json")
+		return err == nil && strings.Contains(out, `"state": "active"`)
+	})
 	began := time.Now()
 	d.stop(t)
 	require.Less(t, time.Since(began), 8*time.Second)

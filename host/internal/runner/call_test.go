@@ -50,6 +50,7 @@ func TestAnAbandonedCallThatComesBackHoldsNothing(t *testing.T) {
 // rows: K24, K11
 func TestWaitingForMemoryIsNotTheSilenceOfACall(t *testing.T) {
 	t.Parallel()
+	long(t)
 	s := &script{plan: planOf("a", "b", "c")}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 		for n := range 20 {

@@ -89,6 +89,7 @@ func TestAStopReturnsStreamsToPendingAndTheRunResumes(t *testing.T) {
 // rows: K24, F25
 func TestASegmentWithoutACheckpointHasACap(t *testing.T) {
 	t.Parallel()
+	long(t)
 	s := &script{plan: planOf("a")}
 	s.process = func(ctx context.Context, _ sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 		data := slices.Concat([]byte(`{"x":"`), make([]byte, 1000), []byte(`"}`))

@@ -165,6 +165,15 @@ func (m *meddled) Apply(ctx context.Context, seg store.Segment) (store.Applied, 
 // spinning is how many claims a test may make.
 const spinning = 3000
 
+// long leaves out a test that lets hours of the bubble's clock pass: under the
+// race detector, which runs the short ones, it takes minutes. make test has it.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes minutes under the race detector")
+	}
+}
+
 // inWorld runs a test in a bubble. The integration acme/one is made by it.
 func inWorld(t *testing.T, s *script, test func(t *testing.T, w *world)) {
 	t.Helper()

@@ -132,6 +132,7 @@ func TestALaneGoesToTheEndOfItsClass(t *testing.T) {
 // rows: C22, F19
 func TestTheLongerSleepStands(t *testing.T) {
 	t.Parallel()
+	long(t)
 	var started, resumed time.Time
 	s := &script{plan: planOf("a", "b", "c")}
 	s.process = func(_ context.Context, call sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
@@ -158,6 +159,7 @@ func TestTheLongerSleepStands(t *testing.T) {
 // rows: C02, K12
 func TestASleepingRunDoesNotEatTheOnlyTick(t *testing.T) {
 	t.Parallel()
+	long(t)
 	s := &script{plan: planOf("a", "b")}
 	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) {
 		return sdk.Outcome{Sleep: 10 * time.Minute}, nil

@@ -17,6 +17,7 @@ import (
 // rows: C22, D03, F19
 func TestSleepDelaysTheRestExactly(t *testing.T) {
 	t.Parallel()
+	long(t)
 	var at []time.Time
 	s := &script{plan: planOf("a", "b")}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
@@ -77,29 +78,27 @@ func TestARateLimitDelaysItsKeyAlone(t *testing.T) {
 // rows: C03, D08, O14, K03, O27
 func TestTicksSurviveARestart(t *testing.T) {
 	t.Parallel()
-	var at []time.Time
-	var marks []time.Time
+	type plan struct{ at, mark time.Time }
+	var plans chan plan // made in the bubble
 	s := &script{plan: func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
-		at = append(at, time.Now())
-		marks = append(marks, call.Run.Watermarks["things"])
+		plans <- plan{time.Now(), call.Run.Watermarks["things"]}
 		return out.Stream(ctx, sdk.Stream{ID: "a", Connector: "things"})
 	}}
 	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) { return sdk.Outcome{}, nil }
 	inWorld(t, s, func(t *testing.T, w *world) {
+		plans = make(chan plan, 10)
 		w.every = 20
 		w.up()
 		w.until(store.RunProcessed)
 		time.Sleep(15 * time.Minute) // the bubble's clock
 		w.down()
 		w.up()
-		for synctest.Wait(); len(at) < 3; synctest.Wait() {
-			time.Sleep(time.Second) // the bubble's clock
-		}
-		require.InDelta(t, 20*time.Minute, at[1].Sub(at[0]), float64(time.Second), "the last check's time was kept")
-		require.InDelta(t, 20*time.Minute, at[2].Sub(at[1]), float64(time.Second))
-		require.True(t, marks[0].IsZero())
-		require.WithinDuration(t, at[0], marks[1], time.Second, "a plan is told when the last good run began")
-		require.WithinDuration(t, at[1], marks[2], time.Second)
+		first, second, third := <-plans, <-plans, <-plans
+		require.InDelta(t, 20*time.Minute, second.at.Sub(first.at), float64(time.Second), "the last check's time was kept")
+		require.InDelta(t, 20*time.Minute, third.at.Sub(second.at), float64(time.Second))
+		require.True(t, first.mark.IsZero())
+		require.WithinDuration(t, first.at, second.mark, time.Second, "a plan is told when the last good run began")
+		require.WithinDuration(t, second.at, third.mark, time.Second)
 	})
 }
 
@@ -184,9 +183,7 @@ func TestAParameterisedRunGoesFirstAndTheOtherGoesOn(t *testing.T) {
 // rows: K13
 func TestOnboardingDoesNotStarveChecks(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("half an hour of forty onboardings takes minutes under the race detector")
-	}
+	long(t)
 	s := &script{}
 	var checked chan time.Time // made in the bubble
 	s.plan = func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {

@@ -101,6 +101,7 @@ func TestChildrenAndPages(t *testing.T) {
 // rows: C27, C28, D02, D10, O22, F23
 func TestOneStreamFailsForGoodTheOthersGoOn(t *testing.T) {
 	t.Parallel()
+	long(t)
 	s := &script{plan: planOf("bad", "good")}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 		if call.Stream.ID == "bad" {
@@ -205,6 +206,7 @@ func TestAttributesAreAskedForOnce(t *testing.T) {
 // rows: K01, F24
 func TestAPlanOfThousandsNeedsNoCheckpoint(t *testing.T) {
 	t.Parallel()
+	long(t)
 	s := &script{}
 	planned := 0
 	s.plan = func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
