@@ -20,6 +20,8 @@ import (
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
 )
 
 // checkConfig reads the files as the daemon would. The answer is false if there
@@ -182,11 +184,15 @@ func hasDatabase(data string) bool {
 // checkStore looks at the database without opening it, and at the disk.
 func (u *checkup) checkStore(host config.Host) {
 	path := filepath.Join(host.Data, databaseName)
+	known, schemaErr := sqlite.Schema()
 	switch version, size, err := readDatabaseHead(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		u.ok("store.file", "%s: the first start makes it", path)
-	case err != nil:
-		u.failWith("store.file", err)
+	case err != nil || schemaErr != nil:
+		u.failWith("store.file", errors.Join(err, schemaErr))
+	case int(version) > known:
+		u.failWith("store.file", store.Hint(fmt.Errorf("%s: schema %d, this program knows %d: %w", path, version, known, store.ErrNewerSchema),
+			"start the newer version of jackfield again, or restore a backup made before the upgrade"))
 	default:
 		u.ok("store.file", "%s, schema %d, %s", path, version, bytesText(size))
 	}

@@ -27,7 +27,7 @@ func lockDir(dir string) (*os.File, error) {
 		holder := pidOf(f)
 		err = errors.Join(err, f.Close())
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, store.Hint(fmt.Errorf("%s: held by process %s: %w", dir, holder, store.ErrLocked),
+			return nil, store.Hint(fmt.Errorf("%s: %w, held by process %s", dir, store.ErrLocked, holder),
 				"stop that process, or give this one a data directory of its own")
 		}
 		return nil, fmt.Errorf("lock data directory: %w", err)

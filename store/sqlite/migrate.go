@@ -15,6 +15,16 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Schema returns the version of the schema that this program writes: the number
+// of its migrations.
+func Schema() (int, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("list migrations: %w", err)
+	}
+	return len(names), nil
+}
+
 // migrate brings the schema up to date and returns its version, which is the
 // number of the last migration. Each migration is one transaction together with
 // its number: one that was interrupted starts anew.

@@ -48,7 +48,7 @@ func TestOpenIsRefusedToAnotherProcess(t *testing.T) {
 	other.Env = append(os.Environ(), env+"="+db.Path())
 	out, err := other.CombinedOutput()
 	require.NoError(t, err, string(out))
-	require.Contains(t, string(out), "held by process "+strconv.Itoa(os.Getpid())+": data directory is in use")
+	require.Contains(t, string(out), "data directory is in use, held by process "+strconv.Itoa(os.Getpid()))
 }
 
 // rows: L01
