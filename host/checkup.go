@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/secret"
@@ -63,7 +64,7 @@ func (u *checkup) checkConfig() (config.Snapshot, bool) {
 
 // checkFiles looks at the modes of what must be the operator's alone.
 func (u *checkup) checkFiles(host config.Host) {
-	socket := filepath.Join(host.Data, socketName)
+	socket := filepath.Join(host.Data, api.SocketName)
 	if n := len(socket); n > maxSocketPath {
 		u.fail("data.socket", fmt.Sprintf("the path of %s has %d bytes; a socket can have %d", socket, n, maxSocketPath), "choose a shorter data: in host.yaml")
 	} else {

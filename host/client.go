@@ -16,12 +16,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-)
 
-// The names of the API's files in the data directory.
-const (
-	socketName = "jackfield.sock"
-	tokenName  = "admin.token"
+	"github.com/jackfield/jackfield/host/internal/api"
 )
 
 // daemon is a connection to the daemon. It is made by the first call.
@@ -89,7 +85,7 @@ func (c *cli) bounded(ctx context.Context, method string, req, reply any, conn *
 func (c *cli) findDaemon() (network, address string, err error) {
 	if c.address == "" {
 		data, err := c.dataDir()
-		return "unix", filepath.Join(data, socketName), err
+		return "unix", filepath.Join(data, api.SocketName), err
 	}
 	if path, ok := strings.CutPrefix(c.address, "unix:"); ok {
 		return "unix", strings.TrimPrefix(path, "//"), nil
@@ -100,7 +96,7 @@ func (c *cli) findDaemon() (network, address string, err error) {
 	}
 	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		return "", "", usageError(fmt.Errorf("%s: the token would cross the network in clear", c.address),
-			"use a tunnel: ssh -L 127.0.0.1:7481:DATA/"+socketName+" HOST, then --address 127.0.0.1:7481")
+			"use a tunnel: ssh -L 127.0.0.1:7481:DATA/"+api.SocketName+" HOST, then --address 127.0.0.1:7481")
 	}
 	return "tcp", c.address, nil
 }
@@ -114,7 +110,7 @@ func (c *cli) findToken(network, address string) (token, error) {
 	if network != "unix" {
 		return token{}, &exitError{code: exitDenied, err: errors.New("no token for " + address), hint: "set JACKFIELD_TOKEN"}
 	}
-	t := token{path: filepath.Join(filepath.Dir(address), tokenName)}
+	t := token{path: filepath.Join(filepath.Dir(address), api.TokenName)}
 	_, err := t.read()
 	switch {
 	case errors.Is(err, os.ErrNotExist):

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/jackfield/jackfield/host/internal/api"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
 
@@ -50,8 +51,8 @@ func startDaemon(t *testing.T, d *fakeDaemon) *shell {
 	data := filepath.Join(dir, "data")
 	require.NoError(t, os.Mkdir(data, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "host.yaml"), []byte("version: 1\n"), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(data, tokenName), []byte(testToken+"\n"), 0o600))
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(data, socketName), Net: "unix"})
+	require.NoError(t, os.WriteFile(filepath.Join(data, api.TokenName), []byte(testToken+"\n"), 0o600))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(data, api.SocketName), Net: "unix"})
 	require.NoError(t, err)
 	srv := grpc.NewServer(
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {

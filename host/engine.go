@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/runner"
-	"github.com/jackfield/jackfield/host/internal/scheduler"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -24,7 +23,7 @@ var _ api.Engine = (*engine)(nil)
 func (e *engine) Sync(ctx context.Context, in store.Integration, req store.RunRequest) (store.Run, bool, error) {
 	if in.OnboardedAt.IsZero() && req.ParamsSum == "" {
 		req.Kind, req.Scheduled = store.RunOnboarding, true
-		req.NextCheckAt = scheduler.Next(in.Every, time.Now())
+		req.NextCheckAt = store.NextCheck(time.Now(), in.Every)
 	}
 	return e.db.RequestRun(ctx, req)
 }

@@ -86,7 +86,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now,
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
-	patience.Log, patience.Schedule, patience.Redact = h.log.Named("run"), scheduler.Next, h.redactor.Redact
+	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say = h.sup.Say
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jackfield/jackfield/host/internal/api"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
 
@@ -181,7 +182,7 @@ func TestWaitingLivesThroughARestart(t *testing.T) {
 	d.lost = func() { // the next start has a token of its own
 		next := "another-token"
 		d.token.Store(&next)
-		path := filepath.Join(filepath.Dir(s.env["JACKFIELD_CONFIG"]), "data", tokenName)
+		path := filepath.Join(filepath.Dir(s.env["JACKFIELD_CONFIG"]), "data", api.TokenName)
 		require.NoError(t, os.WriteFile(path, []byte(next+"\n"), 0o600))
 	}
 	require.Equal(t, exitDone, s.run("integration", "sync", "acme/history", "--wait"), s.stderr)

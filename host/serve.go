@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/secret"
 )
@@ -58,7 +59,7 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 			"trust: lock, or serve --dev on a machine of your own")
 	}
 	ownerOnly()
-	if socket := filepath.Join(cfg.Data, socketName); len(socket) > maxSocketPath { // before anything is made there
+	if socket := filepath.Join(cfg.Data, api.SocketName); len(socket) > maxSocketPath { // before anything is made there
 		return nil, environmentError(fmt.Errorf("the path of %s has %d bytes; a socket can have %d", socket, len(socket), maxSocketPath),
 			"choose a shorter data: in host.yaml, or a place nearer to the root")
 	}

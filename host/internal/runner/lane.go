@@ -114,7 +114,7 @@ func (w *lane) startRun(ctx context.Context, now time.Time) (store.Run, error) {
 	if w.in.OnboardedAt.IsZero() {
 		kind = store.RunOnboarding
 	}
-	next := w.r.opts.Schedule(w.in.Every, now)
+	next := store.NextCheck(now, w.in.Every)
 	run, _, err := w.r.db.RequestRun(ctx, store.RunRequest{
 		IntegrationID: w.in.ID, Class: w.lane.Class, Kind: kind, Scheduled: true, NextCheckAt: next,
 	})

@@ -17,7 +17,6 @@ import (
 // database is what working a lane needs of the store.
 type database interface {
 	IntegrationByID(ctx context.Context, id int64) (store.Integration, error)
-	SetIntegrationState(ctx context.Context, id int64, state store.IntegrationState, reason string) error
 	RequestRun(ctx context.Context, r store.RunRequest) (store.Run, bool, error)
 	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
 	BeginRun(ctx context.Context, l store.LaneRef, run int64, b store.RunBegin) (store.Run, error)
@@ -89,8 +88,6 @@ type Options struct {
 	// Say takes what a plugin logs in a call, so that it stands with the rest that
 	// the plugin writes; Log takes it if nil.
 	Say func(plugin string, level hclog.Level, message string, fields map[string]string)
-	// Schedule returns when an integration is due after a check at last.
-	Schedule func(every int, last time.Time) time.Time
 }
 
 // Runner works lanes.

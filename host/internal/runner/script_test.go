@@ -196,7 +196,6 @@ func (w *world) up() {
 	var err error
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
 	require.NoError(w.t, err)
-	w.opts.Schedule = scheduler.Next
 	r := runner.New(&meddled{w.db, w.meddle}, w.plugin, openVault{}, w.opts)
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
 		if w.works.Add(1) > spinning {

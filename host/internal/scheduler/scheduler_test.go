@@ -378,12 +378,3 @@ func TestGoesOnAfterAStoreError(t *testing.T) {
 		require.NoError(t, <-ended)
 	})
 }
-
-// rows: C03
-func TestNext(t *testing.T) {
-	t.Parallel()
-	last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	require.Equal(t, last.Add(time.Minute), scheduler.Next(0, last), "zero is every tick")
-	require.Equal(t, last.Add(20*time.Minute), scheduler.Next(20, last))
-	require.True(t, scheduler.Next(-1, last).IsZero(), "negative is never")
-}
