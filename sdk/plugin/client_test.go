@@ -259,7 +259,7 @@ func TestOptionalCalls(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string][]byte{"seen": []byte(`"x"`)}, settings)
 	_, err = i.(sdk.Postprocessor).Postprocess(t.Context(), sdk.Run{Preprocessed: []byte(`{`)})
-	requireSystem(t, err, "bad_answer")
+	requireSystem(t, err, "plugin_protocol")
 	attributes, err := i.(sdk.Attributer).CreateAttributes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []sdk.Attribute{{Name: "legs", Label: "Legs", Type: "number"}}, attributes)

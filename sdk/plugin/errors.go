@@ -29,7 +29,7 @@ const (
 	codePanic        = "plugin_panic"
 	codeTooLarge     = "message_too_large"
 	codeNotSupported = "not_supported"
-	codeBadAnswer    = "bad_answer"
+	codeBadAnswer    = "plugin_protocol"
 	codeCallEnded    = "call_ended"
 	codeTooMany      = "too_many_requests"
 	codeNoCredential = "no_credential" //nolint:gosec // a word, not a credential

@@ -104,7 +104,15 @@ func TestAProcess(t *testing.T) {
 	require.NoError(t, err)
 	_, err = i.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{Name: "panic"})
 	requireSystem(t, err, "plugin_panic")
-	require.Eventually(t, func() bool { return strings.Contains(stderr.String(), "after the long line") }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { // three writers, each in its own time
+		said := stderr.String()
+		for _, part := range []string{"after the long line", "to stdout", "to stderr", "panic in a call"} {
+			if !strings.Contains(said, part) {
+				return false
+			}
+		}
+		return strings.HasSuffix(said, "\n")
+	}, 10*time.Second, 5*time.Millisecond)
 
 	cancel()
 	require.ErrorIs(t, <-linked, context.Canceled)

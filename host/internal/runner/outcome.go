@@ -112,10 +112,22 @@ func (c *call) died(err error) ending {
 func (c *call) failed(e *sdk.Error) ending {
 	f := c.failure(e)
 	end := store.StreamEnd{State: store.StreamError, Answered: true, Attempt: true, Failure: f, AbortRun: e.AbortRun}
-	if !e.Permanent() && !e.AbortRun && c.stream.Attempts < c.r.opts.Retries {
+	if !e.Permanent() && !e.AbortRun && !breach(e) && c.stream.Attempts < c.r.opts.Retries {
 		end.State, end.DueAt = store.StreamDelayed, c.r.retryAt(c.stream.Attempts+1)
 	}
 	return ending{StreamEnd: end}
+}
+
+// breach reports whether the plugin broke the protocol or a cap of it. It would do
+// so again: the stream fails at once, and can be continued with a better plugin
+// (F06).
+func breach(e *sdk.Error) bool {
+	switch e.Code {
+	case "plugin_protocol", "message_too_large", "checkpoint_required", "reserved_kind":
+		return true
+	default:
+		return false
+	}
 }
 
 // rateLimited makes the streams with the key wait; it costs no attempt.

@@ -164,3 +164,13 @@ func TestFailureTextIsUntrusted(t *testing.T) {
 	require.LessOrEqual(t, len(f.Message), 1024)
 	require.True(t, strings.HasSuffix(f.Message, "é"), "cut between runes")
 }
+
+// rows: F06
+func TestABreachOfTheProtocolFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"plugin_protocol", "message_too_large", "checkpoint_required", "reserved_kind"} {
+		e := callFor(store.Stream{}).end(sdk.Outcome{}, &sdk.Error{Class: sdk.ClassSystem, Code: code}, false, false)
+		require.Equal(t, store.StreamError, e.State, code)
+		require.Equal(t, code, e.Failure.Code)
+	}
+}
