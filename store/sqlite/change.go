@@ -116,7 +116,7 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 // firstCheck returns when a new, enabled or restored integration is looked at.
 func firstCheck(c store.Change, now time.Time) time.Time {
 	switch {
-	case !c.Spec.Enabled:
+	case !c.Spec.Enabled || len(c.Spec.Connectors) == 0: // nothing to import is never due (O10, O13)
 		return time.Time{}
 	case c.Sync:
 		return now
@@ -163,7 +163,9 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		state, reason, next = store.IntegrationDisabled, disabledBy(c.Spec), time.Time{}
 	case !was: // enabled or restored
 		state, reason, next = store.IntegrationActive, "", firstCheck(c, t.now)
-	case c.Sync:
+	case len(c.Spec.Connectors) == 0:
+		next = time.Time{}
+	case c.Sync || len(old.Connectors) == 0:
 		next = t.now
 	case c.Spec.Every != old.Every:
 		next = nextCheck(old, c.Spec.Every, t.now)

@@ -78,6 +78,9 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 func mayRun(i store.Integration, req store.RunRequest) error {
 	ok := i.State == store.IntegrationActive || i.State == store.IntegrationError ||
 		i.State == store.IntegrationNeedsReconnect && !req.Scheduled
+	if ok && len(i.Connectors) == 0 {
+		return fmt.Errorf("integration %s has no connector to import: %w", i.FullName(), store.ErrConflict)
+	}
 	if ok {
 		return nil
 	}

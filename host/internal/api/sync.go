@@ -65,6 +65,8 @@ func runnable(in store.Integration) error {
 		return refuse("is parked", "jackfield plugin list")
 	case in.State == store.IntegrationWaitingApproval:
 		return refuse("waits for an approval", "jackfield plugin approve "+in.Plugin)
+	case len(in.Connectors) == 0:
+		return refuse("has no connector to import", "name one under connectors:, unless its plugin only answers operations")
 	default:
 		return nil
 	}
