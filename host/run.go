@@ -161,8 +161,21 @@ func failureFacts(t *table, f *hostv1.Failure) {
 		return
 	}
 	t.fact("failure", failureText(f))
+	t.fact("request", requestText(f.GetRequest()))
 	_, hint := splitHint(f.GetMessage())
 	t.fact("hint", hint)
+}
+
+// requestText says which request failed, how, and how long it took.
+func requestText(r *hostv1.RequestFacts) string {
+	if r == nil {
+		return ""
+	}
+	answer := "no answer"
+	if r.GetStatus() != 0 {
+		answer = fmt.Sprintf("status %d", r.GetStatus())
+	}
+	return fmt.Sprintf("%s %s: %s after %v", r.GetMethod(), r.GetUrl(), answer, r.GetDuration().AsDuration().Round(time.Millisecond))
 }
 
 // failureLines is failureFacts below a line that tells of the run.

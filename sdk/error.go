@@ -30,7 +30,9 @@ type Error struct {
 	Safe bool
 	// AbortRun ends the whole run, not the stream alone.
 	AbortRun bool
-	Cause    error // stays on its side of the wire
+	// Request is what is known of the request that failed, if it was one.
+	Request *RequestFacts
+	Cause   error // stays on its side of the wire
 }
 
 // Error returns the message with its code.

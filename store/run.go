@@ -72,6 +72,17 @@ type Failure struct {
 	Attempt int       `json:"attempt"`
 	Plugin  string    `json:"plugin,omitempty"` // version
 	At      time.Time `json:"at"`
+	// Request is the request to the remote system that failed, if the plugin told.
+	Request *Request `json:"request,omitempty"`
+}
+
+// Request is what is kept of a request that failed. It holds no secret.
+type Request struct {
+	Method   string        `json:"method,omitempty"`
+	URL      string        `json:"url,omitempty"` // without query, fragment and user information
+	Status   int           `json:"status,omitempty"`
+	Duration time.Duration `json:"duration,omitempty"` // nanoseconds
+	Host     string        `json:"host,omitempty"`
 }
 
 // RunRequest asks for a run.

@@ -54,41 +54,55 @@ func newCaller(token sdk.Secret, t http.RoundTripper, timeout time.Duration) *ca
 	}
 }
 
-// Do sends req and returns its answer, held in memory.
+// Do sends req and returns its answer, held in memory. An error of what was sent
+// has the facts of the request.
 func (c *caller) Do(req *http.Request) (*http.Response, error) {
-	ctx, method := req.Context(), path.Base(req.URL.Path)
+	method := path.Base(req.URL.Path)
 	out, err := c.described(req, method)
 	if err != nil {
 		return nil, err
 	}
+	sent := time.Now()
+	resp, status, err := c.send(out, method)
+	if e, ok := errors.AsType[*sdk.Error](err); ok {
+		e.Request = sdk.FactsOf(out.Method, out.URL, status, time.Since(sent))
+	}
+	return resp, err
+}
+
+// send is Do for a request as it goes out. It returns the status of the answer
+// beside the error, 0 if none came.
+func (c *caller) send(out *http.Request, method string) (resp *http.Response, status int, err error) {
+	ctx := out.Context()
 	// A page asks for many users one by one and sends nothing meanwhile. Without
 	// a host there is nobody to tell.
 	_ = sdk.HostFrom(ctx).Progress(ctx, method, time.Now().Add(c.timeout))
-	resp, err := c.client.Do(out) //nolint:gosec // the address is the operator's setting, checked when it was read
+	resp, err = c.client.Do(out) //nolint:gosec // the address is the operator's setting, checked when it was read
 	if err != nil {
-		return nil, broken(ctx, method, err)
+		return nil, 0, broken(ctx, method, err)
 	}
+	status = resp.StatusCode
 	defer resp.Body.Close() //nolint:errcheck // the answer was read or is of no use
-	if resp.StatusCode == http.StatusTooManyRequests {
-		return nil, rateLimited(method, resp.Header)
+	if status == http.StatusTooManyRequests {
+		return nil, status, rateLimited(method, resp.Header)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, broken(ctx, method, err)
+		return nil, status, broken(ctx, method, err)
 	}
 	if len(body) > maxAnswer {
-		return nil, badAnswer(method, fmt.Sprintf("it is longer than %d bytes", maxAnswer), nil)
+		return nil, status, badAnswer(method, fmt.Sprintf("it is longer than %d bytes", maxAnswer), nil)
 	}
-	if err := accepted(method, resp.StatusCode, body); err != nil {
-		return nil, err
+	if err := accepted(method, status, body); err != nil {
+		return nil, status, err
 	}
 	if method == methodHistory || method == methodReplies {
 		if body, err = plainMessages(body); err != nil {
-			return nil, badAnswer(method, "its messages are no list", err)
+			return nil, status, badAnswer(method, "its messages are no list", err)
 		}
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, nil
+	return resp, status, nil
 }
 
 // described returns req as the Web API's description has it. Package slack posts

@@ -180,6 +180,37 @@ func TestRetryAfter(t *testing.T) {
 	require.InDelta(t, time.Minute, rateLimited("users.list", h).Limit.After, float64(5*time.Second), "without a date of its own")
 }
 
+// rows: C26
+func TestD11RetryAfterIsReadWhateverItsCase(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.setDisturb(only("auth.test", 0, func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header()["retry-after"] = []string{"7"} // as HTTP/2 sends it
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	}))
+	e := sdk.AsError(newTestHost(t, f, nil).inst.(sdk.Checker).Check(t.Context()))
+	require.Equal(t, sdk.ClassRateLimited, e.Class)
+	require.Equal(t, 7*time.Second, e.Limit.After)
+}
+
+// rows: C34
+func TestErrorsTellOfTheirRequest(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.setDisturb(only("auth.test", 0, htmlError))
+	e := sdk.AsError(newTestHost(t, f, nil).inst.(sdk.Checker).Check(t.Context()))
+	require.NotNil(t, e.Request)
+	require.Equal(t, f.url()+"auth.test", e.Request.URL)
+	require.Equal(t, http.StatusServiceUnavailable, e.Request.Status)
+	require.Equal(t, http.MethodGet, e.Request.Method)
+	require.Contains(t, e.Request.URL, e.Request.Host)
+
+	f.setDisturb(only("auth.test", 0, reason("internal_error")))
+	e = sdk.AsError(newTestHost(t, f, nil).inst.(sdk.Checker).Check(t.Context()))
+	require.Equal(t, http.StatusOK, e.Request.Status)
+}
+
 // rows: C34
 func TestReasonsOfRefusals(t *testing.T) {
 	t.Parallel()

@@ -159,6 +159,12 @@ func TestErrorRoundTrip(t *testing.T) {
 			Code:  rapid.StringN(0, 20, 80).Draw(t, "code"), Message: rapid.StringN(0, 100, 400).Draw(t, "message"),
 			Safe: rapid.Bool().Draw(t, "safe"), AbortRun: rapid.Bool().Draw(t, "abort"),
 		}
+		if rapid.Bool().Draw(t, "request") {
+			want.Request = &sdk.RequestFacts{
+				Method: "GET", URL: rapid.StringN(0, 100, 400).Draw(t, "url"), Status: rapid.IntRange(0, 599).Draw(t, "status"),
+				Duration: time.Duration(rapid.Int64Range(0, 1e12).Draw(t, "took")), Host: rapid.StringN(0, 20, 80).Draw(t, "host"),
+			}
+		}
 		require.Equal(t, want, errorFromProto(overWire(t, errorToProto(want), &pluginv1.Error{})))
 	})
 }

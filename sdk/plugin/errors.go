@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -48,6 +49,7 @@ func errorToProto(e *sdk.Error) *pluginv1.Error {
 		Limit:    limitToProto(e.Limit),
 		Safe:     e.Safe,
 		AbortRun: e.AbortRun,
+		Request:  requestToProto(e.Request),
 	}
 }
 
@@ -59,6 +61,29 @@ func errorFromProto(p *pluginv1.Error) *sdk.Error {
 		Limit:    limitFromProto(p.GetLimit()),
 		Safe:     p.GetSafe(),
 		AbortRun: p.GetAbortRun(),
+		Request:  requestFromProto(p.GetRequest()),
+	}
+}
+
+func requestToProto(r *sdk.RequestFacts) *pluginv1.RequestFacts {
+	if r == nil {
+		return nil
+	}
+	return &pluginv1.RequestFacts{
+		Method:   cut(r.Method),
+		Url:      cut(r.URL),
+		Status:   int32(min(max(r.Status, 0), math.MaxInt32)),
+		Duration: durationToProto(r.Duration),
+		Host:     cut(r.Host),
+	}
+}
+
+func requestFromProto(p *pluginv1.RequestFacts) *sdk.RequestFacts {
+	if p == nil {
+		return nil
+	}
+	return &sdk.RequestFacts{
+		Method: cut(p.GetMethod()), URL: cut(p.GetUrl()), Status: int(p.GetStatus()), Duration: p.GetDuration().AsDuration(), Host: cut(p.GetHost()),
 	}
 }
 

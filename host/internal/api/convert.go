@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
@@ -100,6 +101,20 @@ func (s *Server) failure(f *store.Failure) *hostv1.Failure {
 		Attempt: count(f.Attempt),
 		Plugin:  f.Plugin,
 		At:      timestamp(f.At),
+		Request: s.request(f.Request),
+	}
+}
+
+func (s *Server) request(r *store.Request) *hostv1.RequestFacts {
+	if r == nil {
+		return nil
+	}
+	return &hostv1.RequestFacts{
+		Method:   r.Method,
+		Url:      s.opts.Redact(r.URL),
+		Status:   int32(min(max(r.Status, 0), 999)),
+		Duration: durationpb.New(r.Duration),
+		Host:     s.opts.Redact(r.Host),
 	}
 }
 

@@ -60,7 +60,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		o.Redact = func(s string) string { return strings.ReplaceAll(s, canary, "***") }
 	})
 	big := strings.Repeat("s", 64<<10) + canary
-	failure := &store.Failure{Message: "401 for " + canary, Cause: canary}
+	failure := &store.Failure{Message: "401 for " + canary, Cause: canary, Request: &store.Request{Method: "GET", URL: "https://a/" + canary, Status: 401, Host: canary}}
 	r.config.settings = []byte(`{"path":"/src/` + canary + `","token":"` + big + `","new":"` + canary + `"}`)
 	r.config.schema = []byte(`{"properties":{"path":{"type":"string"},"token":{"type":"string","x-secret":true}}}`)
 	r.config.status.Problems = []Problem{{Severity: SeverityError, Message: canary, Source: canary, Help: canary}}

@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -167,12 +169,32 @@ func (c *call) failure(e *sdk.Error) *store.Failure {
 	f := &store.Failure{
 		Point: point(c.stream.Type), Class: string(e.Class), Code: clean(c.r.opts.Redact(e.Code), 64),
 		Message: clean(c.r.opts.Redact(message(e)), 1024), Attempt: c.stream.Attempts + 1,
-		Plugin: c.manifest.Version, At: c.r.opts.Now(),
+		Plugin: c.manifest.Version, At: c.r.opts.Now(), Request: c.request(e.Request),
 	}
 	if e.Cause != nil && e.Cause.Error() != e.Message {
 		f.Cause = clean(c.r.opts.Redact(e.Cause.Error()), 4096)
 	}
 	return f
+}
+
+// request cleans what a plugin tells of a request: what it should not have told is
+// taken out again.
+func (c *call) request(r *sdk.RequestFacts) *store.Request {
+	if r == nil {
+		return nil
+	}
+	address, _, _ := strings.Cut(r.URL, "?")
+	host := r.Host
+	if u, err := url.Parse(address); err == nil {
+		u.User, u.Fragment, u.RawFragment = nil, "", ""
+		address, host = u.String(), cmp.Or(host, u.Host)
+	} else {
+		address = ""
+	}
+	return &store.Request{
+		Method: clean(c.r.opts.Redact(r.Method), 16), URL: clean(c.r.opts.Redact(address), 512),
+		Status: r.Status, Duration: max(r.Duration, 0), Host: clean(c.r.opts.Redact(host), 255),
+	}
 }
 
 // message returns the text without the code, which is kept beside it.

@@ -165,6 +165,19 @@ func TestFailureTextIsUntrusted(t *testing.T) {
 	require.True(t, strings.HasSuffix(f.Message, "é"), "cut between runes")
 }
 
+// rows: C34, O43
+func TestARequestIsKeptWithoutWhatItShouldNotTell(t *testing.T) {
+	t.Parallel()
+	kept := func(r sdk.RequestFacts) *store.Request {
+		return callFor(store.Stream{}).failure(&sdk.Error{Class: sdk.ClassRemote, Request: &r}).Request
+	}
+	require.Nil(t, callFor(store.Stream{}).failure(&sdk.Error{}).Request)
+	require.Equal(t, &store.Request{Method: "GET", URL: "https://api.example.com/v1/x", Status: 503, Duration: time.Second, Host: "api.example.com"},
+		kept(sdk.RequestFacts{Method: "GET", URL: "https://me:hunter2@api.example.com/v1/x?token=hunter2#hunter2", Status: 503, Duration: time.Second}))
+	bad := kept(sdk.RequestFacts{Method: "GET\x1b", URL: "https://me:hunter2@%zz/", Host: "a\x07b"})
+	require.Equal(t, &store.Request{Method: "GET", Host: "ab"}, bad, "what cannot be read is not kept")
+}
+
 // rows: F06
 func TestABreachOfTheProtocolFailsAtOnce(t *testing.T) {
 	t.Parallel()

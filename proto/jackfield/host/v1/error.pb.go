@@ -9,6 +9,7 @@ package hostv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -210,8 +211,10 @@ type Failure struct {
 	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	Attempt uint32 `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Version of the plugin.
-	Plugin        string                 `protobuf:"bytes,6,opt,name=plugin,proto3" json:"plugin,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	Plugin string                 `protobuf:"bytes,6,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	At     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	// The request to the remote system that failed, if the plugin told.
+	Request       *RequestFacts `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,11 +298,97 @@ func (x *Failure) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Failure) GetRequest() *RequestFacts {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// RequestFacts are what is known of a request that failed.
+type RequestFacts struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// Without query, fragment and user information.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// 0 if no answer came.
+	Status        int32                `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`
+	Duration      *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
+	Host          string               `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestFacts) Reset() {
+	*x = RequestFacts{}
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestFacts) ProtoMessage() {}
+
+func (x *RequestFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestFacts.ProtoReflect.Descriptor instead.
+func (*RequestFacts) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RequestFacts) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RequestFacts) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *RequestFacts) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *RequestFacts) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *RequestFacts) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
 var File_jackfield_host_v1_error_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1djackfield/host/v1/error.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n" +
+	"\x1djackfield/host/v1/error.proto\x12\x11jackfield.host.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n" +
 	"\tErrorInfo\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x0e\n" +
@@ -313,7 +402,7 @@ const file_jackfield_host_v1_error_proto_rawDesc = "" +
 	"\x06column\x18\x06 \x01(\rR\x06column\x12\x16\n" +
 	"\x06source\x18\a \x01(\tR\x06source\x12\x14\n" +
 	"\x05caret\x18\b \x01(\rR\x05caret\x12\x12\n" +
-	"\x04help\x18\t \x01(\tR\x04help\"\xc1\x01\n" +
+	"\x04help\x18\t \x01(\tR\x04help\"\xfc\x01\n" +
 	"\aFailure\x12\x14\n" +
 	"\x05point\x18\x01 \x01(\tR\x05point\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x12\n" +
@@ -321,7 +410,14 @@ const file_jackfield_host_v1_error_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x18\n" +
 	"\aattempt\x18\x05 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06plugin\x18\x06 \x01(\tR\x06plugin\x12*\n" +
-	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02atB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x129\n" +
+	"\arequest\x18\b \x01(\v2\x1f.jackfield.host.v1.RequestFactsR\arequest\"\x9b\x01\n" +
+	"\fRequestFacts\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\x05R\x06status\x125\n" +
+	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\tR\x04hostB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_error_proto_rawDescOnce sync.Once
@@ -335,20 +431,24 @@ func file_jackfield_host_v1_error_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_error_proto_rawDescData
 }
 
-var file_jackfield_host_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_jackfield_host_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_jackfield_host_v1_error_proto_goTypes = []any{
 	(*ErrorInfo)(nil),             // 0: jackfield.host.v1.ErrorInfo
 	(*Problem)(nil),               // 1: jackfield.host.v1.Problem
 	(*Failure)(nil),               // 2: jackfield.host.v1.Failure
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*RequestFacts)(nil),          // 3: jackfield.host.v1.RequestFacts
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
 }
 var file_jackfield_host_v1_error_proto_depIdxs = []int32{
-	3, // 0: jackfield.host.v1.Failure.at:type_name -> google.protobuf.Timestamp
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	4, // 0: jackfield.host.v1.Failure.at:type_name -> google.protobuf.Timestamp
+	3, // 1: jackfield.host.v1.Failure.request:type_name -> jackfield.host.v1.RequestFacts
+	5, // 2: jackfield.host.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_error_proto_init() }
@@ -362,7 +462,7 @@ func file_jackfield_host_v1_error_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_error_proto_rawDesc), len(file_jackfield_host_v1_error_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

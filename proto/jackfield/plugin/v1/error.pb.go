@@ -93,6 +93,7 @@ type Error struct {
 	Limit         *RateLimit             `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	Safe          bool                   `protobuf:"varint,5,opt,name=safe,proto3" json:"safe,omitempty"`
 	AbortRun      bool                   `protobuf:"varint,6,opt,name=abort_run,json=abortRun,proto3" json:"abort_run,omitempty"`
+	Request       *RequestFacts          `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +170,92 @@ func (x *Error) GetAbortRun() bool {
 	return false
 }
 
+func (x *Error) GetRequest() *RequestFacts {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// RequestFacts are what is known of the request to the remote system that failed.
+type RequestFacts struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// without query, fragment and user information
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// 0 if no answer came
+	Status        int32                `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`
+	Duration      *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
+	Host          string               `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestFacts) Reset() {
+	*x = RequestFacts{}
+	mi := &file_jackfield_plugin_v1_error_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestFacts) ProtoMessage() {}
+
+func (x *RequestFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_error_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestFacts.ProtoReflect.Descriptor instead.
+func (*RequestFacts) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_error_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RequestFacts) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RequestFacts) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *RequestFacts) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *RequestFacts) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *RequestFacts) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
 type RateLimit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -183,7 +270,7 @@ type RateLimit struct {
 
 func (x *RateLimit) Reset() {
 	*x = RateLimit{}
-	mi := &file_jackfield_plugin_v1_error_proto_msgTypes[1]
+	mi := &file_jackfield_plugin_v1_error_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +282,7 @@ func (x *RateLimit) String() string {
 func (*RateLimit) ProtoMessage() {}
 
 func (x *RateLimit) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_error_proto_msgTypes[1]
+	mi := &file_jackfield_plugin_v1_error_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +295,7 @@ func (x *RateLimit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateLimit.ProtoReflect.Descriptor instead.
 func (*RateLimit) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_error_proto_rawDescGZIP(), []int{1}
+	return file_jackfield_plugin_v1_error_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RateLimit) GetKey() string {
@@ -263,14 +350,21 @@ var File_jackfield_plugin_v1_error_proto protoreflect.FileDescriptor
 
 const file_jackfield_plugin_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1fjackfield/plugin/v1/error.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x01\n" +
+	"\x1fjackfield/plugin/v1/error.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x02\n" +
 	"\x05Error\x125\n" +
 	"\x05class\x18\x01 \x01(\x0e2\x1f.jackfield.plugin.v1.ErrorClassR\x05class\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x124\n" +
 	"\x05limit\x18\x04 \x01(\v2\x1e.jackfield.plugin.v1.RateLimitR\x05limit\x12\x12\n" +
 	"\x04safe\x18\x05 \x01(\bR\x04safe\x12\x1b\n" +
-	"\tabort_run\x18\x06 \x01(\bR\babortRun\"\x8d\x01\n" +
+	"\tabort_run\x18\x06 \x01(\bR\babortRun\x12;\n" +
+	"\arequest\x18\a \x01(\v2!.jackfield.plugin.v1.RequestFactsR\arequest\"\x9b\x01\n" +
+	"\fRequestFacts\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\x05R\x06status\x125\n" +
+	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\tR\x04host\"\x8d\x01\n" +
 	"\tRateLimit\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
 	"\x05after\x18\x02 \x01(\v2\x19.google.protobuf.DurationH\x00R\x05after\x122\n" +
@@ -299,24 +393,27 @@ func file_jackfield_plugin_v1_error_proto_rawDescGZIP() []byte {
 }
 
 var file_jackfield_plugin_v1_error_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_jackfield_plugin_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_jackfield_plugin_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_jackfield_plugin_v1_error_proto_goTypes = []any{
 	(ErrorClass)(0),               // 0: jackfield.plugin.v1.ErrorClass
 	(*Error)(nil),                 // 1: jackfield.plugin.v1.Error
-	(*RateLimit)(nil),             // 2: jackfield.plugin.v1.RateLimit
-	(*durationpb.Duration)(nil),   // 3: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*RequestFacts)(nil),          // 2: jackfield.plugin.v1.RequestFacts
+	(*RateLimit)(nil),             // 3: jackfield.plugin.v1.RateLimit
+	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_jackfield_plugin_v1_error_proto_depIdxs = []int32{
 	0, // 0: jackfield.plugin.v1.Error.class:type_name -> jackfield.plugin.v1.ErrorClass
-	2, // 1: jackfield.plugin.v1.Error.limit:type_name -> jackfield.plugin.v1.RateLimit
-	3, // 2: jackfield.plugin.v1.RateLimit.after:type_name -> google.protobuf.Duration
-	4, // 3: jackfield.plugin.v1.RateLimit.until:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 1: jackfield.plugin.v1.Error.limit:type_name -> jackfield.plugin.v1.RateLimit
+	2, // 2: jackfield.plugin.v1.Error.request:type_name -> jackfield.plugin.v1.RequestFacts
+	4, // 3: jackfield.plugin.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
+	4, // 4: jackfield.plugin.v1.RateLimit.after:type_name -> google.protobuf.Duration
+	5, // 5: jackfield.plugin.v1.RateLimit.until:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_error_proto_init() }
@@ -324,7 +421,7 @@ func file_jackfield_plugin_v1_error_proto_init() {
 	if File_jackfield_plugin_v1_error_proto != nil {
 		return
 	}
-	file_jackfield_plugin_v1_error_proto_msgTypes[1].OneofWrappers = []any{
+	file_jackfield_plugin_v1_error_proto_msgTypes[2].OneofWrappers = []any{
 		(*RateLimit_After)(nil),
 		(*RateLimit_Until)(nil),
 	}
@@ -334,7 +431,7 @@ func file_jackfield_plugin_v1_error_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_error_proto_rawDesc), len(file_jackfield_plugin_v1_error_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
