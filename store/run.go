@@ -106,6 +106,9 @@ type RunRequest struct {
 type RunBegin struct {
 	Preprocess  bool // the plugin has it: the first stream is its call
 	Postprocess bool // likewise, for the last
+	// Order tells in which order connectors are worked on: those of a lower number
+	// first, those of the same beside each other. One that is absent has 0.
+	Order map[string]int
 }
 
 // RunFilter selects runs, newest first.

@@ -240,7 +240,7 @@ func fill(b *testing.B, w *bench, n int, throttled bool) {
 			w.run.ID, w.run.IntegrationID, n, flag(throttled)); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, "UPDATE runs SET n_pending = $2, phase = 2, planned_at = 1 WHERE id = $1", w.run.ID, n); err != nil {
+		if _, err := t.exec(ctx, "UPDATE runs SET n_pending = $2, phase = 201, planned_at = 1 WHERE id = $1", w.run.ID, n); err != nil {
 			return err
 		}
 		_, err := t.exec(ctx, "INSERT INTO throttles (plugin, key, until) VALUES ('git', 'a:throttled', $1)", t.ms+3_600_000)

@@ -200,12 +200,12 @@ func (h *host) check(step int) {
 	for name, query := range map[string]string{
 		"counters of a run are not the states of its streams": `
 			SELECT r.id FROM runs r
-			WHERE  r.n_pending    <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'pending')
-			    OR r.n_processing <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'processing')
-			    OR r.n_delayed    <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'delayed')
-			    OR r.n_processed  <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'processed')
-			    OR r.n_error      <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'error')
-			    OR r.n_cancelled  <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.phase = 2 AND s.state = 'cancelled')`,
+			WHERE  r.n_pending    <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.type IN ('root', 'child') AND s.state = 'pending')
+			    OR r.n_processing <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.type IN ('root', 'child') AND s.state = 'processing')
+			    OR r.n_delayed    <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.type IN ('root', 'child') AND s.state = 'delayed')
+			    OR r.n_processed  <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.type IN ('root', 'child') AND s.state = 'processed')
+			    OR r.n_error      <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.type IN ('root', 'child') AND s.state = 'error')
+			    OR r.n_cancelled  <> (SELECT count(*) FROM streams s WHERE s.run_id = r.id AND s.type IN ('root', 'child') AND s.state = 'cancelled')`,
 		"a run is over and a stream of it is not": `
 			SELECT r.id FROM runs r JOIN streams s ON s.run_id = r.id
 			WHERE  r.state IN ('processed', 'partial', 'error', 'cancelled') AND s.state IN ('pending', 'processing', 'delayed')`,

@@ -9,25 +9,18 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// phases of a run, in order: which of its streams are worked on.
-const (
-	phasePreprocess = iota
-	phasePlan
-	phaseWork
-	phasePostprocess
-)
-
 // run is a run with what the driver keeps of it besides.
 type run struct {
 	store.Run
 	phase       int
 	postprocess bool
+	ranks       nullString     // JSON: rank by connector; NULL: all are worked on beside each other
 	saved       store.RunState // as the row has it
 }
 
 const runColumns = `
 	r.id, r.integration_id, t.name, i.name, i.plugin, r.class, r.kind, r.state, r.phase, r.connectors, r.params, r.params_sum,
-	r.force, r.postprocess, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.ended_at, r.updated_at, r.failure,
+	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.ended_at, r.updated_at, r.failure,
 	r.read, r.added, r.updated, r.deleted, r.unchanged, r.stale, r.warnings,
 	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled
 	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id`
@@ -42,7 +35,7 @@ func scanRun(s scanner) (run, error) {
 		st, n                          = &r.Stats, &r.Streams
 	)
 	err := s.Scan(&r.ID, &r.IntegrationID, &r.Tenant, &r.Integration, &r.Plugin, &r.Class, &r.Kind, &r.State, &r.phase, &connectors, &params, &r.ParamsSum,
-		&r.Force, &r.postprocess, &created, &started, &planned, &until, &ended, &updated, &failure,
+		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &ended, &updated, &failure,
 		&st.Read, &st.Added, &st.Updated, &st.Deleted, &st.Unchanged, &st.Stale, &st.Warnings,
 		&n.Pending, &n.Processing, &n.Delayed, &n.Processed, &n.Error, &n.Cancelled)
 	if err != nil {
@@ -278,7 +271,10 @@ func (r *run) start(ctx context.Context, t *tx, b store.RunBegin) error {
 			return err
 		}
 	}
-	return r.systemStream(ctx, t, store.StreamPlan, phasePlan)
+	if err := r.systemStream(ctx, t, store.StreamPlan, phasePlan); err != nil {
+		return err
+	}
+	return r.order(ctx, t, b)
 }
 
 // systemStream adds one of the run's own calls. It is known by its type, under a

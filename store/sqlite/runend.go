@@ -10,30 +10,35 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// settle ends the run, or begins its last phase, if nothing is left to be worked
-// on, and saves it then. A run that is not planned has no end but an error (K01).
+// settle moves the run to its next phase if nothing is left to be worked on in
+// this one, or ends it, and saves it then. A run that is not planned has no end but
+// an error (K01).
 func (r *run) settle(ctx context.Context, t *tx) error {
 	n := r.Streams
-	if r.State == store.RunPending || r.State.Terminal() || r.phase < phaseWork || n.Pending+n.Processing+n.Delayed > 0 {
+	if r.State == store.RunPending || r.State.Terminal() || r.phase < phaseWork {
 		return nil
+	}
+	if n.Pending+n.Processing+n.Delayed > 0 && !r.ranks.Valid {
+		return nil // all work is one phase, and the counters tell
+	}
+	phase, open, err := r.openPhase(ctx, t)
+	if err != nil {
+		return err
+	}
+	if open {
+		return r.enter(ctx, t, phase)
 	}
 	last, err := r.postprocessing(ctx, t)
 	if err != nil {
 		return err
 	}
-	switch {
-	case last == "" && r.postprocess:
-		r.phase = phasePostprocess
+	if last == "" && r.postprocess {
 		if err := r.systemStream(ctx, t, store.StreamPostprocess, phasePostprocess); err != nil {
 			return err
 		}
-		return r.save(ctx, t)
-	case last != "" && !last.Terminal():
-		r.phase = phasePostprocess
-		return r.save(ctx, t)
-	default:
-		return r.end(ctx, t, r.outcome(last))
+		return r.enter(ctx, t, phasePostprocess)
 	}
+	return r.end(ctx, t, r.outcome(last))
 }
 
 // postprocessing returns the state of the run's last call, empty if it is not

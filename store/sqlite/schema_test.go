@@ -150,6 +150,8 @@ func TestQueryPlans(t *testing.T) {
 			"SEARCH streams USING INDEX streams_due (run_id=? AND phase=? AND limit_key=? AND due_at<?)",
 		},
 		"next key":    {nextKeyQuery, []any{1, 2, "", "git"}, "SEARCH s USING INDEX streams_due (run_id=? AND phase=? AND limit_key>?)"},
+		"phase":       {waitingPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_due (run_id=?)"},
+		"busy phase":  {busyPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_busy (run_id=?)"},
 		"free":        {freeStreamsQuery, []any{1, 1, 0}, "SEARCH streams USING COVERING INDEX streams_busy (run_id=?)"},
 		"open runs":   {candidatesQuery, []any{1, "pull"}, "SEARCH runs USING INDEX runs_open (integration_id=? AND class=?)"},
 		"count":       {countQuery, []any{1, 1, 1}, "SEARCH records USING COVERING INDEX records_feed (integration_id=? AND pos>? AND pos<?)"},

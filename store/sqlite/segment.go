@@ -44,7 +44,7 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 		return err
 	}
 	stats.Warnings = int64(len(seg.Warnings))
-	added, err := a.addStreams(ctx, t, s)
+	added, err := a.addStreams(ctx, t, r, s)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,14 @@ func (a *apply) caps(ctx context.Context, t *tx, r *workRun, s *streamRow) ([]by
 }
 
 // addStreams adds the new streams that the run does not have yet (C18).
-func (a *apply) addStreams(ctx context.Context, t *tx, s *streamRow) (added int, err error) {
+func (a *apply) addStreams(ctx context.Context, t *tx, r *workRun, s *streamRow) (added int, err error) {
+	if len(a.seg.Streams) == 0 {
+		return 0, nil
+	}
+	ranks, err := r.rankOf()
+	if err != nil {
+		return 0, err
+	}
 	typ, parent := store.StreamChild, key(a.seg.StreamID)
 	if s.typ.System() {
 		typ, parent = store.StreamRoot, nil
@@ -172,7 +179,7 @@ func (a *apply) addStreams(ctx context.Context, t *tx, s *streamRow) (added int,
 			args = args[:0]
 			for i := range rest[:size] {
 				n := &rest[i]
-				args = append(args, s.runID, s.integrationID, parent, s.depth+1, string(typ), phaseWork, n.Connector, n.Ident, n.Partition,
+				args = append(args, s.runID, s.integrationID, parent, s.depth+1, string(typ), workPhase(ranks[n.Connector]), n.Connector, n.Ident, n.Partition,
 					limitKey(n.LimitKey, s.integrationID), blob(n.Data), t.ms, t.ms, t.ms)
 			}
 			n, err := t.exec(ctx, addStreamsQuery(size), args...)

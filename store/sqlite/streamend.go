@@ -129,7 +129,7 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 	case e.State == store.StreamProcessed && s.typ == store.StreamPreprocess:
 		r.phase = phasePlan
 	case e.State == store.StreamProcessed && s.typ == store.StreamPlan:
-		r.phase = phaseWork
+		r.phase = workPhase(0)
 		r.PlannedAt = fromMillis(t.ms)
 	}
 	if e.AbortRun || e.State == store.StreamError && (s.typ == store.StreamPreprocess || s.typ == store.StreamPlan) {

@@ -98,6 +98,7 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 		run, err = w.r.db.BeginRun(ctx, w.lane.Ref(), run.ID, store.RunBegin{
 			Preprocess:  w.manifest.Has(sdk.CanPreprocess),
 			Postprocess: w.manifest.Has(sdk.CanPostprocess),
+			Order:       order(w.manifest),
 		})
 		if err != nil {
 			return run, false, fmt.Errorf("begin run: %w", err)
@@ -105,6 +106,15 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 		w.log.Debug("run began", "run", run.ID, "kind", run.Kind)
 	}
 	return run, true, nil
+}
+
+// order returns the manifest's order of connectors (O20).
+func order(m sdk.Manifest) map[string]int {
+	out := make(map[string]int, len(m.Connectors))
+	for _, c := range m.Connectors {
+		out[c.Name] = c.Order
+	}
+	return out
 }
 
 // startRun begins what the schedule asks for: the onboarding until one has

@@ -133,6 +133,7 @@ type world struct {
 	opts     runner.Options
 	every    int
 	conc     int
+	conns    []string // connectors of the integrations to create; things if nil
 	warn     bool    // log_warnings
 	plugName string  // of the integrations to create
 	slots    int     // lanes at once; as many as there are by default, if zero
@@ -214,10 +215,14 @@ func (w *world) up() {
 // create declares an integration that is synced at once.
 func (w *world) create(name string) {
 	w.t.Helper()
+	connectors := w.conns
+	if connectors == nil {
+		connectors = []string{"things"}
+	}
 	require.NoError(w.t, w.db.ApplyChanges(context.Background(), []store.Change{{
 		Op: store.ChangeCreate, UID: fmt.Sprintf("%016x", len(name)*1000+int(name[0])), Sync: true,
 		Spec: store.IntegrationSpec{
-			Tenant: "acme", Name: name, Plugin: w.plugName, Connectors: []string{"things"},
+			Tenant: "acme", Name: name, Plugin: w.plugName, Connectors: connectors,
 			Every: w.every, Concurrency: w.conc, LogWarnings: w.warn, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
 		},
 	}}))

@@ -79,8 +79,9 @@ CREATE TABLE runs (
   class          TEXT    NOT NULL,
   kind           TEXT    NOT NULL CHECK (kind IN ('onboarding', 'check', 'manual')),
   state          TEXT    NOT NULL CHECK (state IN ('pending', 'processing', 'delayed', 'processed', 'partial', 'error', 'cancelled')),
-  phase          INTEGER NOT NULL DEFAULT 0 CHECK (phase BETWEEN 0 AND 3), -- preprocess, plan, work, postprocess
+  phase          INTEGER NOT NULL DEFAULT 0 CHECK (phase BETWEEN 0 AND 999), -- 0 preprocess, 100 plan, 200 work by rank, 800 sweep, 900 postprocess
   connectors     TEXT    NOT NULL, -- JSON array
+  ranks          TEXT,             -- JSON object: rank by connector; NULL: all beside each other
   params         TEXT,             -- JSON object
   params_sum     TEXT    NOT NULL DEFAULT '',
   force          INTEGER NOT NULL DEFAULT 0 CHECK (force IN (0, 1)),
@@ -125,7 +126,7 @@ CREATE TABLE streams (
   parent_id      INTEGER,          -- NULL: root or system stream
   depth          INTEGER NOT NULL DEFAULT 0,
   type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'root', 'child', 'postprocess')),
-  phase          INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 3), -- of the run in which it is worked on
+  phase          INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 999), -- of the run in which it is worked on
   connector      TEXT    NOT NULL DEFAULT '',
   ident          TEXT    NOT NULL,
   partition      TEXT    NOT NULL DEFAULT '',
