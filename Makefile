@@ -13,7 +13,7 @@ TEST := CGO_ENABLED=0 go test
 GOTESTFLAGS ?=
 LINT := .ci/bin/golangci-lint
 
-.PHONY: help build plugins run test race lint fmt proto bench tidy check clean
+.PHONY: help build plugins run test race lint fmt proto bench soak tidy check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,17 @@ fmt: $(LINT) ## format the Go files
 
 proto: ## check the protocol files and write the Go beside them (needs npm)
 	@.ci/proto
+
+# The tests that have a long form, by name; they print a line that begins with
+# "proof:". One after the other, so that none disturbs what another measures.
+SOAK := Killed|CrashPoint|Fence|Noisy|Poison|Power|Simulat
+SOAK_PACKAGES := ./host ./host/internal/runner ./store/sqlite
+
+soak: ## the long forms of the proofs: kills, crash points, power cuts, seeds; a line each
+	@mkdir -p .state
+	@set -o pipefail; JACKFIELD_SOAK=1 $(TEST) -run '$(SOAK)' -count=1 -v -p 1 -parallel 1 -timeout 120m $(GOTESTFLAGS) $(SOAK_PACKAGES) 2>&1 | \
+		tee .state/soak.log | grep -E --line-buffered '^(--- FAIL|ok|FAIL|panic)|^ *--- FAIL|proof:|seed ' || \
+		{ echo "soak failed: .state/soak.log has all of it" >&2; exit 1; }
 
 bench: ## measure; one table, each line a ratio taken in this one run
 	@JACKFIELD_BENCH=1 $(TEST) -run '^TestFigures$$' -count=1 -v -timeout 20m ./host

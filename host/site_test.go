@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/zeebo/xxh3"
 
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
@@ -188,22 +189,42 @@ func (s *site) await(state store.RunState) {
 // contents returns every record of the site's store, whose daemon has ended.
 func (s *site) contents() map[string]string {
 	s.t.Helper()
+	out := map[string]string{}
+	s.eachRecord(func(key, content string) {
+		require.NotContains(s.t, out, key, "stored twice")
+		out[key] = content
+	})
+	return out
+}
+
+// sums is contents for a million records: a sum of each.
+func (s *site) sums() map[string]uint64 {
+	s.t.Helper()
+	out := map[string]uint64{}
+	s.eachRecord(func(key, content string) {
+		_, twice := out[key]
+		require.False(s.t, twice, "%s is stored twice", key)
+		out[key] = xxh3.HashString(content)
+	})
+	return out
+}
+
+// eachRecord calls fn with every record of the store.
+func (s *site) eachRecord(fn func(key, content string)) {
+	s.t.Helper()
 	ctx := context.Background()
 	db, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(s.dir, "data")})
 	require.NoError(s.t, err)
 	defer func() { require.NoError(s.t, db.Close()) }()
-	out := map[string]string{}
 	for after := int64(0); ; {
 		page, err := db.Records(ctx, store.RecordFilter{After: after, Limit: 1000, Deleted: true})
 		require.NoError(s.t, err)
 		for _, r := range page {
-			key := r.Kind + " " + r.ExternalID
-			require.NotContains(s.t, out, key, "stored twice")
-			out[key] = fmt.Sprintf("%v %s", r.Deleted, r.Data)
+			fn(r.Kind+" "+r.ExternalID, fmt.Sprintf("%v %s", r.Deleted, r.Data))
 			after = r.Position
 		}
 		if len(page) == 0 {
-			return out
+			return
 		}
 	}
 }
