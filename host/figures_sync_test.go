@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"testing"
@@ -12,12 +13,13 @@ import (
 // loadShape is what a measured sync is made of.
 type loadShape struct {
 	streams, pages, records, segment int
+	size                             int // bytes of a record's data; 300 if zero
 }
 
 func (l loadShape) total() int { return l.streams * l.pages * l.records }
 
 func (l loadShape) settings() map[string]any {
-	return map[string]any{"streams": l.streams, "pages": l.pages, "records": l.records, "segment": l.segment, "size": 300}
+	return map[string]any{"streams": l.streams, "pages": l.pages, "records": l.records, "segment": l.segment, "size": cmp.Or(l.size, 300)}
 }
 
 // The syncs that are measured: one stream in large and in small segments, and four
@@ -30,6 +32,10 @@ func smallSegments() loadShape {
 	return loadShape{streams: 1, pages: 10, records: 20_000, segment: 100}
 }
 
+func bigRecords() loadShape {
+	return loadShape{streams: 1, pages: 10, records: 8_000, segment: 1000, size: 1024}
+}
+
 func fourStreams() loadShape {
 	return loadShape{streams: 4, pages: 5, records: 10_000, segment: 1000}
 }
@@ -38,7 +44,7 @@ func fourStreams() loadShape {
 // upsert of what the sync stored.
 func measureSyncs(t *testing.T, f *figures) {
 	t.Helper()
-	var raws, bigs, smalls, fours, sames, streams, ratios, smallRatios, fourRatios, sameRatios []float64
+	var raws, bigs, smalls, fours, sames, streams, ratios, smallRatios, fourRatios, sameRatios, kilos, kiloRaws, kiloRatios []float64
 	for range figuresRounds {
 		big := importOnce(t, bigSegments(), true)
 		raw := rawUpsert(t, big.records)
@@ -48,17 +54,23 @@ func measureSyncs(t *testing.T, f *figures) {
 		sames = append(sames, big.again)
 		ratios, smallRatios = append(ratios, big.first/raw), append(smallRatios, small.first/raw)
 		fourRatios, sameRatios = append(fourRatios, four.first/raw), append(sameRatios, big.again/big.first)
+		kilo := importOnce(t, bigRecords(), true)
+		kiloRaw := rawUpsert(t, kilo.records)
+		kilos, kiloRaws, kiloRatios = append(kilos, kilo.first), append(kiloRaws, kiloRaw), append(kiloRatios, kilo.first/kiloRaw)
 		streams = append(streams, streamAlone(t, bigSegments()))
 	}
-	f.ratio("sync, segments of 1,000, against raw upsert", median(ratios), 0.70)
-	f.ratio("sync, segments of 100, against raw upsert", median(smallRatios), 0.60)
-	f.ratio("sync, four streams at once, against raw upsert", median(fourRatios), 0.70)
+	f.ratio("sync, segments of 1,000, against raw upsert", median(ratios), 0.80)
+	f.ratio("sync, segments of 100, against raw upsert", median(smallRatios), 0.75)
+	f.ratio("sync of records of 1 KB, against raw upsert", median(kiloRatios), 0.85)
+	f.ratio("sync, four streams at once, against raw upsert", median(fourRatios), 0.80)
 	f.ratio("sync in which nothing changed, against the import", median(sameRatios), 1.4)
 	f.plain("  sync, segments of 1,000", krecs(median(bigs)))
 	f.plain("  sync, segments of 100", krecs(median(smalls)))
 	f.plain("  sync, four streams at once", krecs(median(fours)))
 	f.plain("  sync in which nothing changed", krecs(median(sames)))
+	f.plain("  sync of records of 1 KB", krecs(median(kilos)))
 	f.plain("  ceiling: raw multi-row upsert, synchronous=FULL", krecs(median(raws)))
+	f.plain("  ceiling: the same of records of 1 KB", krecs(median(kiloRaws)))
 	f.plain("  ceiling: the same calls of the plugin, nothing stored", krecs(median(streams)))
 }
 

@@ -28,6 +28,9 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 	measureSyncs(t, f)
 	measureWAL(t, f)
 	measureUpdates(t, f)
+	measureClaims(t, f)
+	measureReads(t, f)
+	measureCalls(t, f)
 	measureMemory(t, f)
 	measureStart(t, f)
 	measureBinary(t, f)
@@ -44,6 +47,11 @@ type figures struct {
 // ratio adds a line whose goal is a least.
 func (f *figures) ratio(what string, got, least float64) {
 	f.line(what, fmt.Sprintf("%.2f", got), fmt.Sprintf(">= %.2f", least), got >= least)
+}
+
+// times adds a line whose goal is a most, as a ratio.
+func (f *figures) times(what string, got, most float64) {
+	f.line(what, fmt.Sprintf("%.2f", got), fmt.Sprintf("<= %.2f", most), got <= most)
 }
 
 // most adds a line whose goal is a most, in a unit.

@@ -39,8 +39,9 @@ func (load) Manifest() sdk.Manifest {
 		Settings:   settings{},
 		Connectors: []sdk.Connector{{Name: "things", Label: "Things"}},
 		Capabilities: []sdk.Capability{
-			sdk.CanCheck, sdk.CanPreprocess, sdk.CanPostprocess,
+			sdk.CanCheck, sdk.CanPreprocess, sdk.CanPostprocess, sdk.CanInvoke,
 		},
+		Hooks:  []string{"echo"},
 		Limits: sdk.Limits{Concurrency: 32, PerRun: 4},
 		Every:  -1,
 	}
@@ -63,9 +64,15 @@ var (
 	_ sdk.Checker       = (*instance)(nil)
 	_ sdk.Preprocessor  = (*instance)(nil)
 	_ sdk.Postprocessor = (*instance)(nil)
+	_ sdk.Invoker       = (*instance)(nil)
 )
 
 func (*instance) Check(context.Context) error { return nil }
+
+// Invoke returns what it is given.
+func (*instance) Invoke(_ context.Context, call sdk.HookCall) (sdk.HookResult, error) {
+	return sdk.HookResult{Payload: call.Payload}, nil
+}
 
 func (*instance) Preprocess(context.Context, sdk.Run) ([]byte, error) { return []byte("prepared"), nil }
 
