@@ -144,7 +144,7 @@ func thePlugin() *hostv1.Plugin {
 
 func theRecord(position string) *hostv1.Record {
 	return &hostv1.Record{
-		Position: position, Integration: "acme/history", Kind: "activity", ExternalId: "c" + position, ParentKind: "member", ParentId: "m1",
+		Position: position, Change: "ADDED", Integration: "acme/history", Kind: "activity", ExternalId: "c" + position, ParentKind: "member", ParentId: "m1",
 		OccurredAt: at(5), Data: []byte(`{"title":"fix <b>","n":12345678901234567890}`),
 	}
 }
@@ -276,7 +276,7 @@ func (d *fakeDaemon) ListStreams(context.Context, *hostv1.ListStreamsRequest) (*
 }
 
 func (d *fakeDaemon) ListRecords(context.Context, *hostv1.ListRecordsRequest) (*hostv1.ListRecordsResponse, error) {
-	return &hostv1.ListRecordsResponse{Records: []*hostv1.Record{theRecord("1"), theRecord("2")}, Next: "2"}, nil
+	return &hostv1.ListRecordsResponse{Records: []*hostv1.Record{theRecord("1"), theRecord("2")}, Next: "2", Position: "2"}, nil
 }
 
 func (d *fakeDaemon) TailRecords(req *hostv1.TailRecordsRequest, out grpc.ServerStreamingServer[hostv1.TailRecordsResponse]) error {

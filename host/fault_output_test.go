@@ -98,7 +98,7 @@ func TestDocumentsHaveTheDocumentedShape(t *testing.T) {
 	require.Equal(t, "processed", run["state"])
 
 	s.read(&records, "record", "list", "--limit", "7")
-	require.Equal(t, []string{"next", "records"}, slices.Sorted(maps.Keys(records)))
+	require.Equal(t, []string{"next", "position", "records"}, slices.Sorted(maps.Keys(records)))
 	require.Len(t, records["records"], 7)
 	requireShape(t, shown["A record:"], first(t, records, "records"), "occurred_at")
 	require.Equal(t, "thing", first(t, records, "records")["kind"])
@@ -205,18 +205,18 @@ func TestTailPrintsWhatChanged(t *testing.T) {
 	require.Error(t, <-ended)
 	all := out.records()
 	require.Len(t, all, 40, "nothing was printed for the sync without changes")
-	marks, last := map[string]string{}, 0
+	marks, last := map[string]string{}, ""
 	for _, r := range all {
 		marks[r.ExternalID] += r.Data.Mark
-		var position int
-		_, err := fmt.Sscan(r.Position, &position)
-		require.NoError(t, err)
-		require.Greater(t, position, last)
-		last = position
+		require.NotEqual(t, last, r.Position)
+		last = r.Position
 	}
 	require.Len(t, marks, 20)
 	for id, seen := range marks {
 		require.Equal(t, "ab", seen, id)
+	}
+	for i, r := range all {
+		require.Equal(t, map[bool]string{true: "ADDED", false: "UPDATED"}[i < 20], r.Change)
 	}
 }
 

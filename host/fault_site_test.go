@@ -66,6 +66,7 @@ type (
 	}
 	recordDoc struct {
 		Position   string
+		Change     string
 		ExternalID string `json:"external_id"`
 		Data       struct {
 			Mark   string

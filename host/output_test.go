@@ -107,7 +107,7 @@ func TestTables(t *testing.T) {
 		"why 1 of 3 streams failed: object is corrupt":                                                       {"run", "show", "12"},
 		"failure bad_pack: object is corrupt (process_stream, remote, attempt 3)":                            {"run", "show", "13"},
 		"run 12 acme/history is processed: 3 streams, 12,040 records read: 12,000 new, 40 as before in 1.5s": {"run", "watch", "12"},
-		"1 acme/history activity c1 2026-01-02 03:04:05 fix <b>":                                             {"record", "list"},
+		"1 ADDED acme/history activity c1 2026-01-02 03:04:05 fix <b>":                                       {"record", "list"},
 		"there is more: --from 2":                                                                            {"record", "list", "--limit", "2"},
 		"update acme/history git every tenants/acme.yaml:3":                                                  {"reload"},
 	} {

@@ -31,9 +31,9 @@ func (c *cli) recordListCommand() *cobra.Command {
 					return err
 				}
 				return c.printList(resp, "records", func(t *table) {
-					t.head("POSITION", "INTEGRATION", "KIND", "ID", "OCCURRED", "WHAT")
+					t.head("POSITION", "CHANGE", "INTEGRATION", "KIND", "ID", "OCCURRED", "WHAT")
 					for _, r := range resp.GetRecords() {
-						t.row(r.GetPosition(), r.GetIntegration(), r.GetKind(), r.GetExternalId(), r.GetOccurredAt(), recordText(r, 80))
+						t.row(r.GetPosition(), r.GetChange(), r.GetIntegration(), r.GetKind(), r.GetExternalId(), r.GetOccurredAt(), recordText(r, 80))
 					}
 					if resp.GetNext() != "" {
 						t.line("there is more: --from " + resp.GetNext())
@@ -90,12 +90,12 @@ func recordTitle(data []byte) string {
 }
 
 func (c *cli) recordTailCommand() *cobra.Command {
-	req := &hostv1.TailRecordsRequest{}
+	req := &hostv1.TailRecordsRequest{Deleted: new(true)}
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Print records as they change, until interrupted",
 		Example: `  jackfield record tail -o jsonl --kind activity
-  jackfield record tail --from 18233 -o jsonl      # go on after a position`,
+  jackfield record tail --from 0-e2h -o jsonl      # go on after a position`,
 		Args: noArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
@@ -107,7 +107,7 @@ func (c *cli) recordTailCommand() *cobra.Command {
 	f.StringVarP(&req.Tenant, "tenant", "t", "", "only those of this tenant")
 	f.StringVarP(&req.Integration, "integration", "i", "", "only those of this integration")
 	f.StringVarP(&req.Kind, "kind", "k", "", "only those of this kind")
-	f.BoolVar(&req.Deleted, "deleted", false, "with the deleted ones")
+	f.BoolVar(req.Deleted, "deleted", true, "with the deleted ones; --deleted=false leaves them out")
 	f.StringVar(&req.From, "from", "now", `what comes after this position; "now" for new changes only, "0" for all`)
 	return cmd
 }
@@ -126,7 +126,7 @@ func (c *cli) tail(ctx context.Context, d *daemon, req *hostv1.TailRecordsReques
 			return err
 		}
 		r := resp.GetRecord()
-		line := fmt.Sprintf("%s  %s  %s  %s", r.GetPosition(), r.GetIntegration(), r.GetKind(), clean(r.GetExternalId()))
+		line := fmt.Sprintf("%s  %-7s  %s  %s  %s", r.GetPosition(), r.GetChange(), r.GetIntegration(), r.GetKind(), clean(r.GetExternalId()))
 		if at := r.GetOccurredAt(); at != nil {
 			line += "  " + at.AsTime().Local().Format(time.DateTime)
 		}

@@ -17,6 +17,9 @@ var (
 	ErrPageLoop = errors.New("page loop")
 	// ErrLimit is the answer to a result that passes a cap; the text names it.
 	ErrLimit = errors.New("limit exceeded")
+	// ErrPositionExpired is the answer to one who goes on from a position of the
+	// feed while deletions after it are forgotten already.
+	ErrPositionExpired = errors.New("position expired")
 	// ErrLocked says that another process holds the data directory.
 	ErrLocked = errors.New("data directory is in use")
 	// ErrNewerSchema says that the database was written by a newer version.

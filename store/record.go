@@ -27,8 +27,11 @@ type RecordFilter struct {
 	Kind          string
 	ExternalID    string
 	Deleted       bool  // with the deleted ones
-	After         int64 // position
-	Limit         int   // 100 if zero
+	After         int64 // position; 0 reads anew
+	// Since is the feed's newest position when the reading began anew: FeedPage
+	// tells it. Deletions up to it are of no interest to this reader.
+	Since int64
+	Limit int // 100 if zero
 }
 
 // StoredRecord is a record with the names that people know it by.
@@ -36,6 +39,29 @@ type StoredRecord struct {
 	Record
 	Tenant      string
 	Integration string
+	Change      RecordChange
+}
+
+// RecordChange says what a change in the feed did, seen from the position that is
+// read from. A record that was born behind it and changed again is added: this
+// reader has not seen it. One that comes back after its deletion is updated.
+type RecordChange string
+
+// The changes of records.
+const (
+	RecordAdded   RecordChange = "ADDED"
+	RecordUpdated RecordChange = "UPDATED"
+	RecordDeleted RecordChange = "DELETED"
+)
+
+// FeedPage is a part of the feed.
+type FeedPage struct {
+	Records []StoredRecord
+	// Through is where to go on: what the filter selects up to it was on this page
+	// or on one before, unless it has changed again and comes later.
+	Through int64
+	// Since goes with it (RecordFilter).
+	Since int64
 }
 
 // Caps on what a segment may carry (K24). Passing one is ErrLimit with its name.

@@ -12,50 +12,115 @@ import (
 // feedIntegrations bounds how many integrations one read of the feed merges.
 const feedIntegrations = 10_000
 
-// Records returns the records that f selects by position, the earliest change
-// first. The feed is kept by integration; over several it is merged.
+// Records returns the records of Feed.
 func (db *DB) Records(ctx context.Context, f store.RecordFilter) ([]store.StoredRecord, error) {
-	n := limit(f.Limit, 100)
-	type source struct {
-		id           int64
-		tenant, name string
+	page, err := db.Feed(ctx, f)
+	return page.Records, err
+}
+
+// Feed returns what f selects of the feed, the earliest change first, each record
+// as it is now. The feed is kept by integration; over several it is merged. It
+// returns store.ErrPositionExpired for one who goes on, and wants to know of
+// deletions, from a position after which some are forgotten.
+func (db *DB) Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error) {
+	// The integrations are read one after the other, while others write. What is
+	// beyond the position that was committed before the first of them is left for
+	// the next page: its neighbours may not have been seen.
+	page := store.FeedPage{Through: db.write.position.Load(), Since: f.Since}
+	if f.After == 0 {
+		page.Since = page.Through
 	}
-	var sources []source
-	which := "$1 = 0 AND ($2 = '' OR i.tenant_id = (SELECT id FROM tenants WHERE name = $2))"
-	if f.IntegrationID != 0 {
-		which = "i.id = $1 AND ($2 = '' OR t.name = $2)"
-	}
-	err := db.list(ctx, `
-		SELECT i.id, t.name, i.name
-		FROM   integrations i JOIN tenants t ON t.id = i.tenant_id
-		WHERE  `+which+`
-		ORDER BY i.id
-		LIMIT  $3`, []any{f.IntegrationID, f.Tenant, feedIntegrations + 1}, func(s scanner) error {
-		var i source
-		err := s.Scan(&i.id, &i.tenant, &i.name)
-		sources = append(sources, i)
-		return err
-	})
+	sources, err := db.sources(ctx, f)
 	if err != nil {
-		return nil, fmt.Errorf("list records: %w", err)
+		return store.FeedPage{}, fmt.Errorf("read feed: %w", err)
 	}
-	if len(sources) > feedIntegrations {
-		return nil, fmt.Errorf("list records of more than %d integrations: %w", feedIntegrations, store.ErrLimit)
-	}
-	var out []store.StoredRecord
+	n := limit(f.Limit, 100)
 	for _, i := range sources {
-		some, err := db.recordsOf(ctx, i.id, f, n)
+		some, err := db.recordsOf(ctx, i.id, f, page.Through, n)
 		if err != nil {
-			return nil, fmt.Errorf("list records: %w", err)
+			return store.FeedPage{}, fmt.Errorf("read feed: %w", err)
 		}
 		for _, r := range some {
-			out = append(out, store.StoredRecord{Record: r, Tenant: i.tenant, Integration: i.name})
+			page.Records = append(page.Records, store.StoredRecord{
+				Record: r, Tenant: i.tenant, Integration: i.name, Change: changeOf(&r, f.After),
+			})
 		}
-		if len(out) > 2*n { // what is beyond n positions is of no use
-			out = earliest(out, n)
+		if len(page.Records) > 2*n { // what is beyond n positions is of no use
+			page.Records = earliest(page.Records, n)
 		}
 	}
-	return earliest(out, n), nil
+	if page.Records = earliest(page.Records, n); len(page.Records) == n {
+		page.Through = page.Records[n-1].Position
+	}
+	page.Through = max(page.Through, f.After)
+	// Looked at last: what was forgotten meanwhile may be missing above.
+	if f.After > 0 && f.Deleted {
+		err = db.notForgotten(ctx, f)
+	}
+	return page, err
+}
+
+// source is an integration whose feed is read.
+type source struct {
+	id           int64
+	tenant, name string
+}
+
+func (db *DB) sources(ctx context.Context, f store.RecordFilter) (out []source, err error) {
+	where, args := sourcesOf(f)
+	err = db.list(ctx, `
+		SELECT   i.id, t.name, i.name
+		FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
+		WHERE    `+where+`
+		ORDER BY i.id
+		LIMIT    $3`, append(args, feedIntegrations+1), func(s scanner) error {
+		var i source
+		err := s.Scan(&i.id, &i.tenant, &i.name)
+		out = append(out, i)
+		return err
+	})
+	if err == nil && len(out) > feedIntegrations {
+		err = fmt.Errorf("more than %d integrations: %w", feedIntegrations, store.ErrLimit)
+	}
+	return out, err
+}
+
+// sourcesOf returns the condition that selects the integrations of f.
+func sourcesOf(f store.RecordFilter) (where string, args []any) {
+	args = []any{f.IntegrationID, f.Tenant}
+	if f.IntegrationID != 0 {
+		return "i.id = $1 AND ($2 = '' OR t.name = $2)", args
+	}
+	return "$1 = 0 AND ($2 = '' OR i.tenant_id = (SELECT id FROM tenants WHERE name = $2))", args
+}
+
+// notForgotten returns store.ErrPositionExpired if a deletion is forgotten that the
+// reader would have to be told.
+func (db *DB) notForgotten(ctx context.Context, f store.RecordFilter) error {
+	where, args := sourcesOf(f)
+	var newest int64
+	err := db.list(ctx, `
+		SELECT coalesce(max(i.forgotten), 0)
+		FROM   integrations i JOIN tenants t ON t.id = i.tenant_id
+		WHERE  `+where, args, func(s scanner) error { return s.Scan(&newest) })
+	if err == nil && newest > max(f.After, f.Since) {
+		err = store.Hint(store.ErrPositionExpired, "deletions after it are forgotten: read anew, from the beginning")
+	}
+	if err != nil {
+		return fmt.Errorf("read feed: %w", err)
+	}
+	return nil
+}
+
+func changeOf(r *store.Record, after int64) store.RecordChange {
+	switch {
+	case r.Deleted:
+		return store.RecordDeleted
+	case r.Born > after:
+		return store.RecordAdded
+	default:
+		return store.RecordUpdated
+	}
 }
 
 func earliest(records []store.StoredRecord, n int) []store.StoredRecord {
@@ -63,13 +128,14 @@ func earliest(records []store.StoredRecord, n int) []store.StoredRecord {
 	return records[:min(n, len(records))]
 }
 
-// recordsOf reads the feed of one integration, by the index that fits.
-func (db *DB) recordsOf(ctx context.Context, integrationID int64, f store.RecordFilter, n int) (out []store.Record, err error) {
+// recordsOf reads the feed of one integration up to a position, by the index that
+// fits.
+func (db *DB) recordsOf(ctx context.Context, integrationID int64, f store.RecordFilter, upTo int64, n int) (out []store.Record, err error) {
 	query := feedQuery
 	if f.Kind != "" && f.ExternalID != "" {
 		query = recordQuery
 	}
-	err = db.list(ctx, query, []any{integrationID, f.After, f.Kind, f.ExternalID, flag(f.Deleted), n}, func(s scanner) error {
+	err = db.list(ctx, query, []any{integrationID, f.After, f.Kind, f.ExternalID, flag(f.Deleted), n, upTo}, func(s scanner) error {
 		r, err := scanRecord(s)
 		out = append(out, r)
 		return err
@@ -81,7 +147,7 @@ const (
 	recordFields = `
 	SELECT   integration_id, kind, external_id, parent_kind, parent_id, version, occurred_at, deleted, data, pos, id
 	FROM     records
-	WHERE    integration_id = $1 AND pos > $2 AND `
+	WHERE    integration_id = $1 AND pos > $2 AND pos <= $7 AND `
 	feedQuery = recordFields + `($3 = '' OR kind = $3) AND ($4 = '' OR external_id = $4) AND ($5 = 1 OR deleted = 0)
 	ORDER BY pos
 	LIMIT    $6`

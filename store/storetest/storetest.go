@@ -48,6 +48,7 @@ type Store interface {
 	SkipStream(ctx context.Context, id int64, reason string) (store.Stream, error)
 
 	Apply(ctx context.Context, seg store.Segment) (store.Applied, error)
+	Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error)
 	Records(ctx context.Context, f store.RecordFilter) ([]store.StoredRecord, error)
 	RecordCounts(ctx context.Context, integrationID int64) (map[string]int64, error)
 	Position(ctx context.Context) (int64, error)
@@ -81,6 +82,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Streams":       testStreams,
 		"Guards":        testGuards,
 		"Records":       testRecords,
+		"Feed":          testFeed,
 		"Positions":     testPositions,
 		"Limits":        testLimits,
 		"Concurrency":   testConcurrency,

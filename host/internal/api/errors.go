@@ -28,6 +28,7 @@ const (
 	KindDenied          Kind = "denied"
 	KindUnauthenticated Kind = "unauthenticated"
 	KindLimit           Kind = "limit"
+	KindExpired         Kind = "position_expired"
 	KindUnavailable     Kind = "unavailable"
 	KindInternal        Kind = "internal"
 )
@@ -144,6 +145,8 @@ func kindOf(err error) Kind {
 		return KindConflict
 	case errors.Is(err, store.ErrLimit):
 		return KindLimit
+	case errors.Is(err, store.ErrPositionExpired):
+		return KindExpired
 	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrLocked):
 		return KindUnavailable
 	default:
@@ -165,6 +168,8 @@ func codeOf(kind Kind) codes.Code {
 		return codes.Unauthenticated
 	case KindLimit:
 		return codes.ResourceExhausted
+	case KindExpired:
+		return codes.OutOfRange
 	case KindUnavailable:
 		return codes.Unavailable
 	default:

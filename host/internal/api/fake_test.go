@@ -19,6 +19,7 @@ type fakeStore struct {
 	runs         []store.Run
 	streams      []store.Stream
 	records      []store.StoredRecord
+	forgotten    int64 // position of the newest deletion that is
 	warnings     []store.Warning
 	changed      chan struct{}
 }
@@ -183,13 +184,32 @@ func (f *fakeStore) SkipStream(_ context.Context, id int64, _ string) (store.Str
 	return f.setStream(id, store.StreamCancelled, store.StreamError, store.StreamPending, store.StreamDelayed)
 }
 
-func (f *fakeStore) Records(_ context.Context, q store.RecordFilter) ([]store.StoredRecord, error) {
-	return locked(f, func() ([]store.StoredRecord, error) {
-		return pick(f.records, q.Limit, func(r store.StoredRecord) bool {
+func (f *fakeStore) Feed(_ context.Context, q store.RecordFilter) (store.FeedPage, error) {
+	return locked(f, func() (store.FeedPage, error) {
+		if q.After > 0 && q.After < f.forgotten && q.Since < f.forgotten {
+			return store.FeedPage{}, store.Hint(store.ErrPositionExpired, "read anew")
+		}
+		p := store.FeedPage{Through: max(q.After, f.newest()), Since: q.Since}
+		if q.After == 0 {
+			p.Since = f.newest()
+		}
+		p.Records = pick(f.records, q.Limit, func(r store.StoredRecord) bool {
 			return r.Position > q.After && (q.Kind == "" || r.Kind == q.Kind) && (q.Tenant == "" || r.Tenant == q.Tenant) &&
 				(q.ExternalID == "" || r.ExternalID == q.ExternalID) && (q.Deleted || !r.Deleted)
-		}), nil
+		})
+		if n := len(p.Records); n == q.Limit {
+			p.Through = p.Records[n-1].Position
+		}
+		return p, nil
 	})
+}
+
+// newest returns the newest position. The caller holds the lock.
+func (f *fakeStore) newest() int64 {
+	if n := len(f.records); n > 0 {
+		return f.records[n-1].Position
+	}
+	return 0
 }
 
 func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, error) {
@@ -203,7 +223,7 @@ func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, erro
 }
 
 func (f *fakeStore) Position(context.Context) (int64, error) {
-	return locked(f, func() (int64, error) { return int64(len(f.records)), nil })
+	return locked(f, func() (int64, error) { return f.newest(), nil })
 }
 
 // fakePlugins answers with what a test put into it.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strconv"
 
 	"google.golang.org/grpc"
 
@@ -11,7 +10,7 @@ import (
 )
 
 type recordStore interface {
-	Records(ctx context.Context, f store.RecordFilter) ([]store.StoredRecord, error)
+	Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error)
 	Position(ctx context.Context) (int64, error)
 }
 
@@ -23,7 +22,7 @@ type recordService struct {
 // ListRecords returns a page of them, in the order they changed. A page ends
 // early where its records are large.
 func (s *recordService) ListRecords(ctx context.Context, req *hostv1.ListRecordsRequest) (*hostv1.ListRecordsResponse, error) {
-	after, err := parsePosition(req.GetFrom())
+	from, err := s.position(ctx, req.GetFrom())
 	if err != nil {
 		return nil, err
 	}
@@ -32,15 +31,35 @@ func (s *recordService) ListRecords(ctx context.Context, req *hostv1.ListRecords
 		return nil, err
 	}
 	size := pageSize(req.GetPageSize())
-	list, err := s.deps.Store.Records(ctx, store.RecordFilter{
+	read, err := s.deps.Store.Feed(ctx, store.RecordFilter{
 		Tenant: req.GetTenant(), IntegrationID: integration, Kind: req.GetKind(), ExternalID: req.GetExternalId(),
-		Deleted: req.GetDeleted(), After: after, Limit: size + 1,
+		Deleted: req.GetDeleted(), After: from.at, Since: from.since, Limit: size + 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	list, next := page(list, min(size, fitting(list)), func(r store.StoredRecord) int64 { return r.Position })
-	return &hostv1.ListRecordsResponse{Records: convert(list, record), Next: next}, nil
+	resp := &hostv1.ListRecordsResponse{}
+	list := read.Records
+	if fit := min(size, fitting(list)); fit < len(list) {
+		list = list[:fit]
+		read.Through = list[fit-1].Position
+		resp.Next = position{read.Through, read.Since}.String()
+	}
+	resp.Position = position{read.Through, read.Since}.String()
+	resp.Records = convert(list, func(r store.StoredRecord) *hostv1.Record { return record(r, read.Since) })
+	return resp, nil
+}
+
+// position reads where a reader of the feed goes on.
+func (s *recordService) position(ctx context.Context, text string) (position, error) {
+	newest, err := s.deps.Store.Position(ctx)
+	if err != nil {
+		return position{}, err
+	}
+	if text == "now" {
+		return position{at: newest}, nil
+	}
+	return parsePosition(text, newest)
 }
 
 // maxPageBytes bounds the data of a page of records.
@@ -71,31 +90,28 @@ func (s *recordService) TailRecords(req *hostv1.TailRecordsRequest, out grpc.Ser
 	}
 	defer release()
 	ctx := out.Context()
-	f := store.RecordFilter{Tenant: req.GetTenant(), Kind: req.GetKind(), Deleted: req.GetDeleted(), Limit: tailPage}
+	f := store.RecordFilter{Tenant: req.GetTenant(), Kind: req.GetKind(), Deleted: req.Deleted == nil || req.GetDeleted(), Limit: tailPage}
 	if f.IntegrationID, err = s.integrationID(ctx, req.GetIntegration()); err != nil {
 		return err
 	}
-	if req.GetFrom() == "now" {
-		f.After, err = s.deps.Store.Position(ctx)
-	} else {
-		f.After, err = parsePosition(req.GetFrom())
-	}
+	from, err := s.position(ctx, req.GetFrom())
 	if err != nil {
 		return err
 	}
+	f.After, f.Since = from.at, from.since
 	for {
 		changed := s.changed()
-		list, err := s.deps.Store.Records(ctx, f)
+		page, err := s.deps.Store.Feed(ctx, f)
 		if err != nil {
 			return err
 		}
-		for _, r := range list {
-			if err := out.Send(&hostv1.TailRecordsResponse{Record: record(r)}); err != nil {
+		for _, r := range page.Records {
+			if err := out.Send(&hostv1.TailRecordsResponse{Record: record(r, page.Since)}); err != nil {
 				return err
 			}
-			f.After = r.Position
 		}
-		if len(list) == tailPage {
+		f.After, f.Since = page.Through, page.Since
+		if len(page.Records) == tailPage {
 			continue
 		}
 		if err := s.wait(ctx, changed); err != nil {
@@ -104,20 +120,11 @@ func (s *recordService) TailRecords(req *hostv1.TailRecordsRequest, out grpc.Ser
 	}
 }
 
-func parsePosition(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	at, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || at < 0 {
-		return 0, invalid("pass the position of a record, as it is", "%q is not a position", text)
-	}
-	return at, nil
-}
-
-func record(r store.StoredRecord) *hostv1.Record {
+// record converts one that was read by a reader that began since then.
+func record(r store.StoredRecord, since int64) *hostv1.Record {
 	return &hostv1.Record{
-		Position:    strconv.FormatInt(r.Position, 10),
+		Position:    position{r.Position, since}.String(),
+		Change:      string(r.Change),
 		Integration: r.Tenant + "/" + r.Integration,
 		Kind:        r.Kind,
 		ExternalId:  r.ExternalID,

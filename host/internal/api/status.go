@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
@@ -155,7 +154,7 @@ func storeStatus(kept store.Status) *hostv1.StatusStore {
 		Records:       kept.Records,
 		DatabaseBytes: kept.DatabaseBytes,
 		WalBytes:      kept.WALBytes,
-		Position:      strconv.FormatInt(kept.Position, 10),
+		Position:      position{at: kept.Position}.String(),
 	}
 }
 

@@ -47,7 +47,8 @@ CREATE TABLE integrations (
   last_check_at INTEGER,
   next_check_at INTEGER,          -- NULL: never
   removed_at    INTEGER,          -- when it left its file
-  keep_until    INTEGER           -- its data
+  keep_until    INTEGER,          -- its data
+  forgotten     INTEGER NOT NULL DEFAULT 0 -- position of its newest deletion that the feed has no trace of
 ) STRICT;
 CREATE UNIQUE INDEX integrations_name ON integrations (tenant_id, name) WHERE removed_at IS NULL;
 CREATE INDEX integrations_tenant ON integrations (tenant_id);

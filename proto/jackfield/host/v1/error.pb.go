@@ -26,7 +26,7 @@ const (
 // ErrorInfo stands in the details of every status that is not OK.
 type ErrorInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// not_found, invalid, conflict, denied, limit, unavailable, internal.
+	// not_found, invalid, conflict, denied, limit, position_expired, unavailable, internal.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	// How to cure it, if the host knows.
 	Hint string `protobuf:"bytes,2,opt,name=hint,proto3" json:"hint,omitempty"`

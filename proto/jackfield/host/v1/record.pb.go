@@ -122,7 +122,9 @@ type ListRecordsResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Records []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
 	// A position to go on from. Empty when there is no more.
-	Next          string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	Next string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// Likewise, but never empty: what changes later comes after it.
+	Position      string `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,13 +173,21 @@ func (x *ListRecordsResponse) GetNext() string {
 	return ""
 }
 
+func (x *ListRecordsResponse) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
 type TailRecordsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// tenant/name, or uid.
 	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
 	Kind        string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
-	Deleted     bool   `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// With the deleted ones; without them only if it is false.
+	Deleted *bool `protobuf:"varint,4,opt,name=deleted,proto3,oneof" json:"deleted,omitempty"`
 	// A position: what comes after it. "now" for new changes only, empty for all.
 	From          string `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -236,8 +246,8 @@ func (x *TailRecordsRequest) GetKind() string {
 }
 
 func (x *TailRecordsRequest) GetDeleted() bool {
-	if x != nil {
-		return x.Deleted
+	if x != nil && x.Deleted != nil {
+		return *x.Deleted
 	}
 	return false
 }
@@ -296,7 +306,8 @@ func (x *TailRecordsResponse) GetRecord() *Record {
 // Record is an entity that is kept.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of its last change in the feed. Opaque; pass it back as from.
+	// Of its last change in the feed. Opaque; pass it back as from, as it is. After
+	// the time that deletions are kept it may be too old: position_expired.
 	Position string `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// tenant/name.
 	Integration string                 `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
@@ -307,7 +318,12 @@ type Record struct {
 	OccurredAt  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	Deleted     bool                   `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// JSON.
-	Data          []byte `protobuf:"bytes,9,opt,name=data,proto3" json:"data,omitempty"`
+	Data []byte `protobuf:"bytes,9,opt,name=data,proto3" json:"data,omitempty"`
+	// What the change was, seen from the position that was read from: ADDED, UPDATED
+	// or DELETED. A reader that has a record of ADDED already, or lacks one of
+	// UPDATED, takes it all the same: a record comes as it is now, once for all that
+	// happened to it in between.
+	Change        string `protobuf:"bytes,10,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +421,13 @@ func (x *Record) GetData() []byte {
 	return nil
 }
 
+func (x *Record) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
 var File_jackfield_host_v1_record_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_record_proto_rawDesc = "" +
@@ -418,18 +441,21 @@ const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"externalId\x12\x18\n" +
 	"\adeleted\x18\x05 \x01(\bR\adeleted\x12\x1b\n" +
 	"\tpage_size\x18\x06 \x01(\rR\bpageSize\x12\x12\n" +
-	"\x04from\x18\a \x01(\tR\x04from\"^\n" +
+	"\x04from\x18\a \x01(\tR\x04from\"z\n" +
 	"\x13ListRecordsResponse\x123\n" +
 	"\arecords\x18\x01 \x03(\v2\x19.jackfield.host.v1.RecordR\arecords\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\tR\x04next\"\x90\x01\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\tR\bposition\"\xa1\x01\n" +
 	"\x12TailRecordsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x12\n" +
-	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
-	"\adeleted\x18\x04 \x01(\bR\adeleted\x12\x12\n" +
-	"\x04from\x18\x05 \x01(\tR\x04from\"H\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1d\n" +
+	"\adeleted\x18\x04 \x01(\bH\x00R\adeleted\x88\x01\x01\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\tR\x04fromB\n" +
+	"\n" +
+	"\b_deleted\"H\n" +
 	"\x13TailRecordsResponse\x121\n" +
-	"\x06record\x18\x01 \x01(\v2\x19.jackfield.host.v1.RecordR\x06record\"\xa4\x02\n" +
+	"\x06record\x18\x01 \x01(\v2\x19.jackfield.host.v1.RecordR\x06record\"\xbc\x02\n" +
 	"\x06Record\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x12\n" +
@@ -442,7 +468,9 @@ const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"\voccurred_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12\x18\n" +
 	"\adeleted\x18\b \x01(\bR\adeleted\x12\x12\n" +
-	"\x04data\x18\t \x01(\fR\x04data2\xcd\x01\n" +
+	"\x04data\x18\t \x01(\fR\x04data\x12\x16\n" +
+	"\x06change\x18\n" +
+	" \x01(\tR\x06change2\xcd\x01\n" +
 	"\rRecordService\x12\\\n" +
 	"\vListRecords\x12%.jackfield.host.v1.ListRecordsRequest\x1a&.jackfield.host.v1.ListRecordsResponse\x12^\n" +
 	"\vTailRecords\x12%.jackfield.host.v1.TailRecordsRequest\x1a&.jackfield.host.v1.TailRecordsResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
@@ -488,6 +516,7 @@ func file_jackfield_host_v1_record_proto_init() {
 	if File_jackfield_host_v1_record_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_record_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
