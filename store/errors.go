@@ -32,6 +32,8 @@ var (
 	// ErrIO says that the database file cannot be read or written; nothing was
 	// written.
 	ErrIO = errors.New("database file cannot be used")
+	// ErrDamaged says that the content of the database is not what was written.
+	ErrDamaged = errors.New("database is damaged")
 	// ErrClosed is the answer of a store that is closed.
 	ErrClosed = errors.New("store is closed")
 )

@@ -21,8 +21,9 @@ import (
 // raw opens a database with the store's schema and pragmas and nothing else.
 func raw(tb testing.TB) *sql.DB {
 	tb.Helper()
-	dsn := strings.Replace(writerDSN(filepath.Join(tb.TempDir(), databaseName), false), "wal_autocheckpoint%280%29", "wal_autocheckpoint%284000%29", 1)
-	_, err := migrate(tb.Context(), dsn)
+	file := filepath.Join(tb.TempDir(), databaseName)
+	dsn := strings.Replace(writerDSN(file, Options{}), "wal_autocheckpoint%280%29", "wal_autocheckpoint%284000%29", 1)
+	_, err := migrate(tb.Context(), file, Options{migrations: migrations})
 	require.NoError(tb, err)
 	db, err := sql.Open("sqlite", dsn)
 	require.NoError(tb, err)

@@ -28,6 +28,18 @@ func driverError(err error) error {
 	}
 }
 
+// isCorrupt reports whether the content of the file is at fault.
+func isCorrupt(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// newerSchema refuses a database of a later version.
+func newerSchema(version, known int) error {
+	return store.Hint(fmt.Errorf("schema %d, this program knows %d: %w", version, known, store.ErrNewerSchema),
+		"start the newer version of jackfield again, or restore a backup made before the upgrade")
+}
+
 // isDriver reports whether a statement failed, rather than what was asked for.
 func isDriver(err error) bool {
 	_, ok := errors.AsType[*sqlite.Error](err)

@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
-
-	"github.com/jackfield/jackfield/store"
 )
 
 //go:embed migrations/*.sql
@@ -18,23 +17,30 @@ var migrations embed.FS
 // Schema returns the version of the schema that this program writes: the number
 // of its migrations.
 func Schema() (int, error) {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return 0, fmt.Errorf("list migrations: %w", err)
-	}
-	return len(names), nil
+	names, err := scripts(migrations)
+	return len(names), err
 }
 
-// migrate brings the schema up to date and returns its version, which is the
-// number of the last migration. Each migration is one transaction together with
-// its number: one that was interrupted starts anew.
-func migrate(ctx context.Context, dsn string) (version int, err error) {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+// scripts returns the names of the migrations in set, in order.
+func scripts(set fs.FS) ([]string, error) {
+	names, err := fs.Glob(set, "migrations/*.sql")
 	if err != nil {
-		return 0, fmt.Errorf("list migrations: %w", err)
+		return nil, fmt.Errorf("list migrations: %w", err)
 	}
 	slices.Sort(names)
-	db, err := sql.Open("sqlite", dsn)
+	return names, nil
+}
+
+// migrate brings the schema of file up to that of set and returns its version,
+// which is the number of the last migration. Each migration is one transaction
+// together with its number: one that was interrupted starts anew. A database that
+// holds something is backed up first.
+func migrate(ctx context.Context, file string, opts Options) (version int, err error) {
+	names, err := scripts(opts.migrations)
+	if err != nil {
+		return 0, err
+	}
+	db, err := sql.Open("sqlite", writerDSN(file, opts))
 	if err != nil {
 		return 0, fmt.Errorf("open database: %w", err)
 	}
@@ -44,19 +50,34 @@ func migrate(ctx context.Context, dsn string) (version int, err error) {
 		return 0, fmt.Errorf("read schema version: %w", driverError(err))
 	}
 	if version > len(names) {
-		return 0, store.Hint(fmt.Errorf("schema %d, this program knows %d: %w", version, len(names), store.ErrNewerSchema),
-			"start the newer version of jackfield again, or restore a backup made before the upgrade")
+		return 0, newerSchema(version, len(names))
+	}
+	if version > 0 && version < len(names) {
+		if err := backupBefore(ctx, file, version); err != nil {
+			return 0, fmt.Errorf("back up before the migration: %w", err)
+		}
 	}
 	for ; version < len(names); version++ {
-		if err := migrateOne(ctx, db, names[version], version+1); err != nil {
+		if err := migrateOne(ctx, db, opts.migrations, names[version], version+1); err != nil {
 			return 0, fmt.Errorf("migrate to schema %d: %w", version+1, driverError(err))
 		}
 	}
 	return version, nil
 }
 
-func migrateOne(ctx context.Context, db *sql.DB, name string, version int) error {
-	script, err := migrations.ReadFile(name)
+// backupBefore keeps the database as it is at version. There is one such copy for
+// each version, however often its migration is tried.
+func backupBefore(ctx context.Context, file string, version int) error {
+	path := filepath.Join(filepath.Dir(file), fmt.Sprintf("jackfield-schema-%d.db", version))
+	if err := discard(path); err != nil { // file itself has what it had
+		return err
+	}
+	_, err := backup(ctx, file, path, version)
+	return err
+}
+
+func migrateOne(ctx context.Context, db *sql.DB, set fs.FS, name string, version int) error {
+	script, err := fs.ReadFile(set, name)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +44,11 @@ type Options struct {
 	// NoSync leaves out the fsync of each commit. Commits may be lost with the
 	// power: for benchmarks of what the fsync costs.
 	NoSync bool
+
+	// What tests alone set.
+	migrations fs.FS // the embedded ones if nil
+	normalSync bool  // synchronous=NORMAL: what a power cut may lose
+	frames     int64 // of the log between two checkpoints; checkpointFrames if zero
 }
 
 // DB is an open store. Its methods may be called by any goroutine. Close ends
@@ -58,9 +64,11 @@ type DB struct {
 	wakes  chan struct{}
 	news   news
 	quit   chan struct{}
-	wg     sync.WaitGroup
-	once   sync.Once
-	closed error // by once
+	// copying is of one: a backup is under way.
+	copying chan struct{}
+	wg      sync.WaitGroup
+	once    sync.Once
+	closed  error // by once
 
 	mu      sync.Mutex // guards what follows
 	counted recordCount
@@ -74,7 +82,11 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.migrations == nil {
+		opts.migrations = migrations
+	}
 	opts.Readers = cmp.Or(opts.Readers, 4)
+	opts.frames = cmp.Or(opts.frames, checkpointFrames)
 	dir, err := filepath.Abs(opts.Path)
 	if err != nil || opts.Path == "" {
 		return nil, fmt.Errorf("open store %q: %w", opts.Path, cmp.Or(err, store.ErrInvalid))
@@ -87,11 +99,12 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	db := &DB{
-		opts:  opts,
-		path:  dir,
-		lock:  lock,
-		wakes: make(chan struct{}, 1),
-		quit:  make(chan struct{}),
+		opts:    opts,
+		path:    dir,
+		lock:    lock,
+		wakes:   make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		copying: make(chan struct{}, 1),
 	}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), unlockDir(lock))
@@ -105,15 +118,14 @@ func (db *DB) open(ctx context.Context) error {
 	if err := makeFile(file); err != nil {
 		return err
 	}
-	dsn := writerDSN(file, db.opts.NoSync)
-	version, err := migrate(ctx, dsn)
+	version, err := migrate(ctx, file, db.opts)
 	if err != nil {
 		return err
 	}
 	db.schema = version
 	// The connections outlive ctx, which is for the opening alone.
 	ctx = context.WithoutCancel(ctx)
-	w, err := newWriter(ctx, dsn, db.opts.Now)
+	w, err := newWriter(ctx, file, db.opts)
 	if err != nil {
 		return err
 	}
@@ -207,10 +219,13 @@ func dsn(file string, pragmas ...string) string {
 	return u.String()
 }
 
-func writerDSN(file string, noSync bool) string {
+func writerDSN(file string, opts Options) string {
 	sync := "synchronous(full)"
-	if noSync {
+	switch {
+	case opts.NoSync:
 		sync = "synchronous(off)"
+	case opts.normalSync:
+		sync = "synchronous(normal)"
 	}
 	return dsn(file, "journal_mode(wal)", sync, "foreign_keys(1)", "trusted_schema(0)",
 		"cache_size(-16384)", "temp_store(memory)", "journal_size_limit(67108864)", "wal_autocheckpoint(0)")
@@ -218,6 +233,11 @@ func writerDSN(file string, noSync bool) string {
 
 func readerDSN(file string) string {
 	return dsn(file, "query_only(1)", "trusted_schema(0)", "cache_size(-2048)", "temp_store(memory)")
+}
+
+// copierDSN is for a connection that reads the whole database.
+func copierDSN(file string) string {
+	return dsn(file, "trusted_schema(0)", "cache_size(-2048)", "temp_store(memory)") + "&mode=ro"
 }
 
 // checkpointDSN is for the connection that writes the log back. It gives way at

@@ -56,6 +56,7 @@ type writer struct {
 	stopped chan struct{}
 	failed  chan struct{}
 	frames  atomic.Int64  // pages written to the log since the checkpointer looked
+	most    int64         // of frames, before the checkpointer is told
 	busy    chan struct{} // of one: there are frames
 	rest    chan struct{} // of one: the checkpointer has left little
 
@@ -75,10 +76,11 @@ type writer struct {
 	position atomic.Int64 // pos, for readers
 }
 
-func newWriter(ctx context.Context, dsn string, now func() time.Time) (*writer, error) {
+func newWriter(ctx context.Context, file string, opts Options) (*writer, error) {
 	w := &writer{
-		dsn:     dsn,
-		now:     now,
+		dsn:     writerDSN(file, opts),
+		now:     opts.Now,
+		most:    opts.frames,
 		queue:   make(chan *op, groupOps),
 		stopped: make(chan struct{}),
 		failed:  make(chan struct{}),
@@ -317,7 +319,7 @@ func (w *writer) count() {
 	if err != nil || n == 0 {
 		return // the next commit tells
 	}
-	if w.frames.Add(int64(n)) >= checkpointFrames {
+	if w.frames.Add(int64(n)) >= w.most {
 		hint(w.busy)
 	}
 }
