@@ -72,6 +72,7 @@ type DB struct {
 
 	mu      sync.Mutex // guards what follows
 	counted recordCount
+	cheap   *sql.Stmt // of VerifyCheap
 }
 
 // Open locks the data directory, opens the database in it, brings its schema up
@@ -159,7 +160,7 @@ func (db *DB) Close() error {
 		close(db.quit)
 		db.wg.Wait()
 		// The writer goes last: the last connection to leave removes the log.
-		db.closed = errors.Join(db.read.Close(), db.write.close(), unlockDir(db.lock))
+		db.closed = errors.Join(db.closeCheap(), db.read.Close(), db.write.close(), unlockDir(db.lock))
 	})
 	return db.closed
 }
