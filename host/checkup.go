@@ -283,8 +283,9 @@ func measureSync(dir string) (median, worst time.Duration, err error) {
 	return took[len(took)/2], took[len(took)-1], nil
 }
 
-// checkDaemon asks the daemon, if there is one, how it is.
-func (u *checkup) checkDaemon(ctx context.Context) {
+// checkDaemon asks the daemon, if there is one, how it is, and reports whether it
+// answered.
+func (u *checkup) checkDaemon(ctx context.Context) (running bool) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	err := u.c.withDaemon(ctx, func(ctx context.Context, d *daemon) error {
@@ -305,5 +306,37 @@ func (u *checkup) checkDaemon(ctx context.Context) {
 		u.fail("daemon.running", e.Error(), e.hint)
 	default:
 		u.ok("daemon.running", "not running")
+	}
+	return err == nil
+}
+
+// verifyTime is how long the daemon may look through its store.
+const verifyTime = 30 * time.Minute
+
+// verifyStore has the daemon look for what must never be in its store.
+func (u *checkup) verifyStore(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	err := u.c.withDaemon(ctx, func(ctx context.Context, d *daemon) error {
+		found, err := hostv1.NewStatusServiceClient(d).VerifyStore(ctx, &hostv1.VerifyStoreRequest{})
+		for err == nil {
+			var resp *hostv1.VerifyStoreResponse
+			if resp, err = found.Recv(); err == nil {
+				v := resp.GetViolation()
+				u.unsound = true
+				u.fail("store."+v.GetName(), fmt.Sprintf("%s (%s): not so for %s", v.GetRule(), v.GetRow(), v.GetFound()),
+					"this is a defect: keep a copy of the data directory, and report it")
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		u.failWith("store.verify", err)
+	case !u.unsound:
+		u.ok("store.verify", "nothing is stored that must never be")
 	}
 }

@@ -38,6 +38,7 @@ type fakeDaemon struct {
 	token  atomic.Pointer[string] // testToken if nil
 	synced atomic.Int64           // runs asked for
 	asked  atomic.Pointer[hostv1.SyncIntegrationRequest]
+	broken []*hostv1.Violation
 	lost   func() // called once a watch has begun, which then breaks; nil: it does not
 }
 
@@ -164,6 +165,15 @@ func (d *fakeDaemon) GetStatus(context.Context, *hostv1.GetStatusRequest) (*host
 		Plugins: []*hostv1.Plugin{thePlugin()}, Tenants: 1, Integrations: map[string]int64{"active": 1}, Runs: map[string]int64{"processed": 2},
 		Isolation: "none",
 	}, nil
+}
+
+func (d *fakeDaemon) VerifyStore(_ *hostv1.VerifyStoreRequest, out grpc.ServerStreamingServer[hostv1.VerifyStoreResponse]) error {
+	for _, v := range d.broken {
+		if err := out.Send(&hostv1.VerifyStoreResponse{Violation: v}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *fakeDaemon) Reload(context.Context, *hostv1.ReloadRequest) (*hostv1.ReloadResponse, error) {

@@ -15,13 +15,14 @@ func (c *cli) doctorCommand() *cobra.Command {
 		Short: "Check the configuration, the files, the plugins and the disk",
 		Long: `Check what the daemon needs: the configuration, the modes of files, the plugins, the disk.
 
-It works without the daemon and changes nothing. Exits with 3 if something failed.`,
+It works without the daemon and changes nothing. With --deep the daemon, if it runs, also looks through all
+that is stored for what must never be. Exits with 3 if something failed, with 1 if the store is not sound.`,
 		Args: noArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.doctor(cmd.Context(), deep)
 		},
 	}
-	cmd.Flags().BoolVar(&deep, "deep", false, "start each approved plugin once")
+	cmd.Flags().BoolVar(&deep, "deep", false, "start each approved plugin once, and have the daemon look through the store")
 	return cmd
 }
 
@@ -46,6 +47,8 @@ type checkup struct {
 	c      *cli
 	group  string
 	checks []check
+	// unsound is set when the store holds what must never be.
+	unsound bool
 }
 
 func (u *checkup) ok(name, format string, args ...any) {
@@ -93,10 +96,15 @@ func (c *cli) doctor(ctx context.Context, deep bool) error {
 		u.group = "Store"
 		u.checkStore(snap.Host)
 		u.group = "Daemon"
-		u.checkDaemon(ctx)
+		if running := u.checkDaemon(ctx); running && deep {
+			u.verifyStore(ctx)
+		}
 	}
 	if err := u.print(); err != nil {
 		return err
+	}
+	if u.unsound {
+		return silent(exitFailed)
 	}
 	if u.count(checkFailed) > 0 {
 		return silent(exitEnvironment)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
 
 // report is what doctor prints with -o json.
@@ -156,4 +158,19 @@ func TestDoctorAsksTheDaemon(t *testing.T) {
 	status, _ = r.find("daemon.running")
 	require.Equal(t, checkFailed, status)
 	require.Equal(t, exitEnvironment, code)
+}
+
+// rows: I01, I06
+func TestDoctorHasTheStoreVerified(t *testing.T) {
+	t.Parallel()
+	sound := startDaemon(t, &fakeDaemon{})
+	// Its directories are not there, which is another matter.
+	require.Equal(t, exitEnvironment, sound.run("doctor", "--deep"))
+	require.Contains(t, sound.stdout, "ok    store.verify")
+
+	broken := startDaemon(t, &fakeDaemon{broken: []*hostv1.Violation{{Row: "I03", Name: "run-counters", Rule: "they add up", Found: "run 7"}}})
+	require.Equal(t, exitEnvironment, broken.run("doctor"), "only if it is asked for")
+	require.NotContains(t, broken.stdout, "they add up")
+	require.Equal(t, exitFailed, broken.run("doctor", "--deep"))
+	require.Contains(t, broken.stdout, "they add up (I03): not so for run 7")
 }

@@ -19,6 +19,8 @@ type Deps struct {
 // Store is what the API reads of the store and does in it.
 type Store interface {
 	Status(ctx context.Context) (store.Status, error)
+	// Verify looks through all that is stored for what must never be.
+	Verify(ctx context.Context) ([]store.Violation, error)
 	Tenants(ctx context.Context) ([]store.Tenant, error)
 	integrationStore
 	runStore

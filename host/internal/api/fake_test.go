@@ -14,6 +14,7 @@ type fakeStore struct {
 	mu           sync.Mutex // guards all below
 	err          error      // of every method, if set
 	status       store.Status
+	violations   []store.Violation
 	tenants      []store.Tenant
 	integrations []store.Integration
 	runs         []store.Run
@@ -74,6 +75,10 @@ func one[T any](list []T, match func(T) bool) (T, error) {
 
 func (f *fakeStore) Status(context.Context) (store.Status, error) {
 	return locked(f, func() (store.Status, error) { return f.status, nil })
+}
+
+func (f *fakeStore) Verify(context.Context) ([]store.Violation, error) {
+	return locked(f, func() ([]store.Violation, error) { return f.violations, nil })
 }
 
 func (f *fakeStore) Tenants(context.Context) ([]store.Tenant, error) {

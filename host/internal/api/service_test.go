@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -47,6 +49,33 @@ func TestStatus(t *testing.T) {
 		"new is not loaded (unapproved): nobody approved it",
 		"integrations that are parked: 1 (hint: jackfield integration list)",
 	}, bad.GetReasons())
+}
+
+// rows: I03
+func TestVerifyStore(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	verify := func() (found []*hostv1.Violation) {
+		t.Helper()
+		in, err := hostv1.NewStatusServiceClient(r.dial()).VerifyStore(r.ctx(), &hostv1.VerifyStoreRequest{})
+		require.NoError(t, err)
+		for {
+			resp, err := in.Recv()
+			if errors.Is(err, io.EOF) {
+				return found
+			}
+			require.NoError(t, err)
+			found = append(found, resp.GetViolation())
+		}
+	}
+	require.Empty(t, verify())
+	r.store.edit(func(f *fakeStore) {
+		f.violations = []store.Violation{{Row: "I03", Name: "run-counters", Rule: "they add up", Found: "run 7"}, {Row: "I06", Name: "run-event"}}
+	})
+	found := verify()
+	require.Len(t, found, 2)
+	require.Equal(t, []string{"I03", "run-counters", "they add up", "run 7"},
+		[]string{found[0].GetRow(), found[0].GetName(), found[0].GetRule(), found[0].GetFound()})
 }
 
 // A directory that cannot be read takes nothing from what runs.

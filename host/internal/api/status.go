@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc"
+
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/store"
 )
@@ -51,6 +53,20 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 		LanesDue:     kept.LanesDue,
 		Isolation:    "none",
 	}, nil
+}
+
+// VerifyStore answers each violation that the store finds.
+func (s *statusService) VerifyStore(_ *hostv1.VerifyStoreRequest, out grpc.ServerStreamingServer[hostv1.VerifyStoreResponse]) error {
+	found, err := s.deps.Store.Verify(out.Context())
+	if err != nil {
+		return err
+	}
+	for _, v := range found {
+		if err := out.Send(&hostv1.VerifyStoreResponse{Violation: &hostv1.Violation{Row: v.Row, Name: v.Name, Rule: v.Rule, Found: v.Found}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reasons lists what needs a person.

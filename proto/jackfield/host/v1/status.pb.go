@@ -22,6 +22,160 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type VerifyStoreRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyStoreRequest) Reset() {
+	*x = VerifyStoreRequest{}
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyStoreRequest) ProtoMessage() {}
+
+func (x *VerifyStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyStoreRequest.ProtoReflect.Descriptor instead.
+func (*VerifyStoreRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{0}
+}
+
+type VerifyStoreResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Violation     *Violation             `protobuf:"bytes,1,opt,name=violation,proto3" json:"violation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyStoreResponse) Reset() {
+	*x = VerifyStoreResponse{}
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyStoreResponse) ProtoMessage() {}
+
+func (x *VerifyStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyStoreResponse.ProtoReflect.Descriptor instead.
+func (*VerifyStoreResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *VerifyStoreResponse) GetViolation() *Violation {
+	if x != nil {
+		return x.Violation
+	}
+	return nil
+}
+
+// Violation is something that must never be: a defect of the program or of the
+// disk.
+type Violation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the law that it breaks, such as I03.
+	Row string `protobuf:"bytes,1,opt,name=row,proto3" json:"row,omitempty"`
+	// Of the invariant, such as run-counters.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// What must hold.
+	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The first rows for which it does not.
+	Found         string `protobuf:"bytes,4,opt,name=found,proto3" json:"found,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Violation) Reset() {
+	*x = Violation{}
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Violation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Violation) ProtoMessage() {}
+
+func (x *Violation) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Violation.ProtoReflect.Descriptor instead.
+func (*Violation) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Violation) GetRow() string {
+	if x != nil {
+		return x.Row
+	}
+	return ""
+}
+
+func (x *Violation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Violation) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Violation) GetFound() string {
+	if x != nil {
+		return x.Found
+	}
+	return ""
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -30,7 +184,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[0]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -42,7 +196,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[0]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -55,7 +209,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{0}
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{3}
 }
 
 type GetStatusResponse struct {
@@ -87,7 +241,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[1]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -99,7 +253,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[1]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -112,7 +266,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{1}
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetStatusResponse) GetState() string {
@@ -226,7 +380,7 @@ type StatusConfig struct {
 
 func (x *StatusConfig) Reset() {
 	*x = StatusConfig{}
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[2]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -238,7 +392,7 @@ func (x *StatusConfig) String() string {
 func (*StatusConfig) ProtoMessage() {}
 
 func (x *StatusConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[2]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -251,7 +405,7 @@ func (x *StatusConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusConfig.ProtoReflect.Descriptor instead.
 func (*StatusConfig) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{2}
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StatusConfig) GetFile() string {
@@ -289,7 +443,7 @@ type StatusStore struct {
 
 func (x *StatusStore) Reset() {
 	*x = StatusStore{}
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +455,7 @@ func (x *StatusStore) String() string {
 func (*StatusStore) ProtoMessage() {}
 
 func (x *StatusStore) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_status_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_status_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +468,7 @@ func (x *StatusStore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusStore.ProtoReflect.Descriptor instead.
 func (*StatusStore) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{3}
+	return file_jackfield_host_v1_status_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StatusStore) GetPath() string {
@@ -356,7 +510,15 @@ var File_jackfield_host_v1_status_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/status.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/plugin.proto\"\x12\n" +
+	"\x1ejackfield/host/v1/status.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/plugin.proto\"\x14\n" +
+	"\x12VerifyStoreRequest\"Q\n" +
+	"\x13VerifyStoreResponse\x12:\n" +
+	"\tviolation\x18\x01 \x01(\v2\x1c.jackfield.host.v1.ViolationR\tviolation\"[\n" +
+	"\tViolation\x12\x10\n" +
+	"\x03row\x18\x01 \x01(\tR\x03row\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05found\x18\x04 \x01(\tR\x05found\"\x12\n" +
 	"\x10GetStatusRequest\"\xd3\x05\n" +
 	"\x11GetStatusResponse\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x18\n" +
@@ -391,9 +553,10 @@ const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\arecords\x18\x02 \x01(\x03R\arecords\x12%\n" +
 	"\x0edatabase_bytes\x18\x03 \x01(\x03R\rdatabaseBytes\x12\x1b\n" +
 	"\twal_bytes\x18\x04 \x01(\x03R\bwalBytes\x12\x1a\n" +
-	"\bposition\x18\x05 \x01(\tR\bposition2g\n" +
+	"\bposition\x18\x05 \x01(\tR\bposition2\xc7\x01\n" +
 	"\rStatusService\x12V\n" +
-	"\tGetStatus\x12#.jackfield.host.v1.GetStatusRequest\x1a$.jackfield.host.v1.GetStatusResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\tGetStatus\x12#.jackfield.host.v1.GetStatusRequest\x1a$.jackfield.host.v1.GetStatusResponse\x12^\n" +
+	"\vVerifyStore\x12%.jackfield.host.v1.VerifyStoreRequest\x1a&.jackfield.host.v1.VerifyStoreResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_status_proto_rawDescOnce sync.Once
@@ -407,34 +570,40 @@ func file_jackfield_host_v1_status_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_status_proto_rawDescData
 }
 
-var file_jackfield_host_v1_status_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_jackfield_host_v1_status_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_jackfield_host_v1_status_proto_goTypes = []any{
-	(*GetStatusRequest)(nil),      // 0: jackfield.host.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 1: jackfield.host.v1.GetStatusResponse
-	(*StatusConfig)(nil),          // 2: jackfield.host.v1.StatusConfig
-	(*StatusStore)(nil),           // 3: jackfield.host.v1.StatusStore
-	nil,                           // 4: jackfield.host.v1.GetStatusResponse.IntegrationsEntry
-	nil,                           // 5: jackfield.host.v1.GetStatusResponse.RunsEntry
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*Plugin)(nil),                // 7: jackfield.host.v1.Plugin
-	(*Problem)(nil),               // 8: jackfield.host.v1.Problem
+	(*VerifyStoreRequest)(nil),    // 0: jackfield.host.v1.VerifyStoreRequest
+	(*VerifyStoreResponse)(nil),   // 1: jackfield.host.v1.VerifyStoreResponse
+	(*Violation)(nil),             // 2: jackfield.host.v1.Violation
+	(*GetStatusRequest)(nil),      // 3: jackfield.host.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 4: jackfield.host.v1.GetStatusResponse
+	(*StatusConfig)(nil),          // 5: jackfield.host.v1.StatusConfig
+	(*StatusStore)(nil),           // 6: jackfield.host.v1.StatusStore
+	nil,                           // 7: jackfield.host.v1.GetStatusResponse.IntegrationsEntry
+	nil,                           // 8: jackfield.host.v1.GetStatusResponse.RunsEntry
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*Plugin)(nil),                // 10: jackfield.host.v1.Plugin
+	(*Problem)(nil),               // 11: jackfield.host.v1.Problem
 }
 var file_jackfield_host_v1_status_proto_depIdxs = []int32{
-	6, // 0: jackfield.host.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	2, // 1: jackfield.host.v1.GetStatusResponse.config:type_name -> jackfield.host.v1.StatusConfig
-	3, // 2: jackfield.host.v1.GetStatusResponse.store:type_name -> jackfield.host.v1.StatusStore
-	7, // 3: jackfield.host.v1.GetStatusResponse.plugins:type_name -> jackfield.host.v1.Plugin
-	4, // 4: jackfield.host.v1.GetStatusResponse.integrations:type_name -> jackfield.host.v1.GetStatusResponse.IntegrationsEntry
-	5, // 5: jackfield.host.v1.GetStatusResponse.runs:type_name -> jackfield.host.v1.GetStatusResponse.RunsEntry
-	6, // 6: jackfield.host.v1.StatusConfig.applied_at:type_name -> google.protobuf.Timestamp
-	8, // 7: jackfield.host.v1.StatusConfig.problems:type_name -> jackfield.host.v1.Problem
-	0, // 8: jackfield.host.v1.StatusService.GetStatus:input_type -> jackfield.host.v1.GetStatusRequest
-	1, // 9: jackfield.host.v1.StatusService.GetStatus:output_type -> jackfield.host.v1.GetStatusResponse
-	9, // [9:10] is the sub-list for method output_type
-	8, // [8:9] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: jackfield.host.v1.VerifyStoreResponse.violation:type_name -> jackfield.host.v1.Violation
+	9,  // 1: jackfield.host.v1.GetStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 2: jackfield.host.v1.GetStatusResponse.config:type_name -> jackfield.host.v1.StatusConfig
+	6,  // 3: jackfield.host.v1.GetStatusResponse.store:type_name -> jackfield.host.v1.StatusStore
+	10, // 4: jackfield.host.v1.GetStatusResponse.plugins:type_name -> jackfield.host.v1.Plugin
+	7,  // 5: jackfield.host.v1.GetStatusResponse.integrations:type_name -> jackfield.host.v1.GetStatusResponse.IntegrationsEntry
+	8,  // 6: jackfield.host.v1.GetStatusResponse.runs:type_name -> jackfield.host.v1.GetStatusResponse.RunsEntry
+	9,  // 7: jackfield.host.v1.StatusConfig.applied_at:type_name -> google.protobuf.Timestamp
+	11, // 8: jackfield.host.v1.StatusConfig.problems:type_name -> jackfield.host.v1.Problem
+	3,  // 9: jackfield.host.v1.StatusService.GetStatus:input_type -> jackfield.host.v1.GetStatusRequest
+	0,  // 10: jackfield.host.v1.StatusService.VerifyStore:input_type -> jackfield.host.v1.VerifyStoreRequest
+	4,  // 11: jackfield.host.v1.StatusService.GetStatus:output_type -> jackfield.host.v1.GetStatusResponse
+	1,  // 12: jackfield.host.v1.StatusService.VerifyStore:output_type -> jackfield.host.v1.VerifyStoreResponse
+	11, // [11:13] is the sub-list for method output_type
+	9,  // [9:11] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_status_proto_init() }
@@ -450,7 +619,7 @@ func file_jackfield_host_v1_status_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_status_proto_rawDesc), len(file_jackfield_host_v1_status_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StatusService_GetStatus_FullMethodName = "/jackfield.host.v1.StatusService/GetStatus"
+	StatusService_GetStatus_FullMethodName   = "/jackfield.host.v1.StatusService/GetStatus"
+	StatusService_VerifyStore_FullMethodName = "/jackfield.host.v1.StatusService/VerifyStore"
 )
 
 // StatusServiceClient is the client API for StatusService service.
@@ -30,6 +31,10 @@ const (
 type StatusServiceClient interface {
 	// GetStatus answers on one page what runs and what does not.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
+	// VerifyStore looks through all that is stored for what must never be and
+	// answers what it finds, nothing if all is well. It takes as long as the store
+	// is large; the work goes on.
+	VerifyStore(ctx context.Context, in *VerifyStoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyStoreResponse], error)
 }
 
 type statusServiceClient struct {
@@ -50,6 +55,25 @@ func (c *statusServiceClient) GetStatus(ctx context.Context, in *GetStatusReques
 	return out, nil
 }
 
+func (c *statusServiceClient) VerifyStore(ctx context.Context, in *VerifyStoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyStoreResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StatusService_ServiceDesc.Streams[0], StatusService_VerifyStore_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[VerifyStoreRequest, VerifyStoreResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StatusService_VerifyStoreClient = grpc.ServerStreamingClient[VerifyStoreResponse]
+
 // StatusServiceServer is the server API for StatusService service.
 // All implementations must embed UnimplementedStatusServiceServer
 // for forward compatibility.
@@ -58,6 +82,10 @@ func (c *statusServiceClient) GetStatus(ctx context.Context, in *GetStatusReques
 type StatusServiceServer interface {
 	// GetStatus answers on one page what runs and what does not.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
+	// VerifyStore looks through all that is stored for what must never be and
+	// answers what it finds, nothing if all is well. It takes as long as the store
+	// is large; the work goes on.
+	VerifyStore(*VerifyStoreRequest, grpc.ServerStreamingServer[VerifyStoreResponse]) error
 	mustEmbedUnimplementedStatusServiceServer()
 }
 
@@ -70,6 +98,9 @@ type UnimplementedStatusServiceServer struct{}
 
 func (UnimplementedStatusServiceServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
+}
+func (UnimplementedStatusServiceServer) VerifyStore(*VerifyStoreRequest, grpc.ServerStreamingServer[VerifyStoreResponse]) error {
+	return status.Error(codes.Unimplemented, "method VerifyStore not implemented")
 }
 func (UnimplementedStatusServiceServer) mustEmbedUnimplementedStatusServiceServer() {}
 func (UnimplementedStatusServiceServer) testEmbeddedByValue()                       {}
@@ -110,6 +141,17 @@ func _StatusService_GetStatus_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StatusService_VerifyStore_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(VerifyStoreRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StatusServiceServer).VerifyStore(m, &grpc.GenericServerStream[VerifyStoreRequest, VerifyStoreResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StatusService_VerifyStoreServer = grpc.ServerStreamingServer[VerifyStoreResponse]
+
 // StatusService_ServiceDesc is the grpc.ServiceDesc for StatusService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +164,12 @@ var StatusService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _StatusService_GetStatus_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "VerifyStore",
+			Handler:       _StatusService_VerifyStore_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "jackfield/host/v1/status.proto",
 }
