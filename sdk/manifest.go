@@ -21,6 +21,7 @@ const (
 	CanCheck            Capability = "check"             // Checker
 	CanPreprocess       Capability = "preprocess"        // Preprocessor
 	CanCreateAttributes Capability = "create_attributes" // Attributer
+	CanAllow            Capability = "allow"             // Allower
 	CanFinish           Capability = "finish"            // Finisher
 	CanPostprocess      Capability = "postprocess"       // Postprocessor
 	CanInvoke           Capability = "invoke"            // Invoker

@@ -51,6 +51,13 @@ type Finisher interface {
 	IsProcessingFinished(ctx context.Context, call FinishedCall) (bool, error)
 }
 
+// Allower lets a connector leave itself out of a run: the host asks before it works
+// on the connector's streams, once per run, when the connectors of a lower Order are
+// done. What it skips is recorded with the reason; its watermark stays.
+type Allower interface {
+	Allowed(ctx context.Context, call AllowedCall) (Verdict, error)
+}
+
 // Postprocessor is called once at the end of a run. The settings it returns are
 // merged by key into what the plugin keeps; settings of the user stay.
 type Postprocessor interface {

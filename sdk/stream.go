@@ -65,6 +65,29 @@ type FinishedCall struct {
 	LastRecordTimestamp time.Time
 }
 
+// AllowedCall is what Allowed is asked about.
+type AllowedCall struct {
+	Run       Run
+	Connector string
+	Results   []ConnectorResult // of the connectors of a lower order in this run
+}
+
+// ConnectorResult is how a connector's part of a run ended.
+type ConnectorResult struct {
+	Connector string
+	Code      string // completed, partial, failed, skipped, cancelled
+	Message   string // why, if it is not completed
+	// What became of its records, and of its streams.
+	Read, Added, Updated, Deleted, Unchanged int64
+	Processed, Failed                        int64
+}
+
+// Verdict answers an AllowedCall. Its zero value lets the connector run.
+type Verdict struct {
+	Skip   bool
+	Reason string // for people, if Skip is set
+}
+
 // Checkpoint ends a segment: what was emitted since the last one is applied in
 // one transaction with it, and the stream resumes here.
 type Checkpoint struct {

@@ -69,7 +69,7 @@ func (m Manifest) connectors() []error {
 
 func (m Manifest) capabilities() []error {
 	var errs []error
-	known := []Capability{CanCheck, CanPreprocess, CanCreateAttributes, CanFinish, CanPostprocess, CanInvoke}
+	known := []Capability{CanCheck, CanPreprocess, CanCreateAttributes, CanAllow, CanFinish, CanPostprocess, CanInvoke}
 	for i, c := range m.Capabilities {
 		switch {
 		case !slices.Contains(known, c):
@@ -100,6 +100,8 @@ func (m Manifest) Implements(i Instance) error {
 			_, ok = i.(Preprocessor)
 		case CanCreateAttributes:
 			_, ok = i.(Attributer)
+		case CanAllow:
+			_, ok = i.(Allower)
 		case CanFinish:
 			_, ok = i.(Finisher)
 		case CanPostprocess:

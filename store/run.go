@@ -109,6 +109,8 @@ type RunBegin struct {
 	// Order tells in which order connectors are worked on: those of a lower number
 	// first, those of the same beside each other. One that is absent has 0.
 	Order map[string]int
+	// Allow asks the plugin before each connector's streams whether it may run.
+	Allow bool
 }
 
 // RunFilter selects runs, newest first.

@@ -53,6 +53,14 @@ type StreamEnd struct {
 	SleepUntil time.Time
 	// AbortRun ends the run as error with Failure.
 	AbortRun bool
+	// Veto, of a check that is processed, leaves a connector out of the run.
+	Veto *Veto
+}
+
+// Veto is a connector's word that it does not take part in a run (O21).
+type Veto struct {
+	Connector string
+	Reason    string
 }
 
 // Throttle is a rate limit in force for all streams of a plugin with its key.

@@ -8,8 +8,9 @@ type StreamType string
 // The types of streams.
 const (
 	StreamPreprocess  StreamType = "preprocess"
-	StreamPlan        StreamType = "plan" // GetStreams
-	StreamRoot        StreamType = "root" // emitted by GetStreams
+	StreamPlan        StreamType = "plan"  // GetStreams
+	StreamAllow       StreamType = "allow" // asks whether a connector may run
+	StreamRoot        StreamType = "root"  // emitted by GetStreams
 	StreamChild       StreamType = "child"
 	StreamPostprocess StreamType = "postprocess"
 )
@@ -49,6 +50,7 @@ type Stream struct {
 	// Read with a claim, for the call.
 	Cursor     []byte               // of the partition
 	Watermarks map[string]time.Time // of the integration, by connector
+	Results    []ConnectorStatus    // of the connectors before the one that is asked whether it may run
 }
 
 // NewStream is a stream to add to a run. One whose (connector, ident) the run

@@ -231,7 +231,7 @@ func TestSinkErrorEndsTheCall(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
-// rows: C08, C20, C21
+// rows: C08, C20, C21, O21
 func TestOptionalCalls(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -248,7 +248,16 @@ func TestOptionalCalls(t *testing.T) {
 			return sdk.HookResult{Payload: append([]byte(call.Name), call.Payload...)}, nil
 		},
 	}
+	ask := sdk.AllowedCall{Run: sdk.Run{ID: "r"}, Connector: "animals", Results: []sdk.ConnectorResult{{
+		Connector: "plants", Code: "partial", Message: "why", Read: 7, Added: 1, Updated: 2, Deleted: 3, Unchanged: 1, Processed: 4, Failed: 5,
+	}}}
+	z.allowed = func(_ context.Context, got sdk.AllowedCall) (sdk.Verdict, error) {
+		return sdk.Verdict{Skip: equal(t, ask, got), Reason: "no plants"}, nil
+	}
 	i := opened(t, z)
+	verdict, err := i.(sdk.Allower).Allowed(t.Context(), ask)
+	require.NoError(t, err)
+	require.Equal(t, sdk.Verdict{Skip: true, Reason: "no plants"}, verdict)
 	data, err := i.(sdk.Preprocessor).Preprocess(t.Context(), sdk.Run{ID: "r1"})
 	require.NoError(t, err)
 	require.Equal(t, "for r1", string(data))

@@ -22,6 +22,7 @@ var (
 	_ sdk.Checker       = (*instance)(nil)
 	_ sdk.Preprocessor  = (*instance)(nil)
 	_ sdk.Attributer    = (*instance)(nil)
+	_ sdk.Allower       = (*instance)(nil)
 	_ sdk.Finisher      = (*instance)(nil)
 	_ sdk.Postprocessor = (*instance)(nil)
 	_ sdk.Invoker       = (*instance)(nil)
@@ -163,6 +164,19 @@ func (i *instance) CreateAttributes(ctx context.Context) ([]sdk.Attribute, error
 	defer end()
 	resp, err := i.client.rpc.CreateAttributes(ctx, &pluginv1.CreateAttributesRequest{Call: token})
 	return attributesFromProto(resp.GetAttributes()), errorOf(ctx, err)
+}
+
+// Allowed implements sdk.Allower.
+func (i *instance) Allowed(ctx context.Context, call sdk.AllowedCall) (sdk.Verdict, error) {
+	ctx, token, end, err := i.begin(ctx)
+	if err != nil {
+		return sdk.Verdict{}, err
+	}
+	defer end()
+	resp, err := i.client.rpc.Allowed(ctx, &pluginv1.AllowedRequest{
+		Call: token, Run: runToProto(call.Run), Connector: call.Connector, Results: resultsToProto(call.Results),
+	})
+	return sdk.Verdict{Skip: resp.GetSkip(), Reason: resp.GetReason()}, errorOf(ctx, err)
 }
 
 // IsProcessingFinished implements sdk.Finisher.

@@ -98,6 +98,23 @@ func (s *server) ProcessStream(req *pluginv1.ProcessStreamRequest, stream grpc.S
 	return stream.Send(&pluginv1.ProcessStreamResponse{Part: &pluginv1.ProcessStreamResponse_Outcome{Outcome: outcomeToProto(outcome)}})
 }
 
+// Allowed implements the rpc.
+func (s *server) Allowed(ctx context.Context, req *pluginv1.AllowedRequest) (*pluginv1.AllowedResponse, error) {
+	ctx, i, end, err := s.begin(ctx, req.GetCall())
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	allower, ok := i.(sdk.Allower)
+	if !ok {
+		return nil, notSupported(ctx, sdk.CanAllow)
+	}
+	verdict, err := allower.Allowed(ctx, sdk.AllowedCall{
+		Run: runFromProto(req.GetRun()), Connector: req.GetConnector(), Results: resultsFromProto(req.GetResults()),
+	})
+	return &pluginv1.AllowedResponse{Skip: verdict.Skip, Reason: verdict.Reason}, statusOf(ctx, err)
+}
+
 // IsProcessingFinished implements the rpc.
 func (s *server) IsProcessingFinished(ctx context.Context, req *pluginv1.IsProcessingFinishedRequest) (*pluginv1.IsProcessingFinishedResponse, error) {
 	ctx, i, end, err := s.begin(ctx, req.GetCall())

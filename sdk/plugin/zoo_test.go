@@ -35,6 +35,7 @@ type zoo struct {
 	process  func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error)
 	check    func(context.Context) error
 	pre      func(context.Context, sdk.Run) ([]byte, error)
+	allowed  func(context.Context, sdk.AllowedCall) (sdk.Verdict, error)
 	finished func(context.Context, sdk.FinishedCall) (bool, error)
 	post     func(context.Context, sdk.Run) (map[string][]byte, error)
 	invoke   func(context.Context, sdk.HookCall) (sdk.HookResult, error)
@@ -48,7 +49,7 @@ func (z *zoo) Manifest() sdk.Manifest {
 	return sdk.Manifest{
 		Name: "zoo", Label: "Zoo", Version: "1.0.0", Kind: sdk.KindCombined,
 		Connectors:   []sdk.Connector{{Name: "animals", Order: 1, Force: true, CompleteListing: true, Versions: true}},
-		Capabilities: []sdk.Capability{sdk.CanCheck, sdk.CanPreprocess, sdk.CanCreateAttributes, sdk.CanFinish, sdk.CanPostprocess, sdk.CanInvoke},
+		Capabilities: []sdk.Capability{sdk.CanCheck, sdk.CanPreprocess, sdk.CanCreateAttributes, sdk.CanAllow, sdk.CanFinish, sdk.CanPostprocess, sdk.CanInvoke},
 		Hooks:        []string{"call.started"}, Limits: sdk.Limits{Concurrency: 8, PerRun: 2}, Every: 20,
 		State: sdk.StateVersions{Writes: 2, Reads: []int{1, 2}},
 	}
@@ -76,6 +77,10 @@ func (z *zoo) Preprocess(ctx context.Context, run sdk.Run) ([]byte, error) { ret
 
 func (z *zoo) CreateAttributes(context.Context) ([]sdk.Attribute, error) {
 	return []sdk.Attribute{{Name: "legs", Label: "Legs", Type: "number"}}, nil
+}
+
+func (z *zoo) Allowed(ctx context.Context, call sdk.AllowedCall) (sdk.Verdict, error) {
+	return z.allowed(ctx, call)
 }
 
 func (z *zoo) IsProcessingFinished(ctx context.Context, call sdk.FinishedCall) (bool, error) {

@@ -35,6 +35,7 @@ func Exercise(ctx context.Context, p sdk.Plugin, opts Options) error {
 	e.streams(first)
 	e.pages(first)
 	e.kept(first)
+	e.verdicts(first)
 	e.secrets(first)
 	e.resume(ctx, first)
 	e.again(ctx, first)

@@ -288,3 +288,50 @@ func TestHost(t *testing.T) {
 	_, err = h.CommitCredential(t.Context(), "t", 0, sdk.NewSecret("y"), time.Time{})
 	require.Error(t, err)
 }
+
+// allowing is a model whose connectors have an order and a say in each run.
+type allowing struct {
+	model
+	verdict func(sdk.AllowedCall) sdk.Verdict
+}
+
+func (a allowing) Manifest() sdk.Manifest {
+	m := a.model.Manifest()
+	m.Connectors[0].Order = 1
+	m.Capabilities = append(m.Capabilities, sdk.CanAllow)
+	return m
+}
+
+func (a allowing) Open(ctx context.Context, in sdk.Integration) (sdk.Instance, error) {
+	i, err := a.model.Open(ctx, in)
+	if err == nil {
+		a.model, _ = i.(model)
+	}
+	return a, err
+}
+
+func (a allowing) Allowed(_ context.Context, call sdk.AllowedCall) (sdk.Verdict, error) {
+	return a.verdict(call), nil
+}
+
+// rows: O20, O21
+func TestRunAsksEachConnector(t *testing.T) {
+	t.Parallel()
+	var order []string
+	result, err := sdktest.Run(t.Context(), allowing{verdict: func(call sdk.AllowedCall) sdk.Verdict {
+		order = append(order, call.Connector)
+		if call.Connector != "things" {
+			return sdk.Verdict{}
+		}
+		require.Equal(t, []sdk.ConnectorResult{{Connector: "people", Code: "completed", Read: 2, Processed: 1}}, call.Results)
+		return sdk.Verdict{Skip: true, Reason: "no people"}
+	}}, options())
+	require.NoError(t, err)
+	require.Equal(t, []string{"people", "things"}, order)
+	require.Equal(t, map[string]string{"things": "no people"}, result.Skipped)
+	require.Empty(t, result.Records)
+	require.Len(t, result.Members, 1)
+
+	err = sdktest.Exercise(t.Context(), allowing{verdict: func(sdk.AllowedCall) sdk.Verdict { return sdk.Verdict{Skip: true} }}, options())
+	require.ErrorContains(t, err, "connector people: allowed: it skips itself without a reason")
+}

@@ -34,6 +34,7 @@ type Result struct {
 	Warnings   []sdk.Warning
 	Settings   map[string][]byte
 	Cursors    map[string][]byte // by "connector/partition"
+	Skipped    map[string]string // reasons, by connector that left itself out
 	Pages      int               // calls of ProcessStream
 }
 
@@ -73,6 +74,8 @@ type run struct {
 	result   Result
 	plan     []segment
 	pages    []page
+	parts    map[string]*sdk.ConnectorResult // of connectors that were let in
+	done     map[string]bool                 // streams
 }
 
 func newRun(ctx context.Context, p sdk.Plugin, opts Options) (*run, error) {
@@ -152,10 +155,8 @@ func (r *run) do(ctx context.Context) error {
 	for _, seg := range r.plan {
 		r.keep(seg.batch)
 	}
-	for n := 0; n < len(r.result.Streams); n++ { //nolint:intrange // a stream may add streams
-		if err := r.stream(ctx, r.result.Streams[n]); err != nil {
-			return err
-		}
+	if err := r.work(ctx); err != nil {
+		return err
 	}
 	if post, ok := r.instance.(sdk.Postprocessor); ok && r.manifest.Has(sdk.CanPostprocess) {
 		settings, err := post.Postprocess(ctx, r.of)

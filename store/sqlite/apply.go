@@ -179,6 +179,9 @@ func (t *tx) flush(ctx context.Context) error {
 		if err := t.work.runs[id].save(ctx, t); err != nil {
 			return err
 		}
+		if err := t.work.runs[id].saveTallies(ctx, t); err != nil {
+			return err
+		}
 	}
 	t.work.reset()
 	return nil

@@ -65,6 +65,11 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 				return err
 			}
 			st.Watermarks = marks
+			if st.Type == store.StreamAllow {
+				if st.Results, err = r.results(ctx, t, string(st.Data)); err != nil {
+					return err
+				}
+			}
 			streams = append(streams, st)
 		}
 		return nil

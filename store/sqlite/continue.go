@@ -178,6 +178,9 @@ func (r *run) mayReopen(ctx context.Context, t *tx) error {
 func (r *run) pend(ctx context.Context, t *tx) error {
 	r.State, r.Failure = store.RunPending, nil
 	r.DelayedUntil, r.EndedAt = time.Time{}, time.Time{}
+	if err := r.reopenStatuses(ctx, t); err != nil {
+		return err
+	}
 	return r.save(ctx, t)
 }
 

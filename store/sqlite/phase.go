@@ -35,14 +35,17 @@ func (r *run) order(ctx context.Context, t *tx, b store.RunBegin) error {
 	}
 	slices.Sort(orders)
 	orders = slices.Compact(orders)
-	if len(orders) < 2 {
+	if len(orders) < 2 && !b.Allow {
 		return nil
 	}
 	ranks := make(map[string]int, len(r.Connectors))
 	for _, c := range r.Connectors {
 		ranks[c] = slices.Index(orders, b.Order[c])
 	}
-	return r.setRanks(ctx, t, ranks)
+	if err := r.setRanks(ctx, t, ranks); err != nil || !b.Allow {
+		return err
+	}
+	return r.ask(ctx, t, ranks)
 }
 
 func (r *run) setRanks(ctx context.Context, t *tx, ranks map[string]int) error {

@@ -14,8 +14,9 @@ type run struct {
 	store.Run
 	phase       int
 	postprocess bool
-	ranks       nullString     // JSON: rank by connector; NULL: all are worked on beside each other
-	saved       store.RunState // as the row has it
+	ranks       nullString        // JSON: rank by connector; NULL: all are worked on beside each other
+	saved       store.RunState    // as the row has it
+	tallies     map[string]*tally // by connector: what is not written yet
 }
 
 const runColumns = `
@@ -274,16 +275,23 @@ func (r *run) start(ctx context.Context, t *tx, b store.RunBegin) error {
 	if err := r.systemStream(ctx, t, store.StreamPlan, phasePlan); err != nil {
 		return err
 	}
-	return r.order(ctx, t, b)
+	if err := r.order(ctx, t, b); err != nil {
+		return err
+	}
+	return r.openStatuses(ctx, t)
 }
 
 // systemStream adds one of the run's own calls. It is known by its type, under a
 // connector that a plugin cannot name.
 func (r *run) systemStream(ctx context.Context, t *tx, typ store.StreamType, phase int) error {
+	return r.addSystem(ctx, t, typ, string(typ), phase, nil)
+}
+
+func (r *run) addSystem(ctx context.Context, t *tx, typ store.StreamType, ident string, phase int, data []byte) error {
 	_, err := t.exec(ctx, `
-		INSERT INTO streams (run_id, integration_id, type, phase, connector, ident, limit_key, state, due_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, ':', $3, $5, 'pending', $6, $6, $6)`,
-		r.ID, r.IntegrationID, string(typ), phase, limitKey("", r.IntegrationID), t.ms)
+		INSERT INTO streams (run_id, integration_id, type, phase, connector, ident, limit_key, state, due_at, created_at, updated_at, data)
+		VALUES ($1, $2, $3, $4, ':', $7, $5, 'pending', $6, $6, $6, $8)`,
+		r.ID, r.IntegrationID, string(typ), phase, limitKey("", r.IntegrationID), t.ms, ident, blob(data))
 	if err != nil {
 		return fmt.Errorf("add stream %s of run %d: %w", typ, r.ID, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
@@ -32,13 +33,17 @@ func (r *run) settle(ctx context.Context, t *tx) error {
 	if err != nil {
 		return err
 	}
+	refused, err := r.refusals(ctx, t)
+	if err != nil {
+		return err
+	}
 	if last == "" && r.postprocess {
 		if err := r.systemStream(ctx, t, store.StreamPostprocess, phasePostprocess); err != nil {
 			return err
 		}
 		return r.enter(ctx, t, phasePostprocess)
 	}
-	return r.end(ctx, t, r.outcome(last))
+	return r.end(ctx, t, r.outcome(refused, last))
 }
 
 // postprocessing returns the state of the run's last call, empty if it is not
@@ -54,13 +59,26 @@ func (r *run) postprocessing(ctx context.Context, t *tx) (s store.StreamState, e
 	return s, nil
 }
 
+// refusals counts the checks of connectors that failed for good.
+func (r *run) refusals(ctx context.Context, t *tx) (n int64, err error) {
+	if !r.ranks.Valid {
+		return 0, nil
+	}
+	err = t.get(ctx, "SELECT count(*) FROM streams WHERE run_id = $1 AND state = 'error' AND type = 'allow'", []any{r.ID}, &n)
+	if err != nil {
+		return 0, fmt.Errorf("checks of run %d: %w", r.ID, err)
+	}
+	return n, nil
+}
+
 // outcome returns how a run ends whose streams are done: never as processed if
 // one failed.
-func (r *run) outcome(last store.StreamState) store.RunState {
+func (r *run) outcome(refused int64, last store.StreamState) store.RunState {
+	errs := r.Streams.Error + refused
 	switch {
-	case r.Streams.Error > 0 && r.Streams.Processed == 0:
+	case errs > 0 && r.Streams.Processed == 0:
 		return store.RunError
-	case r.Streams.Error > 0 || last == store.StreamError:
+	case errs > 0 || last == store.StreamError:
 		return store.RunPartial
 	default:
 		return store.RunProcessed
@@ -87,7 +105,14 @@ func (r *run) end(ctx context.Context, t *tx, state store.RunState) error {
 	if err := r.save(ctx, t); err != nil {
 		return err
 	}
-	if err := r.promote(ctx, t); err != nil {
+	parts, err := r.judge(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := r.promote(ctx, t, parts); err != nil {
+		return err
+	}
+	if err := r.closeStatuses(ctx, t, parts); err != nil {
 		return err
 	}
 	return addEvent(ctx, t, "run."+string(state), r.IntegrationID, r.ID, map[string]any{
@@ -104,7 +129,7 @@ func (r *run) end(ctx context.Context, t *tx, state store.RunState) error {
 }
 
 // promote moves the positions that depend on how the run ended (K03).
-func (r *run) promote(ctx context.Context, t *tx) error {
+func (r *run) promote(ctx context.Context, t *tx, parts []*store.ConnectorStatus) error {
 	if r.Force {
 		if err := r.promoteCursors(ctx, t); err != nil {
 			return err
@@ -112,7 +137,7 @@ func (r *run) promote(ctx context.Context, t *tx) error {
 	}
 	full := (r.Kind == store.RunOnboarding || r.Kind == store.RunCheck) && r.ParamsSum == ""
 	if full && (r.State == store.RunProcessed || r.State == store.RunPartial) {
-		if err := r.promoteWatermarks(ctx, t); err != nil {
+		if err := r.promoteWatermarks(ctx, t, parts); err != nil {
 			return err
 		}
 	}
@@ -147,24 +172,9 @@ func (r *run) promoteCursors(ctx context.Context, t *tx) error {
 
 // promoteWatermarks moves the watermark of each connector of which every stream is
 // processed to the start of the run: what changed since then is new.
-func (r *run) promoteWatermarks(ctx context.Context, t *tx) error {
-	bad := make(map[string]bool)
-	if r.Streams.Error+r.Streams.Cancelled > 0 {
-		err := t.each(ctx, `
-			SELECT DISTINCT connector
-			FROM   streams
-			WHERE  run_id = $1 AND state IN ('error', 'cancelled')`, []any{r.ID}, func(s scanner) error {
-			var c string
-			err := s.Scan(&c)
-			bad[c] = true
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("streams of run %d: %w", r.ID, err)
-		}
-	}
-	for _, c := range r.Connectors {
-		if bad[c] {
+func (r *run) promoteWatermarks(ctx context.Context, t *tx, parts []*store.ConnectorStatus) error {
+	for _, p := range parts {
+		if p.Code != store.ConnectorCompleted || !slices.Contains(r.Connectors, p.Connector) {
 			continue
 		}
 		if _, err := t.exec(ctx, `
@@ -172,9 +182,14 @@ func (r *run) promoteWatermarks(ctx context.Context, t *tx) error {
 			VALUES ($1, $2, $3, $4)
 			ON CONFLICT (integration_id, connector) DO UPDATE
 			SET    at = excluded.at, run_id = excluded.run_id
-			WHERE  watermarks.at < excluded.at`, r.IntegrationID, c, r.StartedAt.UnixMilli(), r.ID); err != nil {
-			return fmt.Errorf("watermark of %s: %w", c, err)
+			WHERE  watermarks.at < excluded.at`, r.IntegrationID, p.Connector, r.StartedAt.UnixMilli(), r.ID); err != nil {
+			return fmt.Errorf("watermark of %s: %w", p.Connector, err)
 		}
+		data, err := encode(map[string]any{"watermark": r.StartedAt})
+		if err != nil {
+			return err
+		}
+		p.Data = []byte(data)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // streamRow is what an apply needs of a stream.
 type streamRow struct {
 	runID, integrationID, seq, claim, pages int64
+	movedAt                                 int64 // by the claim, until the first segment
 	typ                                     store.StreamType
 	state                                   store.StreamState
 	depth, attempts, interrupts             int
@@ -55,6 +57,7 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 		return err
 	}
 	addStats(&r.Stats, stats)
+	r.tally(t, s, stats, seg.End)
 	r.Streams.Pending += int64(added)
 	r.dirty = true
 	if err := a.end(ctx, t, r, s); err != nil {
@@ -92,10 +95,10 @@ func (a *apply) check(ctx context.Context, t *tx) (*streamRow, error) {
 	}
 	s := new(streamRow)
 	err = t.get(ctx, `
-		SELECT run_id, integration_id, type, depth, connector, partition, limit_key, state, seq, claim, pages, attempts, interrupts
+		SELECT run_id, integration_id, type, depth, connector, partition, limit_key, state, seq, claim, pages, attempts, interrupts, updated_at
 		FROM   streams
 		WHERE  id = $1`, []any{seg.StreamID},
-		&s.runID, &s.integrationID, &s.typ, &s.depth, &s.connector, &s.partition, &s.limitKey, &s.state, &s.seq, &s.claim, &s.pages, &s.attempts, &s.interrupts)
+		&s.runID, &s.integrationID, &s.typ, &s.depth, &s.connector, &s.partition, &s.limitKey, &s.state, &s.seq, &s.claim, &s.pages, &s.attempts, &s.interrupts, &s.movedAt)
 	if err = notFound(err); errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("%w: %w", store.ErrStale, err)
 	}
@@ -173,6 +176,9 @@ func (a *apply) addStreams(ctx context.Context, t *tx, r *workRun, s *streamRow)
 	}
 	const columns = 14
 	rest := a.seg.Streams
+	if r.ranks.Valid {
+		rest = slices.DeleteFunc(slices.Clone(rest), func(n store.NewStream) bool { return ranks[n.Connector] == rankSkipped })
+	}
 	args := make([]any, 0, columns*min(len(rest), 50))
 	for _, size := range []int{50, 8, 1} {
 		for len(rest) >= size {

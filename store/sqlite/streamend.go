@@ -132,6 +132,11 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 		r.phase = workPhase(0)
 		r.PlannedAt = fromMillis(t.ms)
 	}
+	if s.typ == store.StreamAllow {
+		if err := r.answered(ctx, t, a.seg.StreamID, e); err != nil {
+			return err
+		}
+	}
 	if e.AbortRun || e.State == store.StreamError && (s.typ == store.StreamPreprocess || s.typ == store.StreamPlan) {
 		return r.abort(ctx, t, e.Failure)
 	}

@@ -44,6 +44,7 @@ type Store interface {
 	NextStreamDue(ctx context.Context, runID int64) (time.Time, bool, error)
 	Streams(ctx context.Context, f store.StreamFilter) ([]store.Stream, error)
 	Stream(ctx context.Context, id int64) (store.Stream, error)
+	ConnectorStatuses(ctx context.Context, f store.ConnectorFilter) ([]store.ConnectorStatus, error)
 	RetryStream(ctx context.Context, id int64) (store.Stream, error)
 	SkipStream(ctx context.Context, id int64, reason string) (store.Stream, error)
 
@@ -80,6 +81,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Runs":          testRuns,
 		"RunEnds":       testRunEnds,
 		"Streams":       testStreams,
+		"Connectors":    testConnectors,
 		"Guards":        testGuards,
 		"Records":       testRecords,
 		"Feed":          testFeed,

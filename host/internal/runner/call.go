@@ -113,6 +113,8 @@ func (c *call) dispatch(ctx context.Context, in store.Stream, out *sink) (sdk.Ou
 		em := sdk.NewEmitter(out)
 		err := c.plugin.Instance.GetStreams(ctx, sdk.PlanCall{Run: run, Checkpoint: in.Checkpoint}, em)
 		return sdk.Outcome{}, flush(ctx, em, err)
+	case store.StreamAllow:
+		return c.allowed(ctx, run, in, out)
 	case store.StreamPostprocess:
 		return c.postprocess(ctx, run, out)
 	case store.StreamRoot, store.StreamChild:

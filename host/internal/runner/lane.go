@@ -99,6 +99,7 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 			Preprocess:  w.manifest.Has(sdk.CanPreprocess),
 			Postprocess: w.manifest.Has(sdk.CanPostprocess),
 			Order:       order(w.manifest),
+			Allow:       w.manifest.Has(sdk.CanAllow),
 		})
 		if err != nil {
 			return run, false, fmt.Errorf("begin run: %w", err)

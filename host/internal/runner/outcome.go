@@ -211,6 +211,8 @@ func point(t store.StreamType) string {
 		return "preprocess"
 	case store.StreamPlan:
 		return "get_streams"
+	case store.StreamAllow:
+		return "allowed"
 	case store.StreamPostprocess:
 		return "postprocess"
 	default:

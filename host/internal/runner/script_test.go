@@ -28,6 +28,7 @@ type script struct {
 	preprocess  func(ctx context.Context, run sdk.Run) ([]byte, error)
 	plan        func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error
 	process     func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error)
+	allowed     func(ctx context.Context, call sdk.AllowedCall) (sdk.Verdict, error)
 	finished    func(ctx context.Context, call sdk.FinishedCall) (bool, error)
 	postprocess func(ctx context.Context, run sdk.Run) (map[string][]byte, error)
 	attributes  func(ctx context.Context) []sdk.Attribute
@@ -55,6 +56,10 @@ func (s *script) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sd
 	s.called = append(s.called, fmt.Sprintf("%s %s %d", call.Stream.ID, call.Page, call.Attempt))
 	s.mu.Unlock()
 	return s.process(ctx, call, out)
+}
+
+func (s *script) Allowed(ctx context.Context, call sdk.AllowedCall) (sdk.Verdict, error) {
+	return s.allowed(ctx, call)
 }
 
 func (s *script) IsProcessingFinished(ctx context.Context, call sdk.FinishedCall) (bool, error) {
@@ -134,10 +139,10 @@ type world struct {
 	every    int
 	conc     int
 	conns    []string // connectors of the integrations to create; things if nil
-	warn     bool    // log_warnings
-	plugName string  // of the integrations to create
-	slots    int     // lanes at once; as many as there are by default, if zero
-	meddle   meddler // with every apply, if not nil
+	warn     bool     // log_warnings
+	plugName string   // of the integrations to create
+	slots    int      // lanes at once; as many as there are by default, if zero
+	meddle   meddler  // with every apply, if not nil
 
 	works atomic.Int32 // claims of lanes
 

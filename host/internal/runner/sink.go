@@ -37,6 +37,7 @@ type sink struct {
 	gone     bool  // the call was given up: nothing more is taken
 
 	preprocessed []byte
+	veto         *store.Veto
 }
 
 // part is what lies between checkpoints.
@@ -167,6 +168,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		seg.End = &e.StreamEnd
 		if e.keep {
 			seg.Preprocessed = s.preprocessed
+			seg.End.Veto = s.veto
 		}
 		if e.cursor != nil {
 			seg.Cursor = e.cursor

@@ -126,7 +126,7 @@ CREATE TABLE streams (
   integration_id INTEGER NOT NULL,
   parent_id      INTEGER,          -- NULL: root or system stream
   depth          INTEGER NOT NULL DEFAULT 0,
-  type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'root', 'child', 'postprocess')),
+  type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'allow', 'root', 'child', 'postprocess')),
   phase          INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 999), -- of the run in which it is worked on
   connector      TEXT    NOT NULL DEFAULT '',
   ident          TEXT    NOT NULL,
@@ -164,6 +164,33 @@ CREATE UNIQUE INDEX streams_partition ON streams (run_id, connector, partition) 
 CREATE INDEX streams_due  ON streams (run_id, phase, limit_key, due_at, id) WHERE state IN ('pending', 'delayed');
 CREATE INDEX streams_busy ON streams (run_id) WHERE state = 'processing';
 CREATE INDEX streams_bad  ON streams (run_id) WHERE state IN ('error', 'cancelled');
+
+-- A connector's part of a run, counted while it goes on: once a transaction and
+-- connector, not once a stream, and without a look at all streams at the end.
+CREATE TABLE connector_statuses (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  integration_id INTEGER NOT NULL,
+  run_id         INTEGER NOT NULL,
+  connector      TEXT    NOT NULL,
+  code           TEXT    NOT NULL DEFAULT '' CHECK (code IN ('', 'completed', 'partial', 'failed', 'skipped', 'cancelled')), -- empty: the run goes on
+  message        TEXT    NOT NULL DEFAULT '',
+  started_at     INTEGER,          -- claim of its first stream
+  ended_at       INTEGER,          -- last sign of life until the run has ended
+  n_processed    INTEGER NOT NULL DEFAULT 0,
+  n_error        INTEGER NOT NULL DEFAULT 0, -- known when the run has ended
+  n_cancelled    INTEGER NOT NULL DEFAULT 0, -- likewise
+  read           INTEGER NOT NULL DEFAULT 0,
+  added          INTEGER NOT NULL DEFAULT 0,
+  updated        INTEGER NOT NULL DEFAULT 0,
+  deleted        INTEGER NOT NULL DEFAULT 0,
+  unchanged      INTEGER NOT NULL DEFAULT 0,
+  stale          INTEGER NOT NULL DEFAULT 0,
+  warnings       INTEGER NOT NULL DEFAULT 0,
+  data           TEXT,             -- JSON
+  UNIQUE (run_id, connector)
+) STRICT;
+CREATE INDEX connector_statuses_integration ON connector_statuses (integration_id, id);
+CREATE INDEX connector_statuses_success     ON connector_statuses (integration_id, connector, id) WHERE code = 'completed';
 
 CREATE TABLE warnings (
   id        INTEGER PRIMARY KEY,

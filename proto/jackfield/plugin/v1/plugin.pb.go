@@ -178,7 +178,7 @@ type Manifest struct {
 	// JSON Schema
 	SettingsSchema []byte       `protobuf:"bytes,7,opt,name=settings_schema,json=settingsSchema,proto3" json:"settings_schema,omitempty"`
 	Connectors     []*Connector `protobuf:"bytes,8,rep,name=connectors,proto3" json:"connectors,omitempty"`
-	// check, preprocess, create_attributes, finish, postprocess, invoke
+	// check, preprocess, create_attributes, allow, finish, postprocess, invoke
 	Capabilities      []string `protobuf:"bytes,9,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	Hooks             []string `protobuf:"bytes,10,rep,name=hooks,proto3" json:"hooks,omitempty"`
 	Concurrency       int32    `protobuf:"varint,11,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
@@ -1522,6 +1522,244 @@ func (x *Outcome) GetRateLimit() *RateLimit {
 	return nil
 }
 
+type AllowedRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Call      *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Run       *Run                   `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	Connector string                 `protobuf:"bytes,3,opt,name=connector,proto3" json:"connector,omitempty"`
+	// of the connectors of a lower order
+	Results       []*ConnectorResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllowedRequest) Reset() {
+	*x = AllowedRequest{}
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllowedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllowedRequest) ProtoMessage() {}
+
+func (x *AllowedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllowedRequest.ProtoReflect.Descriptor instead.
+func (*AllowedRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *AllowedRequest) GetCall() *Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *AllowedRequest) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *AllowedRequest) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *AllowedRequest) GetResults() []*ConnectorResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+type ConnectorResult struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Connector string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// completed, partial, failed, skipped, cancelled
+	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Read          int64  `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
+	Added         int64  `protobuf:"varint,5,opt,name=added,proto3" json:"added,omitempty"`
+	Updated       int64  `protobuf:"varint,6,opt,name=updated,proto3" json:"updated,omitempty"`
+	Deleted       int64  `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Unchanged     int64  `protobuf:"varint,8,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	Processed     int64  `protobuf:"varint,9,opt,name=processed,proto3" json:"processed,omitempty"`
+	Failed        int64  `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectorResult) Reset() {
+	*x = ConnectorResult{}
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectorResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectorResult) ProtoMessage() {}
+
+func (x *ConnectorResult) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectorResult.ProtoReflect.Descriptor instead.
+func (*ConnectorResult) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ConnectorResult) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *ConnectorResult) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ConnectorResult) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ConnectorResult) GetRead() int64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *ConnectorResult) GetAdded() int64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *ConnectorResult) GetUpdated() int64 {
+	if x != nil {
+		return x.Updated
+	}
+	return 0
+}
+
+func (x *ConnectorResult) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *ConnectorResult) GetUnchanged() int64 {
+	if x != nil {
+		return x.Unchanged
+	}
+	return 0
+}
+
+func (x *ConnectorResult) GetProcessed() int64 {
+	if x != nil {
+		return x.Processed
+	}
+	return 0
+}
+
+func (x *ConnectorResult) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+type AllowedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Skip          bool                   `protobuf:"varint,1,opt,name=skip,proto3" json:"skip,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllowedResponse) Reset() {
+	*x = AllowedResponse{}
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllowedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllowedResponse) ProtoMessage() {}
+
+func (x *AllowedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllowedResponse.ProtoReflect.Descriptor instead.
+func (*AllowedResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *AllowedResponse) GetSkip() bool {
+	if x != nil {
+		return x.Skip
+	}
+	return false
+}
+
+func (x *AllowedResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type IsProcessingFinishedRequest struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	Call                *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
@@ -1536,7 +1774,7 @@ type IsProcessingFinishedRequest struct {
 
 func (x *IsProcessingFinishedRequest) Reset() {
 	*x = IsProcessingFinishedRequest{}
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1786,7 @@ func (x *IsProcessingFinishedRequest) String() string {
 func (*IsProcessingFinishedRequest) ProtoMessage() {}
 
 func (x *IsProcessingFinishedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1799,7 @@ func (x *IsProcessingFinishedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsProcessingFinishedRequest.ProtoReflect.Descriptor instead.
 func (*IsProcessingFinishedRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *IsProcessingFinishedRequest) GetCall() *Call {
@@ -1615,7 +1853,7 @@ type IsProcessingFinishedResponse struct {
 
 func (x *IsProcessingFinishedResponse) Reset() {
 	*x = IsProcessingFinishedResponse{}
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1865,7 @@ func (x *IsProcessingFinishedResponse) String() string {
 func (*IsProcessingFinishedResponse) ProtoMessage() {}
 
 func (x *IsProcessingFinishedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1878,7 @@ func (x *IsProcessingFinishedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IsProcessingFinishedResponse.ProtoReflect.Descriptor instead.
 func (*IsProcessingFinishedResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *IsProcessingFinishedResponse) GetFinished() bool {
@@ -1660,7 +1898,7 @@ type PostprocessRequest struct {
 
 func (x *PostprocessRequest) Reset() {
 	*x = PostprocessRequest{}
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1910,7 @@ func (x *PostprocessRequest) String() string {
 func (*PostprocessRequest) ProtoMessage() {}
 
 func (x *PostprocessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1923,7 @@ func (x *PostprocessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PostprocessRequest.ProtoReflect.Descriptor instead.
 func (*PostprocessRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PostprocessRequest) GetCall() *Call {
@@ -1712,7 +1950,7 @@ type PostprocessResponse struct {
 
 func (x *PostprocessResponse) Reset() {
 	*x = PostprocessResponse{}
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +1962,7 @@ func (x *PostprocessResponse) String() string {
 func (*PostprocessResponse) ProtoMessage() {}
 
 func (x *PostprocessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +1975,7 @@ func (x *PostprocessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PostprocessResponse.ProtoReflect.Descriptor instead.
 func (*PostprocessResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PostprocessResponse) GetSettings() map[string][]byte {
@@ -1759,7 +1997,7 @@ type InvokeRequest struct {
 
 func (x *InvokeRequest) Reset() {
 	*x = InvokeRequest{}
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +2009,7 @@ func (x *InvokeRequest) String() string {
 func (*InvokeRequest) ProtoMessage() {}
 
 func (x *InvokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +2022,7 @@ func (x *InvokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvokeRequest.ProtoReflect.Descriptor instead.
 func (*InvokeRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *InvokeRequest) GetCall() *Call {
@@ -1818,7 +2056,7 @@ type InvokeResponse struct {
 
 func (x *InvokeResponse) Reset() {
 	*x = InvokeResponse{}
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +2068,7 @@ func (x *InvokeResponse) String() string {
 func (*InvokeResponse) ProtoMessage() {}
 
 func (x *InvokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_jackfield_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +2081,7 @@ func (x *InvokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvokeResponse.ProtoReflect.Descriptor instead.
 func (*InvokeResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_jackfield_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InvokeResponse) GetPayload() []byte {
@@ -1995,7 +2233,27 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"rate_limit\x18\x06 \x01(\v2\x1e.jackfield.plugin.v1.RateLimitR\trateLimitB\f\n" +
 	"\n" +
 	"_next_pageB\t\n" +
-	"\a_cursor\"\xbb\x02\n" +
+	"\a_cursor\"\xc9\x01\n" +
+	"\x0eAllowedRequest\x12-\n" +
+	"\x04call\x18\x01 \x01(\v2\x19.jackfield.plugin.v1.CallR\x04call\x12*\n" +
+	"\x03run\x18\x02 \x01(\v2\x18.jackfield.plugin.v1.RunR\x03run\x12\x1c\n" +
+	"\tconnector\x18\x03 \x01(\tR\tconnector\x12>\n" +
+	"\aresults\x18\x04 \x03(\v2$.jackfield.plugin.v1.ConnectorResultR\aresults\"\x8f\x02\n" +
+	"\x0fConnectorResult\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x12\n" +
+	"\x04read\x18\x04 \x01(\x03R\x04read\x12\x14\n" +
+	"\x05added\x18\x05 \x01(\x03R\x05added\x12\x18\n" +
+	"\aupdated\x18\x06 \x01(\x03R\aupdated\x12\x18\n" +
+	"\adeleted\x18\a \x01(\x03R\adeleted\x12\x1c\n" +
+	"\tunchanged\x18\b \x01(\x03R\tunchanged\x12\x1c\n" +
+	"\tprocessed\x18\t \x01(\x03R\tprocessed\x12\x16\n" +
+	"\x06failed\x18\n" +
+	" \x01(\x03R\x06failed\"=\n" +
+	"\x0fAllowedResponse\x12\x12\n" +
+	"\x04skip\x18\x01 \x01(\bR\x04skip\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xbb\x02\n" +
 	"\x1bIsProcessingFinishedRequest\x12-\n" +
 	"\x04call\x18\x01 \x01(\v2\x19.jackfield.plugin.v1.CallR\x04call\x12*\n" +
 	"\x03run\x18\x02 \x01(\v2\x18.jackfield.plugin.v1.RunR\x03run\x123\n" +
@@ -2019,7 +2277,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\apayload\x18\x03 \x01(\fR\apayload\"*\n" +
 	"\x0eInvokeResponse\x12\x18\n" +
-	"\apayload\x18\x01 \x01(\fR\apayload2\xff\b\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload2\xd5\t\n" +
 	"\rPluginService\x12W\n" +
 	"\bDescribe\x12$.jackfield.plugin.v1.DescribeRequest\x1a%.jackfield.plugin.v1.DescribeResponse\x12K\n" +
 	"\x04Open\x12 .jackfield.plugin.v1.OpenRequest\x1a!.jackfield.plugin.v1.OpenResponse\x12N\n" +
@@ -2030,7 +2288,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x10CreateAttributes\x12,.jackfield.plugin.v1.CreateAttributesRequest\x1a-.jackfield.plugin.v1.CreateAttributesResponse\x12_\n" +
 	"\n" +
 	"GetStreams\x12&.jackfield.plugin.v1.GetStreamsRequest\x1a'.jackfield.plugin.v1.GetStreamsResponse0\x01\x12h\n" +
-	"\rProcessStream\x12).jackfield.plugin.v1.ProcessStreamRequest\x1a*.jackfield.plugin.v1.ProcessStreamResponse0\x01\x12{\n" +
+	"\rProcessStream\x12).jackfield.plugin.v1.ProcessStreamRequest\x1a*.jackfield.plugin.v1.ProcessStreamResponse0\x01\x12T\n" +
+	"\aAllowed\x12#.jackfield.plugin.v1.AllowedRequest\x1a$.jackfield.plugin.v1.AllowedResponse\x12{\n" +
 	"\x14IsProcessingFinished\x120.jackfield.plugin.v1.IsProcessingFinishedRequest\x1a1.jackfield.plugin.v1.IsProcessingFinishedResponse\x12`\n" +
 	"\vPostprocess\x12'.jackfield.plugin.v1.PostprocessRequest\x1a(.jackfield.plugin.v1.PostprocessResponse\x12Q\n" +
 	"\x06Invoke\x12\".jackfield.plugin.v1.InvokeRequest\x1a#.jackfield.plugin.v1.InvokeResponse\x12[\n" +
@@ -2048,7 +2307,7 @@ func file_jackfield_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_jackfield_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_jackfield_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_jackfield_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_jackfield_plugin_v1_plugin_proto_goTypes = []any{
 	(*Call)(nil),                         // 0: jackfield.plugin.v1.Call
 	(*DescribeRequest)(nil),              // 1: jackfield.plugin.v1.DescribeRequest
@@ -2073,85 +2332,93 @@ var file_jackfield_plugin_v1_plugin_proto_goTypes = []any{
 	(*ProcessStreamResponse)(nil),        // 20: jackfield.plugin.v1.ProcessStreamResponse
 	(*Checkpoint)(nil),                   // 21: jackfield.plugin.v1.Checkpoint
 	(*Outcome)(nil),                      // 22: jackfield.plugin.v1.Outcome
-	(*IsProcessingFinishedRequest)(nil),  // 23: jackfield.plugin.v1.IsProcessingFinishedRequest
-	(*IsProcessingFinishedResponse)(nil), // 24: jackfield.plugin.v1.IsProcessingFinishedResponse
-	(*PostprocessRequest)(nil),           // 25: jackfield.plugin.v1.PostprocessRequest
-	(*PostprocessResponse)(nil),          // 26: jackfield.plugin.v1.PostprocessResponse
-	(*InvokeRequest)(nil),                // 27: jackfield.plugin.v1.InvokeRequest
-	(*InvokeResponse)(nil),               // 28: jackfield.plugin.v1.InvokeResponse
-	nil,                                  // 29: jackfield.plugin.v1.Run.ParamsEntry
-	nil,                                  // 30: jackfield.plugin.v1.Run.WatermarksEntry
-	nil,                                  // 31: jackfield.plugin.v1.PostprocessResponse.SettingsEntry
-	(*timestamppb.Timestamp)(nil),        // 32: google.protobuf.Timestamp
-	(*Batch)(nil),                        // 33: jackfield.plugin.v1.Batch
-	(*Stream)(nil),                       // 34: jackfield.plugin.v1.Stream
-	(*durationpb.Duration)(nil),          // 35: google.protobuf.Duration
-	(*RateLimit)(nil),                    // 36: jackfield.plugin.v1.RateLimit
-	(*HostLinkRequest)(nil),              // 37: jackfield.plugin.v1.HostLinkRequest
-	(*HostLinkResponse)(nil),             // 38: jackfield.plugin.v1.HostLinkResponse
+	(*AllowedRequest)(nil),               // 23: jackfield.plugin.v1.AllowedRequest
+	(*ConnectorResult)(nil),              // 24: jackfield.plugin.v1.ConnectorResult
+	(*AllowedResponse)(nil),              // 25: jackfield.plugin.v1.AllowedResponse
+	(*IsProcessingFinishedRequest)(nil),  // 26: jackfield.plugin.v1.IsProcessingFinishedRequest
+	(*IsProcessingFinishedResponse)(nil), // 27: jackfield.plugin.v1.IsProcessingFinishedResponse
+	(*PostprocessRequest)(nil),           // 28: jackfield.plugin.v1.PostprocessRequest
+	(*PostprocessResponse)(nil),          // 29: jackfield.plugin.v1.PostprocessResponse
+	(*InvokeRequest)(nil),                // 30: jackfield.plugin.v1.InvokeRequest
+	(*InvokeResponse)(nil),               // 31: jackfield.plugin.v1.InvokeResponse
+	nil,                                  // 32: jackfield.plugin.v1.Run.ParamsEntry
+	nil,                                  // 33: jackfield.plugin.v1.Run.WatermarksEntry
+	nil,                                  // 34: jackfield.plugin.v1.PostprocessResponse.SettingsEntry
+	(*timestamppb.Timestamp)(nil),        // 35: google.protobuf.Timestamp
+	(*Batch)(nil),                        // 36: jackfield.plugin.v1.Batch
+	(*Stream)(nil),                       // 37: jackfield.plugin.v1.Stream
+	(*durationpb.Duration)(nil),          // 38: google.protobuf.Duration
+	(*RateLimit)(nil),                    // 39: jackfield.plugin.v1.RateLimit
+	(*HostLinkRequest)(nil),              // 40: jackfield.plugin.v1.HostLinkRequest
+	(*HostLinkResponse)(nil),             // 41: jackfield.plugin.v1.HostLinkResponse
 }
 var file_jackfield_plugin_v1_plugin_proto_depIdxs = []int32{
 	3,  // 0: jackfield.plugin.v1.DescribeResponse.manifest:type_name -> jackfield.plugin.v1.Manifest
 	4,  // 1: jackfield.plugin.v1.Manifest.connectors:type_name -> jackfield.plugin.v1.Connector
 	0,  // 2: jackfield.plugin.v1.CheckRequest.call:type_name -> jackfield.plugin.v1.Call
-	29, // 3: jackfield.plugin.v1.Run.params:type_name -> jackfield.plugin.v1.Run.ParamsEntry
-	32, // 4: jackfield.plugin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	30, // 5: jackfield.plugin.v1.Run.watermarks:type_name -> jackfield.plugin.v1.Run.WatermarksEntry
+	32, // 3: jackfield.plugin.v1.Run.params:type_name -> jackfield.plugin.v1.Run.ParamsEntry
+	35, // 4: jackfield.plugin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	33, // 5: jackfield.plugin.v1.Run.watermarks:type_name -> jackfield.plugin.v1.Run.WatermarksEntry
 	0,  // 6: jackfield.plugin.v1.PreprocessRequest.call:type_name -> jackfield.plugin.v1.Call
 	11, // 7: jackfield.plugin.v1.PreprocessRequest.run:type_name -> jackfield.plugin.v1.Run
 	0,  // 8: jackfield.plugin.v1.CreateAttributesRequest.call:type_name -> jackfield.plugin.v1.Call
 	16, // 9: jackfield.plugin.v1.CreateAttributesResponse.attributes:type_name -> jackfield.plugin.v1.Attribute
 	0,  // 10: jackfield.plugin.v1.GetStreamsRequest.call:type_name -> jackfield.plugin.v1.Call
 	11, // 11: jackfield.plugin.v1.GetStreamsRequest.run:type_name -> jackfield.plugin.v1.Run
-	33, // 12: jackfield.plugin.v1.GetStreamsResponse.batch:type_name -> jackfield.plugin.v1.Batch
+	36, // 12: jackfield.plugin.v1.GetStreamsResponse.batch:type_name -> jackfield.plugin.v1.Batch
 	21, // 13: jackfield.plugin.v1.GetStreamsResponse.checkpoint:type_name -> jackfield.plugin.v1.Checkpoint
 	0,  // 14: jackfield.plugin.v1.ProcessStreamRequest.call:type_name -> jackfield.plugin.v1.Call
 	11, // 15: jackfield.plugin.v1.ProcessStreamRequest.run:type_name -> jackfield.plugin.v1.Run
-	34, // 16: jackfield.plugin.v1.ProcessStreamRequest.stream:type_name -> jackfield.plugin.v1.Stream
-	33, // 17: jackfield.plugin.v1.ProcessStreamResponse.batch:type_name -> jackfield.plugin.v1.Batch
+	37, // 16: jackfield.plugin.v1.ProcessStreamRequest.stream:type_name -> jackfield.plugin.v1.Stream
+	36, // 17: jackfield.plugin.v1.ProcessStreamResponse.batch:type_name -> jackfield.plugin.v1.Batch
 	21, // 18: jackfield.plugin.v1.ProcessStreamResponse.checkpoint:type_name -> jackfield.plugin.v1.Checkpoint
 	22, // 19: jackfield.plugin.v1.ProcessStreamResponse.outcome:type_name -> jackfield.plugin.v1.Outcome
-	32, // 20: jackfield.plugin.v1.Outcome.last_record_timestamp:type_name -> google.protobuf.Timestamp
-	35, // 21: jackfield.plugin.v1.Outcome.sleep:type_name -> google.protobuf.Duration
-	36, // 22: jackfield.plugin.v1.Outcome.rate_limit:type_name -> jackfield.plugin.v1.RateLimit
-	0,  // 23: jackfield.plugin.v1.IsProcessingFinishedRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 24: jackfield.plugin.v1.IsProcessingFinishedRequest.run:type_name -> jackfield.plugin.v1.Run
-	34, // 25: jackfield.plugin.v1.IsProcessingFinishedRequest.stream:type_name -> jackfield.plugin.v1.Stream
-	32, // 26: jackfield.plugin.v1.IsProcessingFinishedRequest.last_record_timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 27: jackfield.plugin.v1.PostprocessRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 28: jackfield.plugin.v1.PostprocessRequest.run:type_name -> jackfield.plugin.v1.Run
-	31, // 29: jackfield.plugin.v1.PostprocessResponse.settings:type_name -> jackfield.plugin.v1.PostprocessResponse.SettingsEntry
-	0,  // 30: jackfield.plugin.v1.InvokeRequest.call:type_name -> jackfield.plugin.v1.Call
-	32, // 31: jackfield.plugin.v1.Run.WatermarksEntry.value:type_name -> google.protobuf.Timestamp
-	1,  // 32: jackfield.plugin.v1.PluginService.Describe:input_type -> jackfield.plugin.v1.DescribeRequest
-	5,  // 33: jackfield.plugin.v1.PluginService.Open:input_type -> jackfield.plugin.v1.OpenRequest
-	7,  // 34: jackfield.plugin.v1.PluginService.Close:input_type -> jackfield.plugin.v1.CloseRequest
-	9,  // 35: jackfield.plugin.v1.PluginService.Check:input_type -> jackfield.plugin.v1.CheckRequest
-	12, // 36: jackfield.plugin.v1.PluginService.Preprocess:input_type -> jackfield.plugin.v1.PreprocessRequest
-	14, // 37: jackfield.plugin.v1.PluginService.CreateAttributes:input_type -> jackfield.plugin.v1.CreateAttributesRequest
-	17, // 38: jackfield.plugin.v1.PluginService.GetStreams:input_type -> jackfield.plugin.v1.GetStreamsRequest
-	19, // 39: jackfield.plugin.v1.PluginService.ProcessStream:input_type -> jackfield.plugin.v1.ProcessStreamRequest
-	23, // 40: jackfield.plugin.v1.PluginService.IsProcessingFinished:input_type -> jackfield.plugin.v1.IsProcessingFinishedRequest
-	25, // 41: jackfield.plugin.v1.PluginService.Postprocess:input_type -> jackfield.plugin.v1.PostprocessRequest
-	27, // 42: jackfield.plugin.v1.PluginService.Invoke:input_type -> jackfield.plugin.v1.InvokeRequest
-	37, // 43: jackfield.plugin.v1.PluginService.HostLink:input_type -> jackfield.plugin.v1.HostLinkRequest
-	2,  // 44: jackfield.plugin.v1.PluginService.Describe:output_type -> jackfield.plugin.v1.DescribeResponse
-	6,  // 45: jackfield.plugin.v1.PluginService.Open:output_type -> jackfield.plugin.v1.OpenResponse
-	8,  // 46: jackfield.plugin.v1.PluginService.Close:output_type -> jackfield.plugin.v1.CloseResponse
-	10, // 47: jackfield.plugin.v1.PluginService.Check:output_type -> jackfield.plugin.v1.CheckResponse
-	13, // 48: jackfield.plugin.v1.PluginService.Preprocess:output_type -> jackfield.plugin.v1.PreprocessResponse
-	15, // 49: jackfield.plugin.v1.PluginService.CreateAttributes:output_type -> jackfield.plugin.v1.CreateAttributesResponse
-	18, // 50: jackfield.plugin.v1.PluginService.GetStreams:output_type -> jackfield.plugin.v1.GetStreamsResponse
-	20, // 51: jackfield.plugin.v1.PluginService.ProcessStream:output_type -> jackfield.plugin.v1.ProcessStreamResponse
-	24, // 52: jackfield.plugin.v1.PluginService.IsProcessingFinished:output_type -> jackfield.plugin.v1.IsProcessingFinishedResponse
-	26, // 53: jackfield.plugin.v1.PluginService.Postprocess:output_type -> jackfield.plugin.v1.PostprocessResponse
-	28, // 54: jackfield.plugin.v1.PluginService.Invoke:output_type -> jackfield.plugin.v1.InvokeResponse
-	38, // 55: jackfield.plugin.v1.PluginService.HostLink:output_type -> jackfield.plugin.v1.HostLinkResponse
-	44, // [44:56] is the sub-list for method output_type
-	32, // [32:44] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	35, // 20: jackfield.plugin.v1.Outcome.last_record_timestamp:type_name -> google.protobuf.Timestamp
+	38, // 21: jackfield.plugin.v1.Outcome.sleep:type_name -> google.protobuf.Duration
+	39, // 22: jackfield.plugin.v1.Outcome.rate_limit:type_name -> jackfield.plugin.v1.RateLimit
+	0,  // 23: jackfield.plugin.v1.AllowedRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 24: jackfield.plugin.v1.AllowedRequest.run:type_name -> jackfield.plugin.v1.Run
+	24, // 25: jackfield.plugin.v1.AllowedRequest.results:type_name -> jackfield.plugin.v1.ConnectorResult
+	0,  // 26: jackfield.plugin.v1.IsProcessingFinishedRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 27: jackfield.plugin.v1.IsProcessingFinishedRequest.run:type_name -> jackfield.plugin.v1.Run
+	37, // 28: jackfield.plugin.v1.IsProcessingFinishedRequest.stream:type_name -> jackfield.plugin.v1.Stream
+	35, // 29: jackfield.plugin.v1.IsProcessingFinishedRequest.last_record_timestamp:type_name -> google.protobuf.Timestamp
+	0,  // 30: jackfield.plugin.v1.PostprocessRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 31: jackfield.plugin.v1.PostprocessRequest.run:type_name -> jackfield.plugin.v1.Run
+	34, // 32: jackfield.plugin.v1.PostprocessResponse.settings:type_name -> jackfield.plugin.v1.PostprocessResponse.SettingsEntry
+	0,  // 33: jackfield.plugin.v1.InvokeRequest.call:type_name -> jackfield.plugin.v1.Call
+	35, // 34: jackfield.plugin.v1.Run.WatermarksEntry.value:type_name -> google.protobuf.Timestamp
+	1,  // 35: jackfield.plugin.v1.PluginService.Describe:input_type -> jackfield.plugin.v1.DescribeRequest
+	5,  // 36: jackfield.plugin.v1.PluginService.Open:input_type -> jackfield.plugin.v1.OpenRequest
+	7,  // 37: jackfield.plugin.v1.PluginService.Close:input_type -> jackfield.plugin.v1.CloseRequest
+	9,  // 38: jackfield.plugin.v1.PluginService.Check:input_type -> jackfield.plugin.v1.CheckRequest
+	12, // 39: jackfield.plugin.v1.PluginService.Preprocess:input_type -> jackfield.plugin.v1.PreprocessRequest
+	14, // 40: jackfield.plugin.v1.PluginService.CreateAttributes:input_type -> jackfield.plugin.v1.CreateAttributesRequest
+	17, // 41: jackfield.plugin.v1.PluginService.GetStreams:input_type -> jackfield.plugin.v1.GetStreamsRequest
+	19, // 42: jackfield.plugin.v1.PluginService.ProcessStream:input_type -> jackfield.plugin.v1.ProcessStreamRequest
+	23, // 43: jackfield.plugin.v1.PluginService.Allowed:input_type -> jackfield.plugin.v1.AllowedRequest
+	26, // 44: jackfield.plugin.v1.PluginService.IsProcessingFinished:input_type -> jackfield.plugin.v1.IsProcessingFinishedRequest
+	28, // 45: jackfield.plugin.v1.PluginService.Postprocess:input_type -> jackfield.plugin.v1.PostprocessRequest
+	30, // 46: jackfield.plugin.v1.PluginService.Invoke:input_type -> jackfield.plugin.v1.InvokeRequest
+	40, // 47: jackfield.plugin.v1.PluginService.HostLink:input_type -> jackfield.plugin.v1.HostLinkRequest
+	2,  // 48: jackfield.plugin.v1.PluginService.Describe:output_type -> jackfield.plugin.v1.DescribeResponse
+	6,  // 49: jackfield.plugin.v1.PluginService.Open:output_type -> jackfield.plugin.v1.OpenResponse
+	8,  // 50: jackfield.plugin.v1.PluginService.Close:output_type -> jackfield.plugin.v1.CloseResponse
+	10, // 51: jackfield.plugin.v1.PluginService.Check:output_type -> jackfield.plugin.v1.CheckResponse
+	13, // 52: jackfield.plugin.v1.PluginService.Preprocess:output_type -> jackfield.plugin.v1.PreprocessResponse
+	15, // 53: jackfield.plugin.v1.PluginService.CreateAttributes:output_type -> jackfield.plugin.v1.CreateAttributesResponse
+	18, // 54: jackfield.plugin.v1.PluginService.GetStreams:output_type -> jackfield.plugin.v1.GetStreamsResponse
+	20, // 55: jackfield.plugin.v1.PluginService.ProcessStream:output_type -> jackfield.plugin.v1.ProcessStreamResponse
+	25, // 56: jackfield.plugin.v1.PluginService.Allowed:output_type -> jackfield.plugin.v1.AllowedResponse
+	27, // 57: jackfield.plugin.v1.PluginService.IsProcessingFinished:output_type -> jackfield.plugin.v1.IsProcessingFinishedResponse
+	29, // 58: jackfield.plugin.v1.PluginService.Postprocess:output_type -> jackfield.plugin.v1.PostprocessResponse
+	31, // 59: jackfield.plugin.v1.PluginService.Invoke:output_type -> jackfield.plugin.v1.InvokeResponse
+	41, // 60: jackfield.plugin.v1.PluginService.HostLink:output_type -> jackfield.plugin.v1.HostLinkResponse
+	48, // [48:61] is the sub-list for method output_type
+	35, // [35:48] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_plugin_proto_init() }
@@ -2181,7 +2448,7 @@ func file_jackfield_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_plugin_proto_rawDesc), len(file_jackfield_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,7 @@ const (
 	PluginService_CreateAttributes_FullMethodName     = "/jackfield.plugin.v1.PluginService/CreateAttributes"
 	PluginService_GetStreams_FullMethodName           = "/jackfield.plugin.v1.PluginService/GetStreams"
 	PluginService_ProcessStream_FullMethodName        = "/jackfield.plugin.v1.PluginService/ProcessStream"
+	PluginService_Allowed_FullMethodName              = "/jackfield.plugin.v1.PluginService/Allowed"
 	PluginService_IsProcessingFinished_FullMethodName = "/jackfield.plugin.v1.PluginService/IsProcessingFinished"
 	PluginService_Postprocess_FullMethodName          = "/jackfield.plugin.v1.PluginService/Postprocess"
 	PluginService_Invoke_FullMethodName               = "/jackfield.plugin.v1.PluginService/Invoke"
@@ -61,6 +62,8 @@ type PluginServiceClient interface {
 	GetStreams(ctx context.Context, in *GetStreamsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetStreamsResponse], error)
 	// ProcessStream does one page of a stream. Its last message is the outcome.
 	ProcessStream(ctx context.Context, in *ProcessStreamRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProcessStreamResponse], error)
+	// Allowed asks before a connector's streams are worked on whether it may run.
+	Allowed(ctx context.Context, in *AllowedRequest, opts ...grpc.CallOption) (*AllowedResponse, error)
 	// IsProcessingFinished is asked before a next page in a run that is no onboarding.
 	IsProcessingFinished(ctx context.Context, in *IsProcessingFinishedRequest, opts ...grpc.CallOption) (*IsProcessingFinishedResponse, error)
 	// Postprocess is called once at the end of a run.
@@ -179,6 +182,16 @@ func (c *pluginServiceClient) ProcessStream(ctx context.Context, in *ProcessStre
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_ProcessStreamClient = grpc.ServerStreamingClient[ProcessStreamResponse]
 
+func (c *pluginServiceClient) Allowed(ctx context.Context, in *AllowedRequest, opts ...grpc.CallOption) (*AllowedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AllowedResponse)
+	err := c.cc.Invoke(ctx, PluginService_Allowed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) IsProcessingFinished(ctx context.Context, in *IsProcessingFinishedRequest, opts ...grpc.CallOption) (*IsProcessingFinishedResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IsProcessingFinishedResponse)
@@ -243,6 +256,8 @@ type PluginServiceServer interface {
 	GetStreams(*GetStreamsRequest, grpc.ServerStreamingServer[GetStreamsResponse]) error
 	// ProcessStream does one page of a stream. Its last message is the outcome.
 	ProcessStream(*ProcessStreamRequest, grpc.ServerStreamingServer[ProcessStreamResponse]) error
+	// Allowed asks before a connector's streams are worked on whether it may run.
+	Allowed(context.Context, *AllowedRequest) (*AllowedResponse, error)
 	// IsProcessingFinished is asked before a next page in a run that is no onboarding.
 	IsProcessingFinished(context.Context, *IsProcessingFinishedRequest) (*IsProcessingFinishedResponse, error)
 	// Postprocess is called once at the end of a run.
@@ -286,6 +301,9 @@ func (UnimplementedPluginServiceServer) GetStreams(*GetStreamsRequest, grpc.Serv
 }
 func (UnimplementedPluginServiceServer) ProcessStream(*ProcessStreamRequest, grpc.ServerStreamingServer[ProcessStreamResponse]) error {
 	return status.Error(codes.Unimplemented, "method ProcessStream not implemented")
+}
+func (UnimplementedPluginServiceServer) Allowed(context.Context, *AllowedRequest) (*AllowedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Allowed not implemented")
 }
 func (UnimplementedPluginServiceServer) IsProcessingFinished(context.Context, *IsProcessingFinishedRequest) (*IsProcessingFinishedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IsProcessingFinished not implemented")
@@ -450,6 +468,24 @@ func _PluginService_ProcessStream_Handler(srv interface{}, stream grpc.ServerStr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_ProcessStreamServer = grpc.ServerStreamingServer[ProcessStreamResponse]
 
+func _PluginService_Allowed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AllowedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Allowed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Allowed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Allowed(ctx, req.(*AllowedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_IsProcessingFinished_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(IsProcessingFinishedRequest)
 	if err := dec(in); err != nil {
@@ -541,6 +577,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateAttributes",
 			Handler:    _PluginService_CreateAttributes_Handler,
+		},
+		{
+			MethodName: "Allowed",
+			Handler:    _PluginService_Allowed_Handler,
 		},
 		{
 			MethodName: "IsProcessingFinished",
