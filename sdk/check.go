@@ -29,6 +29,17 @@ func checkName(what, name string, longest int) error {
 	}
 }
 
+// checkValue refuses what is kept by key and has no name or is no JSON.
+func checkValue(what, key string, raw []byte) error {
+	if err := checkName("the key of a "+what, key, MaxKind); err != nil {
+		return err
+	}
+	if !json.Valid(raw) {
+		return invalid("%s %s is not JSON", what, key)
+	}
+	return nil
+}
+
 // prepare checks r and puts its data into canonical form.
 func (r *Record) prepare() error {
 	if err := checkName("a record's kind", r.Kind, MaxKind); err != nil {
@@ -40,12 +51,15 @@ func (r *Record) prepare() error {
 	if r.Kind == KindMember || r.Kind == KindActivity {
 		return invalid("record %s: kind %s has a type of its own (hint: emit a Member or an Activity)", r.ID, r.Kind)
 	}
+	if r.Delete && r.Update {
+		return invalid("record %s %s is both updated and deleted", r.Kind, r.ID)
+	}
 	if r.Delete {
 		r.Data = nil
 		return nil
 	}
-	if size := r.size(); size > MaxRecord {
-		return &Error{Class: ClassRemote, Code: "record_too_large", Message: fmt.Sprintf("record %s %s has %d bytes, %d are allowed", r.Kind, r.ID, size, MaxRecord)}
+	if r.size() > MaxRecord {
+		return tooLarge(r.Kind, r.ID, r.Data)
 	}
 	data, err := Canonical(r.Data)
 	if err != nil {
@@ -85,7 +99,7 @@ func (m *Member) check() (int, error) {
 		}
 	}
 	if size > MaxRecord {
-		return size, &Error{Class: ClassRemote, Code: "record_too_large", Message: fmt.Sprintf("member %s has about %d bytes, %d are allowed", id, size, MaxRecord)}
+		return size, tooLargeAs(KindMember, id, m)
 	}
 	return size, nil
 }
@@ -130,7 +144,7 @@ func (a *Activity) check() (int, error) {
 		size += n
 	}
 	if size > MaxRecord {
-		return size, &Error{Class: ClassRemote, Code: "record_too_large", Message: fmt.Sprintf("activity %s has about %d bytes, %d are allowed", a.ID, size, MaxRecord)}
+		return size, tooLargeAs(KindActivity, a.ID, a)
 	}
 	return size, nil
 }

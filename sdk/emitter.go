@@ -2,7 +2,7 @@ package sdk
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -25,12 +25,13 @@ type Batch struct {
 	Activities []Activity
 	Streams    []Stream
 	Settings   map[string][]byte // JSON by key, merged into what the plugin keeps
+	Service    map[string][]byte // JSON by key, merged into what the tenant's integrations of the plugin share
 	Warnings   []Warning
 }
 
 // Len returns the number of things in b.
 func (b *Batch) Len() int {
-	return len(b.Records) + len(b.Members) + len(b.Activities) + len(b.Streams) + len(b.Settings) + len(b.Warnings)
+	return len(b.Records) + len(b.Members) + len(b.Activities) + len(b.Streams) + len(b.Settings) + len(b.Service) + len(b.Warnings)
 }
 
 // Sink takes batches and checkpoints in order. Both block while the other side
@@ -53,10 +54,12 @@ type Emitter struct {
 // NewEmitter returns an Emitter that fills s.
 func NewEmitter(s Sink) *Emitter { return &Emitter{sink: s} }
 
-// Record emits an upsert or, with Delete set, a delete.
+// Record emits an upsert or, with Delete or Update set, a delete or a change of
+// some fields. A record over MaxRecord is left out with a warning that names it,
+// its size and its digest: one such record does not hold up the rest.
 func (e *Emitter) Record(ctx context.Context, r Record) error {
 	if err := r.prepare(); err != nil {
-		return err
+		return e.left(ctx, err)
 	}
 	if e.batch.Records == nil {
 		e.batch.Records = make([]Record, 0, max(e.hint, 16))
@@ -65,11 +68,11 @@ func (e *Emitter) Record(ctx context.Context, r Record) error {
 	return e.added(ctx, r.size())
 }
 
-// Member emits an upsert of a member.
+// Member emits an upsert of a member, or as it says an update or a delete.
 func (e *Emitter) Member(ctx context.Context, m Member) error {
 	size, err := m.check()
 	if err != nil {
-		return err
+		return e.left(ctx, err)
 	}
 	e.batch.Members = append(e.batch.Members, m)
 	return e.added(ctx, size)
@@ -79,7 +82,7 @@ func (e *Emitter) Member(ctx context.Context, m Member) error {
 func (e *Emitter) Activity(ctx context.Context, a Activity) error {
 	size, err := a.check()
 	if err != nil {
-		return err
+		return e.left(ctx, err)
 	}
 	e.batch.Activities = append(e.batch.Activities, a)
 	return e.added(ctx, size)
@@ -96,18 +99,37 @@ func (e *Emitter) Stream(ctx context.Context, s Stream) error {
 
 // Setting changes one key of what the plugin keeps for this integration.
 func (e *Emitter) Setting(ctx context.Context, key string, value any) error {
+	return e.set(ctx, &e.batch.Settings, "setting", key, value)
+}
+
+// Service changes one key of what the plugin keeps for all of the tenant's
+// integrations of it together. Later calls have it in Run.Service.
+func (e *Emitter) Service(ctx context.Context, key string, value any) error {
+	return e.set(ctx, &e.batch.Service, "service state", key, value)
+}
+
+func (e *Emitter) set(ctx context.Context, in *map[string][]byte, what, key string, value any) error {
 	raw, err := Marshal(value)
 	if err != nil {
-		return fmt.Errorf("setting %s: %w", key, err)
+		return fmt.Errorf("%s %s: %w", what, key, err)
 	}
-	if err := checkName("a setting's key", key, MaxKind); err != nil {
+	if err := checkValue(what, key, raw); err != nil {
 		return err
 	}
-	if e.batch.Settings == nil {
-		e.batch.Settings = map[string][]byte{}
+	if *in == nil {
+		*in = map[string][]byte{}
 	}
-	e.batch.Settings[key] = raw
+	(*in)[key] = raw
 	return e.added(ctx, len(key)+len(raw))
+}
+
+// left turns the error of a record that is too large into a warning.
+func (e *Emitter) left(ctx context.Context, err error) error {
+	large, ok := errors.AsType[*TooLargeError](err)
+	if !ok {
+		return err
+	}
+	return e.Warn(ctx, large.Kind+"/"+large.ID, large.Error())
 }
 
 // Warn counts something that was skipped.
@@ -154,12 +176,16 @@ func (e *Emitter) added(ctx context.Context, size int) error {
 	return e.Flush(ctx)
 }
 
-// prepare checks b. The caller's records are not written to.
-func (b *Batch) prepare() error {
+// prepare checks b and leaves out what is too large, with a warning each. The
+// caller's records are not written to.
+func (b *Batch) prepare() (err error) {
 	copied := false
 	for i := range b.Records {
 		r := b.Records[i]
 		if err := r.prepare(); err != nil {
+			if _, large := errors.AsType[*TooLargeError](err); large {
+				continue // fitting leaves it out
+			}
 			return err
 		}
 		if same(r.Data, b.Records[i].Data) {
@@ -170,15 +196,14 @@ func (b *Batch) prepare() error {
 		}
 		b.Records[i] = r
 	}
-	for i := range b.Members {
-		if _, err := b.Members[i].check(); err != nil {
-			return err
-		}
+	if b.Records, err = fitting(b, b.Records, (*Record).fits); err != nil {
+		return err
 	}
-	for i := range b.Activities {
-		if _, err := b.Activities[i].check(); err != nil {
-			return err
-		}
+	if b.Members, err = fitting(b, b.Members, (*Member).fits); err != nil {
+		return err
+	}
+	if b.Activities, err = fitting(b, b.Activities, (*Activity).fits); err != nil {
+		return err
 	}
 	for i := range b.Streams {
 		if err := b.Streams[i].check(); err != nil {
@@ -186,14 +211,42 @@ func (b *Batch) prepare() error {
 		}
 	}
 	for key, raw := range b.Settings {
-		if err := checkName("a setting's key", key, MaxKind); err != nil {
+		if err := checkValue("setting", key, raw); err != nil {
 			return err
 		}
-		if !json.Valid(raw) {
-			return invalid("setting %s is not JSON", key)
+	}
+	for key, raw := range b.Service {
+		if err := checkValue("service state", key, raw); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// fitting returns all without those that are too large, of which it warns in b.
+// Without any it returns all itself.
+func fitting[T any](b *Batch, all []T, check func(*T) error) ([]T, error) {
+	var kept []T
+	left := false
+	for i := range all {
+		err := check(&all[i])
+		large, ok := errors.AsType[*TooLargeError](err)
+		switch {
+		case ok:
+			if !left {
+				kept, left = slices.Clone(all[:i]), true
+			}
+			b.Warnings = append(slices.Clone(b.Warnings), Warning{RecordID: large.Kind + "/" + large.ID, Message: large.Error()})
+		case err != nil:
+			return nil, err
+		case left:
+			kept = append(kept, all[i])
+		}
+	}
+	if left {
+		return kept, nil
+	}
+	return all, nil
 }
 
 func same(a, b []byte) bool {

@@ -65,9 +65,6 @@ func TestEmitterRefuses(t *testing.T) {
 		"Reserved": {func(ctx context.Context, out *sdk.Emitter) error {
 			return out.Record(ctx, sdk.Record{Kind: "member", ID: "1"})
 		}, "has a type of its own"},
-		"TooLarge": {func(ctx context.Context, out *sdk.Emitter) error {
-			return out.Record(ctx, record("7", `{"a":"`+strings.Repeat("x", sdk.MaxRecord)+`"}`))
-		}, "record_too_large: record thing 7"},
 		"SentBatch": {func(ctx context.Context, out *sdk.Emitter) error {
 			return out.Send(ctx, sdk.Batch{Records: []sdk.Record{record("1", `{}`), record("7", `x`)}})
 		}, "record thing 7"},
@@ -77,9 +74,16 @@ func TestEmitterRefuses(t *testing.T) {
 		"Nobody": {func(ctx context.Context, out *sdk.Emitter) error {
 			return out.Member(ctx, sdk.Member{DisplayName: "Ann"})
 		}, `member "Ann" has neither`},
-		"LargeMember": {func(ctx context.Context, out *sdk.Emitter) error {
-			return out.Member(ctx, sdk.Member{ID: "a", Bio: strings.Repeat("x", 2<<20)})
-		}, "record_too_large"},
+		"UpdateOfNobody": {func(ctx context.Context, out *sdk.Emitter) error {
+			return out.Member(ctx, sdk.Member{Update: true, Identities: []sdk.Identity{{Platform: "p", Username: "u"}}})
+		}, "has no id"},
+		"UpdateAndDelete": {func(ctx context.Context, out *sdk.Emitter) error {
+			return out.Record(ctx, sdk.Record{Kind: "thing", ID: "7", Update: true, Delete: true})
+		}, "record thing 7 is both updated and deleted"},
+		"ClearWithoutUpdate": {func(ctx context.Context, out *sdk.Emitter) error {
+			return out.Member(ctx, sdk.Member{ID: "a", Clear: []string{"bio"}})
+		}, "no update"},
+		"Service": {func(ctx context.Context, out *sdk.Emitter) error { return out.Service(ctx, "", 1) }, "the key of a service state is empty"},
 		"NoActor": {func(ctx context.Context, out *sdk.Emitter) error {
 			return out.Activity(ctx, sdk.Activity{ID: "1", Type: "t", Timestamp: at})
 		}, "names nobody"},

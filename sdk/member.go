@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -13,21 +14,47 @@ func (m Member) Record() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r := Record{Kind: KindMember, ID: id, Version: m.Version, Delete: m.Delete}
+	r := Record{Kind: KindMember, ID: id, Version: m.Version, Delete: m.Delete, Update: m.Update}
 	if m.Delete {
 		return r, nil
 	}
 	if !m.JoinedAt.IsZero() {
 		m.JoinedAt = m.JoinedAt.UTC()
 	}
-	if r.Data, err = Marshal(m); err != nil {
+	if r.Data, err = Marshal(m); err == nil && len(m.Clear) > 0 {
+		r.Data, err = cleared(r.Data, m.Clear)
+	}
+	if err != nil {
 		return Record{}, fmt.Errorf("member %s: %w", id, err)
 	}
 	return r, nil
 }
 
+// cleared returns the JSON object data with null for these fields.
+func cleared(data []byte, names []string) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, set := fields[name]; set {
+			return nil, invalid("field %s is both set and cleared", name)
+		}
+		fields[name] = json.RawMessage("null")
+	}
+	return Marshal(fields)
+}
+
 func (m *Member) id() (string, error) {
 	id := m.ID
+	switch {
+	case m.Update && m.Delete:
+		return "", invalid("member %.64q is both updated and deleted", id)
+	case m.Update && id == "":
+		return "", invalid("the update of member %.64q has no id", m.DisplayName)
+	case len(m.Clear) > 0 && !m.Update:
+		return "", invalid("member %.64q has fields to clear and is no update", id)
+	}
 	if id == "" {
 		if len(m.Identities) == 0 || m.Identities[0].Platform == "" || m.Identities[0].Username == "" {
 			return "", invalid("member %.64q has neither an id nor a first identity with platform and username", m.DisplayName)

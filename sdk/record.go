@@ -22,7 +22,11 @@ type Record struct {
 	Version    string
 	OccurredAt time.Time // zero if the record has no time of its own
 	Delete     bool      // the record is gone at the remote system; Data is empty
-	Data       []byte    // JSON object; see Canonical
+	// Update changes some fields alone: those that stand in Data, of which null
+	// removes one. It is kept beside what upserts say of the record, which it goes
+	// before unless an upsert has a later Version; it may come before the record.
+	Update bool
+	Data   []byte // JSON object; see Canonical
 }
 
 // Ref names another record of the same integration.
@@ -33,9 +37,13 @@ type Ref struct {
 
 // Member is a person in the remote system.
 type Member struct {
-	ID             string                    `json:"-"` // unique in the integration; Identities[0] if empty
-	Version        string                    `json:"-"`
-	Delete         bool                      `json:"-"`
+	ID      string `json:"-"` // unique in the integration; Identities[0] if empty
+	Version string `json:"-"`
+	Delete  bool   `json:"-"`
+	// Update changes what is set alone, and Reach and Attributes by platform: see
+	// Record. It needs the ID. Clear names the fields, as in the JSON, to remove.
+	Update         bool                      `json:"-"`
+	Clear          []string                  `json:"-"`
 	DisplayName    string                    `json:"display_name,omitempty"`
 	Emails         []string                  `json:"emails,omitempty"`
 	Identities     []Identity                `json:"identities,omitempty"`

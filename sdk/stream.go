@@ -24,6 +24,9 @@ type Run struct {
 	// every stream of it; a connector that never was is absent.
 	Watermarks   map[string]time.Time
 	Preprocessed []byte // what Preprocess returned
+	// Service is what the plugin keeps for all of the tenant's integrations of it,
+	// JSON by key, as it was when the host took up the run.
+	Service map[string][]byte
 }
 
 // Stream is one unit of a run's work: a channel, a repository, a thread. Its ID

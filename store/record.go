@@ -13,7 +13,7 @@ type Record struct {
 	Version       []byte // sorts by bytes; nil if the remote has none
 	OccurredAt    time.Time
 	Deleted       bool
-	Data          []byte
+	Data          []byte // when read: with the overlay over it
 
 	// Set when read.
 	Position int64 // of its last change in the feed

@@ -14,10 +14,14 @@ type Segment struct {
 	Seq        int64 // that the stream has now; one higher after
 
 	Records  []Record
+	Updates  []Update    // after the records, in their order
 	Streams  []NewStream // children of the stream; roots if it is the plan
 	Warnings []Warning
 	// Patch, if not nil, replaces the integration's sealed patch.
 	Patch []byte
+	// Service is what changes of what the tenant's integrations of the plugin
+	// share, by key; each value is sealed.
+	Service map[string][]byte
 	// Cursor, if not nil, becomes the cursor of the stream's partition. In a
 	// forced run it is kept aside until the run succeeds.
 	Cursor []byte

@@ -8,7 +8,7 @@ import (
 )
 
 func batchToProto(b sdk.Batch) (*pluginv1.Batch, error) {
-	p := &pluginv1.Batch{Records: recordsToProto(b.Records), Settings: b.Settings}
+	p := &pluginv1.Batch{Records: recordsToProto(b.Records), Settings: b.Settings, Service: b.Service}
 	for i := range b.Members {
 		m, err := memberToProto(&b.Members[i])
 		if err != nil {
@@ -33,9 +33,15 @@ func batchToProto(b sdk.Batch) (*pluginv1.Batch, error) {
 }
 
 func batchFromProto(p *pluginv1.Batch) (sdk.Batch, error) {
+	if err := known(p); err != nil {
+		return sdk.Batch{}, err
+	}
 	b := sdk.Batch{Records: recordsFromProto(p.GetRecords())}
 	if len(p.GetSettings()) > 0 {
 		b.Settings = p.GetSettings()
+	}
+	if len(p.GetService()) > 0 {
+		b.Service = p.GetService()
 	}
 	for _, m := range p.GetMembers() {
 		member, err := memberFromProto(m)
@@ -86,7 +92,7 @@ func recordsToProto(records []sdk.Record) []*pluginv1.Record {
 	)
 	for i := range records {
 		r, p := &records[i], &all[i]
-		p.Op, p.Kind, p.ExternalId, p.Data = opToProto(r.Delete), r.Kind, r.ID, r.Data
+		p.Op, p.Kind, p.ExternalId, p.Data = opToProto(r.Delete, r.Update), r.Kind, r.ID, r.Data
 		if !r.OccurredAt.IsZero() {
 			stamp[0].Seconds, stamp[0].Nanos = r.OccurredAt.Unix(), int32(r.OccurredAt.Nanosecond()) //nolint:gosec // below 1e9
 			p.OccurredAt, stamp = &stamp[0], stamp[1:]
@@ -117,15 +123,9 @@ func recordsFromProto(p []*pluginv1.Record) []sdk.Record {
 			Version:    string(r.GetVersion()),
 			OccurredAt: timeFromProto(r.GetOccurredAt()),
 			Delete:     r.GetOp() == pluginv1.Op_OP_DELETE,
+			Update:     r.GetOp() == pluginv1.Op_OP_UPDATE,
 			Data:       r.GetData(),
 		}
 	}
 	return records
-}
-
-func opToProto(deleted bool) pluginv1.Op {
-	if deleted {
-		return pluginv1.Op_OP_DELETE
-	}
-	return pluginv1.Op_OP_UPSERT
 }

@@ -128,6 +128,7 @@ func runToProto(r sdk.Run) *pluginv1.Run {
 		Params:       r.Params,
 		StartedAt:    timeToProto(r.StartedAt),
 		Preprocessed: r.Preprocessed,
+		Service:      r.Service,
 	}
 	for name, at := range r.Watermarks {
 		if p.Watermarks == nil {
@@ -147,6 +148,7 @@ func runFromProto(p *pluginv1.Run) sdk.Run {
 		Params:       p.GetParams(),
 		StartedAt:    timeFromProto(p.GetStartedAt()),
 		Preprocessed: p.GetPreprocessed(),
+		Service:      p.GetService(),
 	}
 	for name, at := range p.GetWatermarks() {
 		if r.Watermarks == nil {

@@ -59,6 +59,9 @@ func members() *rapid.Generator[sdk.Member] {
 			m.Reach = map[string]int64{"zoo": rapid.Int64().Draw(t, "reach")}
 			m.Organizations = []sdk.Organization{{Name: "n", Title: "t", Website: "w"}}
 		}
+		if !m.Delete && rapid.Bool().Draw(t, "update") {
+			m.Update, m.Clear = true, some(rapid.String()).Draw(t, "clear")
+		}
 		return m
 	})
 }
@@ -100,12 +103,14 @@ func TestActivityRoundTrip(t *testing.T) {
 func TestRecordsRoundTrip(t *testing.T) {
 	t.Parallel()
 	one := rapid.Custom(func(t *rapid.T) sdk.Record {
-		return sdk.Record{
+		r := sdk.Record{
 			Kind: rapid.String().Draw(t, "kind"), ID: rapid.String().Draw(t, "id"),
 			Parent:  sdk.Ref{Kind: rapid.String().Draw(t, "parent kind"), ID: rapid.String().Draw(t, "parent")},
 			Version: string(rapid.SliceOf(rapid.Byte()).Draw(t, "version")), OccurredAt: times().Draw(t, "at"),
 			Delete: rapid.Bool().Draw(t, "delete"), Data: rapid.SliceOfN(rapid.Byte(), 1, 40).Draw(t, "data"),
 		}
+		r.Update = !r.Delete && rapid.Bool().Draw(t, "update")
+		return r
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		want := sdk.Batch{Records: some(one).Draw(t, "records")}
@@ -120,7 +125,7 @@ func TestRecordsRoundTrip(t *testing.T) {
 func TestBatchRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		want := sdk.Batch{Members: []sdk.Member{members().Draw(t, "member")}, Streams: []sdk.Stream{{ID: "a", Connector: "b", Data: rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "data"), Partition: "p", LimitKey: "l"}}, Settings: map[string][]byte{"k": []byte(`1`)}, Warnings: []sdk.Warning{{RecordID: "r", Message: "m"}}, Activities: []sdk.Activity{{ID: "x"}}}
+		want := sdk.Batch{Members: []sdk.Member{members().Draw(t, "member")}, Streams: []sdk.Stream{{ID: "a", Connector: "b", Data: rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "data"), Partition: "p", LimitKey: "l"}}, Settings: map[string][]byte{"k": []byte(`1`)}, Service: map[string][]byte{"s": []byte(`2`)}, Warnings: []sdk.Warning{{RecordID: "r", Message: "m"}}, Activities: []sdk.Activity{{ID: "x"}}}
 		p, err := batchToProto(want)
 		require.NoError(t, err)
 		got, err := batchFromProto(overWire(t, p, &pluginv1.Batch{}))

@@ -32,7 +32,7 @@ func cut(s string) string {
 
 func memberToProto(m *sdk.Member) (*pluginv1.Member, error) {
 	p := &pluginv1.Member{
-		Op:             opToProto(m.Delete),
+		Op:             opToProto(m.Delete, m.Update),
 		ExternalId:     text(m.ID),
 		Version:        []byte(m.Version),
 		DisplayName:    text(m.DisplayName),
@@ -41,6 +41,9 @@ func memberToProto(m *sdk.Member) (*pluginv1.Member, error) {
 		JoinedAt:       timeToProto(m.JoinedAt),
 		Bio:            text(m.Bio),
 		Location:       text(m.Location),
+	}
+	for _, name := range m.Clear {
+		p.Clear = append(p.Clear, text(name))
 	}
 	for _, email := range m.Emails {
 		p.Emails = append(p.Emails, text(email))
@@ -72,6 +75,8 @@ func memberFromProto(p *pluginv1.Member) (*sdk.Member, error) {
 		ID:             p.GetExternalId(),
 		Version:        string(p.GetVersion()),
 		Delete:         p.GetOp() == pluginv1.Op_OP_DELETE,
+		Update:         p.GetOp() == pluginv1.Op_OP_UPDATE,
+		Clear:          p.GetClear(),
 		DisplayName:    p.GetDisplayName(),
 		Emails:         p.GetEmails(),
 		Identities:     identitiesFromProto(p.GetIdentities()),
@@ -119,7 +124,7 @@ func identitiesFromProto(p []*pluginv1.Identity) []sdk.Identity {
 
 func activityToProto(a *sdk.Activity) (*pluginv1.Activity, error) {
 	p := &pluginv1.Activity{
-		Op:               opToProto(a.Delete),
+		Op:               opToProto(a.Delete, false),
 		ExternalId:       text(a.ID),
 		ParentExternalId: text(a.ParentID),
 		Version:          []byte(a.Version),

@@ -178,7 +178,11 @@ func (e *exercise) kept(r *run) {
 func stateOf(records []sdk.Record, members []sdk.Member, activities []sdk.Activity) (map[string]string, error) {
 	state := map[string]string{}
 	put := func(r sdk.Record) {
-		state[r.Kind+" "+r.ID] = fmt.Sprintf("parent %v, version %q, at %s, deleted %t: %s", r.Parent, r.Version, r.OccurredAt.UTC().Format(time.RFC3339Nano), r.Delete, r.Data)
+		key := r.Kind + " " + r.ID
+		if r.Update {
+			key += " update"
+		}
+		state[key] = fmt.Sprintf("parent %v, version %q, at %s, deleted %t: %s", r.Parent, r.Version, r.OccurredAt.UTC().Format(time.RFC3339Nano), r.Delete, r.Data)
 	}
 	var errs []error
 	for _, r := range records {

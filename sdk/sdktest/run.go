@@ -33,6 +33,7 @@ type Result struct {
 	Streams    []sdk.Stream
 	Warnings   []sdk.Warning
 	Settings   map[string][]byte
+	Service    map[string][]byte
 	Cursors    map[string][]byte // by "connector/partition"
 	Skipped    map[string]string // reasons, by connector that left itself out
 	Pages      int               // calls of ProcessStream
@@ -109,7 +110,7 @@ func newRun(ctx context.Context, p sdk.Plugin, opts Options) (*run, error) {
 			ID: "run-1", Kind: kind, Onboarding: opts.Cursors == nil, Connectors: opts.Connectors, Params: opts.Params,
 			StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		},
-		result: Result{Cursors: maps.Clone(opts.Cursors), Settings: map[string][]byte{}},
+		result: Result{Cursors: maps.Clone(opts.Cursors), Settings: map[string][]byte{}, Service: map[string][]byte{}},
 	}, nil
 }
 
@@ -249,6 +250,7 @@ func (r *run) keep(b sdk.Batch) {
 	r.result.Activities = append(r.result.Activities, b.Activities...)
 	r.result.Warnings = append(r.result.Warnings, b.Warnings...)
 	maps.Copy(r.result.Settings, b.Settings)
+	maps.Copy(r.result.Service, b.Service)
 	for _, s := range b.Streams {
 		if !slices.ContainsFunc(r.result.Streams, func(known sdk.Stream) bool { return known.ID == s.ID }) {
 			r.result.Streams = append(r.result.Streams, s)
@@ -307,4 +309,8 @@ func merge(into *sdk.Batch, b sdk.Batch) {
 		into.Settings = map[string][]byte{}
 	}
 	maps.Copy(into.Settings, b.Settings)
+	if into.Service == nil && b.Service != nil {
+		into.Service = map[string][]byte{}
+	}
+	maps.Copy(into.Service, b.Service)
 }

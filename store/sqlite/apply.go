@@ -35,9 +35,10 @@ func (db *DB) Apply(ctx context.Context, seg store.Segment) (store.Applied, erro
 
 // apply is a segment on its way.
 type apply struct {
-	seg  *store.Segment
-	rows rowSet
-	out  store.Applied
+	seg     *store.Segment
+	rows    rowSet
+	patches patches
+	out     store.Applied
 }
 
 // prepare checks what can be checked without the database and returns the size.
@@ -47,6 +48,15 @@ func (a *apply) prepare() (size int, err error) {
 		r := &seg.Records[i]
 		size += len(r.Data) + len(r.ExternalID) + len(r.Kind) + len(r.ParentID)
 	}
+	for i := range seg.Updates {
+		u := &seg.Updates[i]
+		size += len(u.Patch) + len(u.ExternalID) + len(u.Kind)
+	}
+	service, err := checkService(seg.Service)
+	if err != nil {
+		return 0, err
+	}
+	size += service
 	for i := range seg.Streams {
 		s := &seg.Streams[i]
 		size += len(s.Data) + len(s.Ident)
@@ -68,6 +78,9 @@ func (a *apply) prepare() (size int, err error) {
 	}
 	if len(seg.Streams) > store.MaxStreamsPerResult {
 		return 0, fmt.Errorf("%d new streams, over %d: %w", len(seg.Streams), store.MaxStreamsPerResult, store.ErrLimit)
+	}
+	if a.patches, err = preparePatches(seg.Updates); err != nil {
+		return 0, err
 	}
 	a.rows, err = prepareRecords(seg.Records)
 	return size, err

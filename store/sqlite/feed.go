@@ -140,7 +140,10 @@ func (db *DB) recordsOf(ctx context.Context, integrationID int64, f store.Record
 		out = append(out, r)
 		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, db.overlay(ctx, integrationID, out)
 }
 
 const (

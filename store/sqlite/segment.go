@@ -45,6 +45,13 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 	if err != nil {
 		return err
 	}
+	if len(a.patches) > 0 {
+		updated, err := a.patches.write(ctx, t, s.integrationID)
+		if err != nil {
+			return err
+		}
+		addStats(&stats, updated)
+	}
 	stats.Warnings = int64(len(seg.Warnings))
 	added, err := a.addStreams(ctx, t, r, s)
 	if err != nil {
@@ -141,6 +148,11 @@ func (a *apply) caps(ctx context.Context, t *tx, r *workRun, s *streamRow) ([]by
 	if seg.Cursor != nil && s.partition == "" {
 		return nil, fmt.Errorf("cursor of a stream that owns no partition: %w", invalid())
 	}
+	if len(seg.Service) > 0 {
+		if err := checkServiceKeys(ctx, t, s.integrationID, seg.Service); err != nil {
+			return nil, err
+		}
+	}
 	if seg.End == nil || seg.End.NextPage == nil {
 		return nil, nil
 	}
@@ -232,6 +244,11 @@ func (a *apply) keep(ctx context.Context, t *tx, r *workRun, s *streamRow) error
 	}
 	if seg.Patch != nil {
 		if err := setPatch(ctx, t, s.integrationID, seg.Patch); err != nil {
+			return err
+		}
+	}
+	if len(seg.Service) > 0 {
+		if err := setService(ctx, t, s.integrationID, seg.Service); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,7 @@ type Store interface {
 
 	Credential(ctx context.Context, integrationID int64, name string) (store.Credential, error)
 	CommitCredential(ctx context.Context, integrationID int64, name string, version int64, sealed []byte, expires time.Time) (store.Credential, error)
+	Services(ctx context.Context, tenantID int64, plugin string) (map[string][]byte, error)
 	CacheGet(ctx context.Context, scope, key string) ([]byte, bool, error)
 	CachePut(ctx context.Context, e store.CacheEntry) error
 	AttributesDone(ctx context.Context, tenantID int64, plugin, version string) (bool, error)
@@ -85,6 +86,8 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Guards":        testGuards,
 		"Records":       testRecords,
 		"Feed":          testFeed,
+		"Overlays":      testOverlays,
+		"Services":      testServices,
 		"Positions":     testPositions,
 		"Limits":        testLimits,
 		"Concurrency":   testConcurrency,

@@ -34,8 +34,10 @@ func batchSize(b sdk.Batch) int64 {
 	for i := range b.Streams {
 		n += 128 + len(b.Streams[i].Data)
 	}
-	for k, v := range b.Settings {
-		n += len(k) + len(v)
+	for _, values := range []map[string][]byte{b.Settings, b.Service} {
+		for k, v := range values {
+			n += len(k) + len(v)
+		}
 	}
 	for i := range b.Warnings {
 		n += 64 + len(b.Warnings[i].Message)
@@ -57,14 +59,14 @@ func (p *part) add(b sdk.Batch, now time.Time) error {
 		if r.Kind == sdk.KindMember || r.Kind == sdk.KindActivity {
 			return &sdk.Error{Class: sdk.ClassSystem, Code: "reserved_kind", Message: fmt.Sprintf("record %s: the kind %q is kept for typed records", r.ID, r.Kind)}
 		}
-		p.records = append(p.records, storeRecord(r))
+		p.keep(r, now)
 	}
 	for i := range b.Members {
 		r, err := b.Members[i].Record()
 		if err != nil {
 			return err
 		}
-		p.records = append(p.records, storeRecord(&r))
+		p.keep(&r, now)
 	}
 	for i := range b.Activities {
 		rs, err := b.Activities[i].Records()
@@ -72,7 +74,7 @@ func (p *part) add(b sdk.Batch, now time.Time) error {
 			return err
 		}
 		for j := range rs {
-			p.records = append(p.records, storeRecord(&rs[j]))
+			p.keep(&rs[j], now)
 		}
 	}
 	for _, s := range b.Streams {
@@ -81,10 +83,33 @@ func (p *part) add(b sdk.Batch, now time.Time) error {
 		})
 	}
 	for _, w := range b.Warnings {
-		p.warnings = append(p.warnings, store.Warning{RecordID: clean(w.RecordID, 512), Message: clean(w.Message, 1024), At: now})
+		p.warn(w.RecordID, w.Message, now)
 	}
-	p.set(b.Settings)
+	merge(&p.settings, b.Settings)
+	merge(&p.service, b.Service)
 	return nil
+}
+
+// keep appends what becomes of a record: an update of some fields, an upsert or a
+// delete; a warning, if it is too large to be kept (F25).
+func (p *part) keep(r *sdk.Record, now time.Time) {
+	if err := sdk.Fits(r.Kind, r.ID, r.Data); err != nil && !r.Delete {
+		p.warn(r.Kind+"/"+r.ID, err.Error(), now)
+		return
+	}
+	if r.Update {
+		u := store.Update{Kind: r.Kind, ExternalID: r.ID, Patch: r.Data}
+		if r.Version != "" {
+			u.Version = []byte(r.Version)
+		}
+		p.updates = append(p.updates, u)
+		return
+	}
+	p.records = append(p.records, storeRecord(r))
+}
+
+func (p *part) warn(record, message string, now time.Time) {
+	p.warnings = append(p.warnings, store.Warning{RecordID: clean(record, 512), Message: clean(message, 1024), At: now})
 }
 
 // merge appends a later part.
@@ -96,7 +121,9 @@ func (p *part) merge(q part) {
 	}
 	p.streams = append(p.streams, q.streams...)
 	p.warnings = append(p.warnings, q.warnings...)
-	p.set(q.settings)
+	p.updates = append(p.updates, q.updates...)
+	merge(&p.settings, q.settings)
+	merge(&p.service, q.service)
 	if q.cursor != nil {
 		p.cursor = q.cursor
 	}
@@ -104,14 +131,15 @@ func (p *part) merge(q part) {
 	p.bytes += q.bytes
 }
 
-func (p *part) set(settings map[string][]byte) {
-	if len(settings) == 0 {
+// merge puts what changes by key into what changed before.
+func merge(into *map[string][]byte, changes map[string][]byte) {
+	if len(changes) == 0 {
 		return
 	}
-	if p.settings == nil {
-		p.settings = map[string][]byte{}
+	if *into == nil {
+		*into = map[string][]byte{}
 	}
-	maps.Copy(p.settings, settings)
+	maps.Copy(*into, changes)
 }
 
 func storeRecord(r *sdk.Record) store.Record {

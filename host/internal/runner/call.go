@@ -106,6 +106,7 @@ func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
 // dispatch makes the call that the stream stands for.
 func (c *call) dispatch(ctx context.Context, in store.Stream, out *sink) (sdk.Outcome, error) {
 	run := sdkRun(c.run, in)
+	run.Service = c.serviceState()
 	switch in.Type {
 	case store.StreamPreprocess:
 		return c.preprocess(ctx, run, out)

@@ -32,8 +32,9 @@ type lane struct {
 
 	// in.Patch changes with what the plugin returns; the rest stays as claimed.
 	in       store.Integration
-	patching sync.Mutex    // guards in.Patch
-	merging  chan struct{} // of one: held from reading the patch until the new one is applied
+	service  map[string][]byte // replaced, never changed
+	patching sync.Mutex        // guards in.Patch and service
+	merging  chan struct{}     // of one: held from reading the patch until the new one is applied
 }
 
 // Work works the lane's due streams. It returns when none is due, when the hold
@@ -64,6 +65,9 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 		return nil // somebody else has the lane
 	}
 	if err != nil || !ok {
+		return err
+	}
+	if err := w.loadService(ctx); err != nil {
 		return err
 	}
 	// After its end the lane is given back and claimed anew if there is more to

@@ -125,7 +125,7 @@ func (c *call) failed(e *sdk.Error) ending {
 // (F06).
 func breach(e *sdk.Error) bool {
 	switch e.Code {
-	case "plugin_protocol", "message_too_large", "checkpoint_required", "reserved_kind":
+	case "plugin_protocol", "message_too_large", "checkpoint_required", "reserved_kind", "unknown_operation":
 		return true
 	default:
 		return false

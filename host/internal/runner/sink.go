@@ -43,9 +43,11 @@ type sink struct {
 // part is what lies between checkpoints.
 type part struct {
 	records    []store.Record
+	updates    []store.Update
 	streams    []store.NewStream
 	warnings   []store.Warning
 	settings   map[string][]byte
+	service    map[string][]byte
 	cursor     []byte
 	checkpoint []byte
 	bytes      int64
@@ -161,7 +163,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	seg := store.Segment{
 		Lane: s.lane.lane.Ref(), Generation: s.lane.lane.Generation,
 		RunID: s.run.ID, StreamID: s.stream.ID, Claim: s.stream.Claim, Seq: s.stream.Seq,
-		Records: p.records, Streams: p.streams, Warnings: s.redacted(p.warnings),
+		Records: p.records, Updates: p.updates, Streams: p.streams, Warnings: s.redacted(p.warnings),
 		Cursor: p.cursor, Checkpoint: p.checkpoint,
 	}
 	if e != nil {
@@ -175,6 +177,12 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		}
 		if e.throttle != nil {
 			seg.Throttles = []store.Throttle{*e.throttle}
+		}
+	}
+	if len(p.service) > 0 {
+		var err error
+		if seg.Service, err = s.lane.sealService(p.service); err != nil {
+			return store.Applied{}, err
 		}
 	}
 	if len(p.settings) > 0 {
@@ -195,6 +203,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	if seg.Patch != nil {
 		s.lane.patched(seg.Patch)
 	}
+	s.lane.served(p.service)
 	s.logWarnings(p.warnings)
 	s.stream.Seq = done.Seq
 	s.stream.Checkpoint = p.checkpoint

@@ -243,6 +243,30 @@ CREATE TABLE records (
 CREATE INDEX records_feed    ON records (integration_id, pos);
 CREATE INDEX records_deleted ON records (integration_id, kind) WHERE deleted = 1;
 
+-- Partial changes of records, which never touch the record itself. What is here
+-- and has no record waits for it.
+CREATE TABLE overlays (
+  integration_id INTEGER NOT NULL,
+  kind           TEXT    NOT NULL,
+  external_id    TEXT    NOT NULL,
+  origin         TEXT    NOT NULL,
+  field          TEXT    NOT NULL, -- JSON pointer
+  version        BLOB,
+  value          TEXT    NOT NULL, -- JSON; null removes
+  updated_at     INTEGER NOT NULL,
+  UNIQUE (integration_id, kind, external_id, origin, field)
+) STRICT;
+
+-- What a plugin keeps for all integrations of a tenant.
+CREATE TABLE services (
+  tenant_id  INTEGER NOT NULL REFERENCES tenants (id),
+  plugin     TEXT    NOT NULL,
+  key        TEXT    NOT NULL,
+  sealed     BLOB    NOT NULL,
+  updated_at INTEGER NOT NULL,
+  UNIQUE (tenant_id, plugin, key)
+) STRICT;
+
 CREATE TABLE throttles (
   plugin TEXT    NOT NULL,
   key    TEXT    NOT NULL,

@@ -709,15 +709,17 @@ func (*CheckResponse) Descriptor() ([]byte, []int) {
 }
 
 type Run struct {
-	state         protoimpl.MessageState            `protogen:"open.v1"`
-	Id            string                            `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Kind          string                            `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Onboarding    bool                              `protobuf:"varint,3,opt,name=onboarding,proto3" json:"onboarding,omitempty"`
-	Connectors    []string                          `protobuf:"bytes,4,rep,name=connectors,proto3" json:"connectors,omitempty"`
-	Params        map[string]string                 `protobuf:"bytes,5,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	StartedAt     *timestamppb.Timestamp            `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	Watermarks    map[string]*timestamppb.Timestamp `protobuf:"bytes,7,rep,name=watermarks,proto3" json:"watermarks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Preprocessed  []byte                            `protobuf:"bytes,8,opt,name=preprocessed,proto3" json:"preprocessed,omitempty"`
+	state        protoimpl.MessageState            `protogen:"open.v1"`
+	Id           string                            `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind         string                            `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Onboarding   bool                              `protobuf:"varint,3,opt,name=onboarding,proto3" json:"onboarding,omitempty"`
+	Connectors   []string                          `protobuf:"bytes,4,rep,name=connectors,proto3" json:"connectors,omitempty"`
+	Params       map[string]string                 `protobuf:"bytes,5,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	StartedAt    *timestamppb.Timestamp            `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	Watermarks   map[string]*timestamppb.Timestamp `protobuf:"bytes,7,rep,name=watermarks,proto3" json:"watermarks,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Preprocessed []byte                            `protobuf:"bytes,8,opt,name=preprocessed,proto3" json:"preprocessed,omitempty"`
+	// JSON by key: what the tenant's integrations of the plugin share
+	Service       map[string][]byte `protobuf:"bytes,9,rep,name=service,proto3" json:"service,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -804,6 +806,13 @@ func (x *Run) GetWatermarks() map[string]*timestamppb.Timestamp {
 func (x *Run) GetPreprocessed() []byte {
 	if x != nil {
 		return x.Preprocessed
+	}
+	return nil
+}
+
+func (x *Run) GetService() map[string][]byte {
+	if x != nil {
+		return x.Service
 	}
 	return nil
 }
@@ -2146,7 +2155,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\rCloseResponse\"=\n" +
 	"\fCheckRequest\x12-\n" +
 	"\x04call\x18\x01 \x01(\v2\x19.jackfield.plugin.v1.CallR\x04call\"\x0f\n" +
-	"\rCheckResponse\"\xe6\x03\n" +
+	"\rCheckResponse\"\xe3\x04\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1e\n" +
@@ -2162,13 +2171,17 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"watermarks\x18\a \x03(\v2(.jackfield.plugin.v1.Run.WatermarksEntryR\n" +
 	"watermarks\x12\"\n" +
-	"\fpreprocessed\x18\b \x01(\fR\fpreprocessed\x1a9\n" +
+	"\fpreprocessed\x18\b \x01(\fR\fpreprocessed\x12?\n" +
+	"\aservice\x18\t \x03(\v2%.jackfield.plugin.v1.Run.ServiceEntryR\aservice\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aY\n" +
 	"\x0fWatermarksEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\"n\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05value:\x028\x01\x1a:\n" +
+	"\fServiceEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"n\n" +
 	"\x11PreprocessRequest\x12-\n" +
 	"\x04call\x18\x01 \x01(\v2\x19.jackfield.plugin.v1.CallR\x04call\x12*\n" +
 	"\x03run\x18\x02 \x01(\v2\x18.jackfield.plugin.v1.RunR\x03run\"(\n" +
@@ -2307,7 +2320,7 @@ func file_jackfield_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_jackfield_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_jackfield_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_jackfield_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_jackfield_plugin_v1_plugin_proto_goTypes = []any{
 	(*Call)(nil),                         // 0: jackfield.plugin.v1.Call
 	(*DescribeRequest)(nil),              // 1: jackfield.plugin.v1.DescribeRequest
@@ -2343,82 +2356,84 @@ var file_jackfield_plugin_v1_plugin_proto_goTypes = []any{
 	(*InvokeResponse)(nil),               // 31: jackfield.plugin.v1.InvokeResponse
 	nil,                                  // 32: jackfield.plugin.v1.Run.ParamsEntry
 	nil,                                  // 33: jackfield.plugin.v1.Run.WatermarksEntry
-	nil,                                  // 34: jackfield.plugin.v1.PostprocessResponse.SettingsEntry
-	(*timestamppb.Timestamp)(nil),        // 35: google.protobuf.Timestamp
-	(*Batch)(nil),                        // 36: jackfield.plugin.v1.Batch
-	(*Stream)(nil),                       // 37: jackfield.plugin.v1.Stream
-	(*durationpb.Duration)(nil),          // 38: google.protobuf.Duration
-	(*RateLimit)(nil),                    // 39: jackfield.plugin.v1.RateLimit
-	(*HostLinkRequest)(nil),              // 40: jackfield.plugin.v1.HostLinkRequest
-	(*HostLinkResponse)(nil),             // 41: jackfield.plugin.v1.HostLinkResponse
+	nil,                                  // 34: jackfield.plugin.v1.Run.ServiceEntry
+	nil,                                  // 35: jackfield.plugin.v1.PostprocessResponse.SettingsEntry
+	(*timestamppb.Timestamp)(nil),        // 36: google.protobuf.Timestamp
+	(*Batch)(nil),                        // 37: jackfield.plugin.v1.Batch
+	(*Stream)(nil),                       // 38: jackfield.plugin.v1.Stream
+	(*durationpb.Duration)(nil),          // 39: google.protobuf.Duration
+	(*RateLimit)(nil),                    // 40: jackfield.plugin.v1.RateLimit
+	(*HostLinkRequest)(nil),              // 41: jackfield.plugin.v1.HostLinkRequest
+	(*HostLinkResponse)(nil),             // 42: jackfield.plugin.v1.HostLinkResponse
 }
 var file_jackfield_plugin_v1_plugin_proto_depIdxs = []int32{
 	3,  // 0: jackfield.plugin.v1.DescribeResponse.manifest:type_name -> jackfield.plugin.v1.Manifest
 	4,  // 1: jackfield.plugin.v1.Manifest.connectors:type_name -> jackfield.plugin.v1.Connector
 	0,  // 2: jackfield.plugin.v1.CheckRequest.call:type_name -> jackfield.plugin.v1.Call
 	32, // 3: jackfield.plugin.v1.Run.params:type_name -> jackfield.plugin.v1.Run.ParamsEntry
-	35, // 4: jackfield.plugin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	36, // 4: jackfield.plugin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
 	33, // 5: jackfield.plugin.v1.Run.watermarks:type_name -> jackfield.plugin.v1.Run.WatermarksEntry
-	0,  // 6: jackfield.plugin.v1.PreprocessRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 7: jackfield.plugin.v1.PreprocessRequest.run:type_name -> jackfield.plugin.v1.Run
-	0,  // 8: jackfield.plugin.v1.CreateAttributesRequest.call:type_name -> jackfield.plugin.v1.Call
-	16, // 9: jackfield.plugin.v1.CreateAttributesResponse.attributes:type_name -> jackfield.plugin.v1.Attribute
-	0,  // 10: jackfield.plugin.v1.GetStreamsRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 11: jackfield.plugin.v1.GetStreamsRequest.run:type_name -> jackfield.plugin.v1.Run
-	36, // 12: jackfield.plugin.v1.GetStreamsResponse.batch:type_name -> jackfield.plugin.v1.Batch
-	21, // 13: jackfield.plugin.v1.GetStreamsResponse.checkpoint:type_name -> jackfield.plugin.v1.Checkpoint
-	0,  // 14: jackfield.plugin.v1.ProcessStreamRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 15: jackfield.plugin.v1.ProcessStreamRequest.run:type_name -> jackfield.plugin.v1.Run
-	37, // 16: jackfield.plugin.v1.ProcessStreamRequest.stream:type_name -> jackfield.plugin.v1.Stream
-	36, // 17: jackfield.plugin.v1.ProcessStreamResponse.batch:type_name -> jackfield.plugin.v1.Batch
-	21, // 18: jackfield.plugin.v1.ProcessStreamResponse.checkpoint:type_name -> jackfield.plugin.v1.Checkpoint
-	22, // 19: jackfield.plugin.v1.ProcessStreamResponse.outcome:type_name -> jackfield.plugin.v1.Outcome
-	35, // 20: jackfield.plugin.v1.Outcome.last_record_timestamp:type_name -> google.protobuf.Timestamp
-	38, // 21: jackfield.plugin.v1.Outcome.sleep:type_name -> google.protobuf.Duration
-	39, // 22: jackfield.plugin.v1.Outcome.rate_limit:type_name -> jackfield.plugin.v1.RateLimit
-	0,  // 23: jackfield.plugin.v1.AllowedRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 24: jackfield.plugin.v1.AllowedRequest.run:type_name -> jackfield.plugin.v1.Run
-	24, // 25: jackfield.plugin.v1.AllowedRequest.results:type_name -> jackfield.plugin.v1.ConnectorResult
-	0,  // 26: jackfield.plugin.v1.IsProcessingFinishedRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 27: jackfield.plugin.v1.IsProcessingFinishedRequest.run:type_name -> jackfield.plugin.v1.Run
-	37, // 28: jackfield.plugin.v1.IsProcessingFinishedRequest.stream:type_name -> jackfield.plugin.v1.Stream
-	35, // 29: jackfield.plugin.v1.IsProcessingFinishedRequest.last_record_timestamp:type_name -> google.protobuf.Timestamp
-	0,  // 30: jackfield.plugin.v1.PostprocessRequest.call:type_name -> jackfield.plugin.v1.Call
-	11, // 31: jackfield.plugin.v1.PostprocessRequest.run:type_name -> jackfield.plugin.v1.Run
-	34, // 32: jackfield.plugin.v1.PostprocessResponse.settings:type_name -> jackfield.plugin.v1.PostprocessResponse.SettingsEntry
-	0,  // 33: jackfield.plugin.v1.InvokeRequest.call:type_name -> jackfield.plugin.v1.Call
-	35, // 34: jackfield.plugin.v1.Run.WatermarksEntry.value:type_name -> google.protobuf.Timestamp
-	1,  // 35: jackfield.plugin.v1.PluginService.Describe:input_type -> jackfield.plugin.v1.DescribeRequest
-	5,  // 36: jackfield.plugin.v1.PluginService.Open:input_type -> jackfield.plugin.v1.OpenRequest
-	7,  // 37: jackfield.plugin.v1.PluginService.Close:input_type -> jackfield.plugin.v1.CloseRequest
-	9,  // 38: jackfield.plugin.v1.PluginService.Check:input_type -> jackfield.plugin.v1.CheckRequest
-	12, // 39: jackfield.plugin.v1.PluginService.Preprocess:input_type -> jackfield.plugin.v1.PreprocessRequest
-	14, // 40: jackfield.plugin.v1.PluginService.CreateAttributes:input_type -> jackfield.plugin.v1.CreateAttributesRequest
-	17, // 41: jackfield.plugin.v1.PluginService.GetStreams:input_type -> jackfield.plugin.v1.GetStreamsRequest
-	19, // 42: jackfield.plugin.v1.PluginService.ProcessStream:input_type -> jackfield.plugin.v1.ProcessStreamRequest
-	23, // 43: jackfield.plugin.v1.PluginService.Allowed:input_type -> jackfield.plugin.v1.AllowedRequest
-	26, // 44: jackfield.plugin.v1.PluginService.IsProcessingFinished:input_type -> jackfield.plugin.v1.IsProcessingFinishedRequest
-	28, // 45: jackfield.plugin.v1.PluginService.Postprocess:input_type -> jackfield.plugin.v1.PostprocessRequest
-	30, // 46: jackfield.plugin.v1.PluginService.Invoke:input_type -> jackfield.plugin.v1.InvokeRequest
-	40, // 47: jackfield.plugin.v1.PluginService.HostLink:input_type -> jackfield.plugin.v1.HostLinkRequest
-	2,  // 48: jackfield.plugin.v1.PluginService.Describe:output_type -> jackfield.plugin.v1.DescribeResponse
-	6,  // 49: jackfield.plugin.v1.PluginService.Open:output_type -> jackfield.plugin.v1.OpenResponse
-	8,  // 50: jackfield.plugin.v1.PluginService.Close:output_type -> jackfield.plugin.v1.CloseResponse
-	10, // 51: jackfield.plugin.v1.PluginService.Check:output_type -> jackfield.plugin.v1.CheckResponse
-	13, // 52: jackfield.plugin.v1.PluginService.Preprocess:output_type -> jackfield.plugin.v1.PreprocessResponse
-	15, // 53: jackfield.plugin.v1.PluginService.CreateAttributes:output_type -> jackfield.plugin.v1.CreateAttributesResponse
-	18, // 54: jackfield.plugin.v1.PluginService.GetStreams:output_type -> jackfield.plugin.v1.GetStreamsResponse
-	20, // 55: jackfield.plugin.v1.PluginService.ProcessStream:output_type -> jackfield.plugin.v1.ProcessStreamResponse
-	25, // 56: jackfield.plugin.v1.PluginService.Allowed:output_type -> jackfield.plugin.v1.AllowedResponse
-	27, // 57: jackfield.plugin.v1.PluginService.IsProcessingFinished:output_type -> jackfield.plugin.v1.IsProcessingFinishedResponse
-	29, // 58: jackfield.plugin.v1.PluginService.Postprocess:output_type -> jackfield.plugin.v1.PostprocessResponse
-	31, // 59: jackfield.plugin.v1.PluginService.Invoke:output_type -> jackfield.plugin.v1.InvokeResponse
-	41, // 60: jackfield.plugin.v1.PluginService.HostLink:output_type -> jackfield.plugin.v1.HostLinkResponse
-	48, // [48:61] is the sub-list for method output_type
-	35, // [35:48] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	34, // 6: jackfield.plugin.v1.Run.service:type_name -> jackfield.plugin.v1.Run.ServiceEntry
+	0,  // 7: jackfield.plugin.v1.PreprocessRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 8: jackfield.plugin.v1.PreprocessRequest.run:type_name -> jackfield.plugin.v1.Run
+	0,  // 9: jackfield.plugin.v1.CreateAttributesRequest.call:type_name -> jackfield.plugin.v1.Call
+	16, // 10: jackfield.plugin.v1.CreateAttributesResponse.attributes:type_name -> jackfield.plugin.v1.Attribute
+	0,  // 11: jackfield.plugin.v1.GetStreamsRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 12: jackfield.plugin.v1.GetStreamsRequest.run:type_name -> jackfield.plugin.v1.Run
+	37, // 13: jackfield.plugin.v1.GetStreamsResponse.batch:type_name -> jackfield.plugin.v1.Batch
+	21, // 14: jackfield.plugin.v1.GetStreamsResponse.checkpoint:type_name -> jackfield.plugin.v1.Checkpoint
+	0,  // 15: jackfield.plugin.v1.ProcessStreamRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 16: jackfield.plugin.v1.ProcessStreamRequest.run:type_name -> jackfield.plugin.v1.Run
+	38, // 17: jackfield.plugin.v1.ProcessStreamRequest.stream:type_name -> jackfield.plugin.v1.Stream
+	37, // 18: jackfield.plugin.v1.ProcessStreamResponse.batch:type_name -> jackfield.plugin.v1.Batch
+	21, // 19: jackfield.plugin.v1.ProcessStreamResponse.checkpoint:type_name -> jackfield.plugin.v1.Checkpoint
+	22, // 20: jackfield.plugin.v1.ProcessStreamResponse.outcome:type_name -> jackfield.plugin.v1.Outcome
+	36, // 21: jackfield.plugin.v1.Outcome.last_record_timestamp:type_name -> google.protobuf.Timestamp
+	39, // 22: jackfield.plugin.v1.Outcome.sleep:type_name -> google.protobuf.Duration
+	40, // 23: jackfield.plugin.v1.Outcome.rate_limit:type_name -> jackfield.plugin.v1.RateLimit
+	0,  // 24: jackfield.plugin.v1.AllowedRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 25: jackfield.plugin.v1.AllowedRequest.run:type_name -> jackfield.plugin.v1.Run
+	24, // 26: jackfield.plugin.v1.AllowedRequest.results:type_name -> jackfield.plugin.v1.ConnectorResult
+	0,  // 27: jackfield.plugin.v1.IsProcessingFinishedRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 28: jackfield.plugin.v1.IsProcessingFinishedRequest.run:type_name -> jackfield.plugin.v1.Run
+	38, // 29: jackfield.plugin.v1.IsProcessingFinishedRequest.stream:type_name -> jackfield.plugin.v1.Stream
+	36, // 30: jackfield.plugin.v1.IsProcessingFinishedRequest.last_record_timestamp:type_name -> google.protobuf.Timestamp
+	0,  // 31: jackfield.plugin.v1.PostprocessRequest.call:type_name -> jackfield.plugin.v1.Call
+	11, // 32: jackfield.plugin.v1.PostprocessRequest.run:type_name -> jackfield.plugin.v1.Run
+	35, // 33: jackfield.plugin.v1.PostprocessResponse.settings:type_name -> jackfield.plugin.v1.PostprocessResponse.SettingsEntry
+	0,  // 34: jackfield.plugin.v1.InvokeRequest.call:type_name -> jackfield.plugin.v1.Call
+	36, // 35: jackfield.plugin.v1.Run.WatermarksEntry.value:type_name -> google.protobuf.Timestamp
+	1,  // 36: jackfield.plugin.v1.PluginService.Describe:input_type -> jackfield.plugin.v1.DescribeRequest
+	5,  // 37: jackfield.plugin.v1.PluginService.Open:input_type -> jackfield.plugin.v1.OpenRequest
+	7,  // 38: jackfield.plugin.v1.PluginService.Close:input_type -> jackfield.plugin.v1.CloseRequest
+	9,  // 39: jackfield.plugin.v1.PluginService.Check:input_type -> jackfield.plugin.v1.CheckRequest
+	12, // 40: jackfield.plugin.v1.PluginService.Preprocess:input_type -> jackfield.plugin.v1.PreprocessRequest
+	14, // 41: jackfield.plugin.v1.PluginService.CreateAttributes:input_type -> jackfield.plugin.v1.CreateAttributesRequest
+	17, // 42: jackfield.plugin.v1.PluginService.GetStreams:input_type -> jackfield.plugin.v1.GetStreamsRequest
+	19, // 43: jackfield.plugin.v1.PluginService.ProcessStream:input_type -> jackfield.plugin.v1.ProcessStreamRequest
+	23, // 44: jackfield.plugin.v1.PluginService.Allowed:input_type -> jackfield.plugin.v1.AllowedRequest
+	26, // 45: jackfield.plugin.v1.PluginService.IsProcessingFinished:input_type -> jackfield.plugin.v1.IsProcessingFinishedRequest
+	28, // 46: jackfield.plugin.v1.PluginService.Postprocess:input_type -> jackfield.plugin.v1.PostprocessRequest
+	30, // 47: jackfield.plugin.v1.PluginService.Invoke:input_type -> jackfield.plugin.v1.InvokeRequest
+	41, // 48: jackfield.plugin.v1.PluginService.HostLink:input_type -> jackfield.plugin.v1.HostLinkRequest
+	2,  // 49: jackfield.plugin.v1.PluginService.Describe:output_type -> jackfield.plugin.v1.DescribeResponse
+	6,  // 50: jackfield.plugin.v1.PluginService.Open:output_type -> jackfield.plugin.v1.OpenResponse
+	8,  // 51: jackfield.plugin.v1.PluginService.Close:output_type -> jackfield.plugin.v1.CloseResponse
+	10, // 52: jackfield.plugin.v1.PluginService.Check:output_type -> jackfield.plugin.v1.CheckResponse
+	13, // 53: jackfield.plugin.v1.PluginService.Preprocess:output_type -> jackfield.plugin.v1.PreprocessResponse
+	15, // 54: jackfield.plugin.v1.PluginService.CreateAttributes:output_type -> jackfield.plugin.v1.CreateAttributesResponse
+	18, // 55: jackfield.plugin.v1.PluginService.GetStreams:output_type -> jackfield.plugin.v1.GetStreamsResponse
+	20, // 56: jackfield.plugin.v1.PluginService.ProcessStream:output_type -> jackfield.plugin.v1.ProcessStreamResponse
+	25, // 57: jackfield.plugin.v1.PluginService.Allowed:output_type -> jackfield.plugin.v1.AllowedResponse
+	27, // 58: jackfield.plugin.v1.PluginService.IsProcessingFinished:output_type -> jackfield.plugin.v1.IsProcessingFinishedResponse
+	29, // 59: jackfield.plugin.v1.PluginService.Postprocess:output_type -> jackfield.plugin.v1.PostprocessResponse
+	31, // 60: jackfield.plugin.v1.PluginService.Invoke:output_type -> jackfield.plugin.v1.InvokeResponse
+	42, // 61: jackfield.plugin.v1.PluginService.HostLink:output_type -> jackfield.plugin.v1.HostLinkResponse
+	49, // [49:62] is the sub-list for method output_type
+	36, // [36:49] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_plugin_proto_init() }
@@ -2448,7 +2463,7 @@ func file_jackfield_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_plugin_proto_rawDesc), len(file_jackfield_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,12 +22,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Op is what becomes of the record. The host refuses one that it does not know,
+// and none.
 type Op int32
 
 const (
 	Op_OP_UNSPECIFIED Op = 0
 	Op_OP_UPSERT      Op = 1
 	Op_OP_DELETE      Op = 2
+	// changes some fields: those that are there; null removes one
+	Op_OP_UPDATE Op = 3
 )
 
 // Enum value maps for Op.
@@ -36,11 +40,13 @@ var (
 		0: "OP_UNSPECIFIED",
 		1: "OP_UPSERT",
 		2: "OP_DELETE",
+		3: "OP_UPDATE",
 	}
 	Op_value = map[string]int32{
 		"OP_UNSPECIFIED": 0,
 		"OP_UPSERT":      1,
 		"OP_DELETE":      2,
+		"OP_UPDATE":      3,
 	}
 )
 
@@ -79,8 +85,10 @@ type Batch struct {
 	Activities []*Activity            `protobuf:"bytes,3,rep,name=activities,proto3" json:"activities,omitempty"`
 	Streams    []*Stream              `protobuf:"bytes,4,rep,name=streams,proto3" json:"streams,omitempty"`
 	// JSON by key
-	Settings      map[string][]byte `protobuf:"bytes,5,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Warnings      []*Warning        `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Settings map[string][]byte `protobuf:"bytes,5,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Warnings []*Warning        `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// JSON by key: what the tenant's integrations of the plugin share
+	Service       map[string][]byte `protobuf:"bytes,7,rep,name=service,proto3" json:"service,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -153,6 +161,13 @@ func (x *Batch) GetSettings() map[string][]byte {
 func (x *Batch) GetWarnings() []*Warning {
 	if x != nil {
 		return x.Warnings
+	}
+	return nil
+}
+
+func (x *Batch) GetService() map[string][]byte {
+	if x != nil {
+		return x.Service
 	}
 	return nil
 }
@@ -320,6 +335,8 @@ type Member struct {
 	JoinedAt      *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
 	Bio           string                 `protobuf:"bytes,12,opt,name=bio,proto3" json:"bio,omitempty"`
 	Location      string                 `protobuf:"bytes,13,opt,name=location,proto3" json:"location,omitempty"`
+	// with OP_UPDATE: fields to remove, by their names in the JSON
+	Clear         []string `protobuf:"bytes,14,rep,name=clear,proto3" json:"clear,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -443,6 +460,13 @@ func (x *Member) GetLocation() string {
 		return x.Location
 	}
 	return ""
+}
+
+func (x *Member) GetClear() []string {
+	if x != nil {
+		return x.Clear
+	}
+	return nil
 }
 
 type Identity struct {
@@ -879,7 +903,7 @@ var File_jackfield_plugin_v1_record_proto protoreflect.FileDescriptor
 
 const file_jackfield_plugin_v1_record_proto_rawDesc = "" +
 	"\n" +
-	" jackfield/plugin/v1/record.proto\x12\x13jackfield.plugin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x03\n" +
+	" jackfield/plugin/v1/record.proto\x12\x13jackfield.plugin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x04\n" +
 	"\x05Batch\x125\n" +
 	"\arecords\x18\x01 \x03(\v2\x1b.jackfield.plugin.v1.RecordR\arecords\x125\n" +
 	"\amembers\x18\x02 \x03(\v2\x1b.jackfield.plugin.v1.MemberR\amembers\x12=\n" +
@@ -888,8 +912,12 @@ const file_jackfield_plugin_v1_record_proto_rawDesc = "" +
 	"activities\x125\n" +
 	"\astreams\x18\x04 \x03(\v2\x1b.jackfield.plugin.v1.StreamR\astreams\x12D\n" +
 	"\bsettings\x18\x05 \x03(\v2(.jackfield.plugin.v1.Batch.SettingsEntryR\bsettings\x128\n" +
-	"\bwarnings\x18\x06 \x03(\v2\x1c.jackfield.plugin.v1.WarningR\bwarnings\x1a;\n" +
+	"\bwarnings\x18\x06 \x03(\v2\x1c.jackfield.plugin.v1.WarningR\bwarnings\x12A\n" +
+	"\aservice\x18\a \x03(\v2'.jackfield.plugin.v1.Batch.ServiceEntryR\aservice\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a:\n" +
+	"\fServiceEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x83\x02\n" +
 	"\x06Record\x12'\n" +
@@ -905,7 +933,7 @@ const file_jackfield_plugin_v1_record_proto_rawDesc = "" +
 	"\x03Ref\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1f\n" +
 	"\vexternal_id\x18\x02 \x01(\tR\n" +
-	"externalId\"\xe2\x05\n" +
+	"externalId\"\xf8\x05\n" +
 	"\x06Member\x12'\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x17.jackfield.plugin.v1.OpR\x02op\x12\x1f\n" +
 	"\vexternal_id\x18\x02 \x01(\tR\n" +
@@ -925,7 +953,8 @@ const file_jackfield_plugin_v1_record_proto_rawDesc = "" +
 	" \x03(\v2!.jackfield.plugin.v1.OrganizationR\rorganizations\x127\n" +
 	"\tjoined_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bjoinedAt\x12\x10\n" +
 	"\x03bio\x18\f \x01(\tR\x03bio\x12\x1a\n" +
-	"\blocation\x18\r \x01(\tR\blocation\x1a=\n" +
+	"\blocation\x18\r \x01(\tR\blocation\x12\x14\n" +
+	"\x05clear\x18\x0e \x03(\tR\x05clear\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a8\n" +
@@ -975,11 +1004,12 @@ const file_jackfield_plugin_v1_record_proto_rawDesc = "" +
 	"\tlimit_key\x18\x05 \x01(\tR\blimitKey\"@\n" +
 	"\aWarning\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\tR\brecordId\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage*6\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage*E\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tOP_UPSERT\x10\x01\x12\r\n" +
-	"\tOP_DELETE\x10\x02BCZAgithub.com/jackfield/jackfield/proto/jackfield/plugin/v1;pluginv1b\x06proto3"
+	"\tOP_DELETE\x10\x02\x12\r\n" +
+	"\tOP_UPDATE\x10\x03BCZAgithub.com/jackfield/jackfield/proto/jackfield/plugin/v1;pluginv1b\x06proto3"
 
 var (
 	file_jackfield_plugin_v1_record_proto_rawDescOnce sync.Once
@@ -994,7 +1024,7 @@ func file_jackfield_plugin_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_jackfield_plugin_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_jackfield_plugin_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_jackfield_plugin_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_jackfield_plugin_v1_record_proto_goTypes = []any{
 	(Op)(0),                       // 0: jackfield.plugin.v1.Op
 	(*Batch)(nil),                 // 1: jackfield.plugin.v1.Batch
@@ -1007,10 +1037,11 @@ var file_jackfield_plugin_v1_record_proto_goTypes = []any{
 	(*Stream)(nil),                // 8: jackfield.plugin.v1.Stream
 	(*Warning)(nil),               // 9: jackfield.plugin.v1.Warning
 	nil,                           // 10: jackfield.plugin.v1.Batch.SettingsEntry
-	nil,                           // 11: jackfield.plugin.v1.Member.AttributesEntry
-	nil,                           // 12: jackfield.plugin.v1.Member.ReachEntry
-	nil,                           // 13: jackfield.plugin.v1.Activity.AttributesEntry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	nil,                           // 11: jackfield.plugin.v1.Batch.ServiceEntry
+	nil,                           // 12: jackfield.plugin.v1.Member.AttributesEntry
+	nil,                           // 13: jackfield.plugin.v1.Member.ReachEntry
+	nil,                           // 14: jackfield.plugin.v1.Activity.AttributesEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_jackfield_plugin_v1_record_proto_depIdxs = []int32{
 	2,  // 0: jackfield.plugin.v1.Batch.records:type_name -> jackfield.plugin.v1.Record
@@ -1019,26 +1050,27 @@ var file_jackfield_plugin_v1_record_proto_depIdxs = []int32{
 	8,  // 3: jackfield.plugin.v1.Batch.streams:type_name -> jackfield.plugin.v1.Stream
 	10, // 4: jackfield.plugin.v1.Batch.settings:type_name -> jackfield.plugin.v1.Batch.SettingsEntry
 	9,  // 5: jackfield.plugin.v1.Batch.warnings:type_name -> jackfield.plugin.v1.Warning
-	0,  // 6: jackfield.plugin.v1.Record.op:type_name -> jackfield.plugin.v1.Op
-	3,  // 7: jackfield.plugin.v1.Record.parent:type_name -> jackfield.plugin.v1.Ref
-	14, // 8: jackfield.plugin.v1.Record.occurred_at:type_name -> google.protobuf.Timestamp
-	0,  // 9: jackfield.plugin.v1.Member.op:type_name -> jackfield.plugin.v1.Op
-	5,  // 10: jackfield.plugin.v1.Member.identities:type_name -> jackfield.plugin.v1.Identity
-	5,  // 11: jackfield.plugin.v1.Member.weak_identities:type_name -> jackfield.plugin.v1.Identity
-	11, // 12: jackfield.plugin.v1.Member.attributes:type_name -> jackfield.plugin.v1.Member.AttributesEntry
-	12, // 13: jackfield.plugin.v1.Member.reach:type_name -> jackfield.plugin.v1.Member.ReachEntry
-	6,  // 14: jackfield.plugin.v1.Member.organizations:type_name -> jackfield.plugin.v1.Organization
-	14, // 15: jackfield.plugin.v1.Member.joined_at:type_name -> google.protobuf.Timestamp
-	0,  // 16: jackfield.plugin.v1.Activity.op:type_name -> jackfield.plugin.v1.Op
-	14, // 17: jackfield.plugin.v1.Activity.timestamp:type_name -> google.protobuf.Timestamp
-	13, // 18: jackfield.plugin.v1.Activity.attributes:type_name -> jackfield.plugin.v1.Activity.AttributesEntry
-	4,  // 19: jackfield.plugin.v1.Activity.member:type_name -> jackfield.plugin.v1.Member
-	4,  // 20: jackfield.plugin.v1.Activity.object_member:type_name -> jackfield.plugin.v1.Member
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	11, // 6: jackfield.plugin.v1.Batch.service:type_name -> jackfield.plugin.v1.Batch.ServiceEntry
+	0,  // 7: jackfield.plugin.v1.Record.op:type_name -> jackfield.plugin.v1.Op
+	3,  // 8: jackfield.plugin.v1.Record.parent:type_name -> jackfield.plugin.v1.Ref
+	15, // 9: jackfield.plugin.v1.Record.occurred_at:type_name -> google.protobuf.Timestamp
+	0,  // 10: jackfield.plugin.v1.Member.op:type_name -> jackfield.plugin.v1.Op
+	5,  // 11: jackfield.plugin.v1.Member.identities:type_name -> jackfield.plugin.v1.Identity
+	5,  // 12: jackfield.plugin.v1.Member.weak_identities:type_name -> jackfield.plugin.v1.Identity
+	12, // 13: jackfield.plugin.v1.Member.attributes:type_name -> jackfield.plugin.v1.Member.AttributesEntry
+	13, // 14: jackfield.plugin.v1.Member.reach:type_name -> jackfield.plugin.v1.Member.ReachEntry
+	6,  // 15: jackfield.plugin.v1.Member.organizations:type_name -> jackfield.plugin.v1.Organization
+	15, // 16: jackfield.plugin.v1.Member.joined_at:type_name -> google.protobuf.Timestamp
+	0,  // 17: jackfield.plugin.v1.Activity.op:type_name -> jackfield.plugin.v1.Op
+	15, // 18: jackfield.plugin.v1.Activity.timestamp:type_name -> google.protobuf.Timestamp
+	14, // 19: jackfield.plugin.v1.Activity.attributes:type_name -> jackfield.plugin.v1.Activity.AttributesEntry
+	4,  // 20: jackfield.plugin.v1.Activity.member:type_name -> jackfield.plugin.v1.Member
+	4,  // 21: jackfield.plugin.v1.Activity.object_member:type_name -> jackfield.plugin.v1.Member
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_record_proto_init() }
@@ -1052,7 +1084,7 @@ func file_jackfield_plugin_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_record_proto_rawDesc), len(file_jackfield_plugin_v1_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
