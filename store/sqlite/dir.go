@@ -17,7 +17,7 @@ func makeDir(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := mkdirAll(dir); err != nil {
 			return fmt.Errorf("make data directory: %w", err)
 		}
 	case err != nil:
@@ -38,6 +38,21 @@ func makeDir(dir string) error {
 	return nil
 }
 
+// mkdirAll makes dir and what is missing above it, and has their names reach the
+// disk: a commit is of no use in a directory that is gone with the power.
+func mkdirAll(dir string) error {
+	parent := filepath.Dir(dir)
+	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+		if err := mkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
 // isOurs reports whether dir is empty or was a data directory before.
 func isOurs(dir string) (bool, error) {
 	for _, name := range []string{lockName, databaseName} {
@@ -49,14 +64,15 @@ func isOurs(dir string) (bool, error) {
 	return len(entries) == 0, err
 }
 
-// makeFile makes an empty file for the owner alone. SQLite gives its log files
+// makeFile makes an empty file for the owner alone, whose name has reached the
+// disk. SQLite gives its log files
 // the mode of the database.
 func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the data directory
 	if err != nil {
 		return fmt.Errorf("make database file: %w", err)
 	}
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+	if err := errors.Join(f.Chmod(0o600), f.Close(), syncDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("make database file: %w", err)
 	}
 	return nil

@@ -33,7 +33,8 @@ func examineCopy(ctx context.Context, path string, deep bool, known int) (store.
 }
 
 // Examine looks at the whole database while it is in use. It reads the state of
-// one moment; writes go on, and the log grows by them until it is done.
+// one moment; writes go on, and the log grows by them until it is done. A deep look
+// asks for the invariants as well (Verify).
 func (db *DB) Examine(ctx context.Context, deep bool) (store.Examination, error) {
 	select {
 	case <-db.quit:
@@ -41,7 +42,22 @@ func (db *DB) Examine(ctx context.Context, deep bool) (store.Examination, error)
 	default:
 	}
 	path := filepath.Join(db.path, databaseName)
-	return examineFile(ctx, copierDSN(path), path, deep, db.schema)
+	exam, err := examineFile(ctx, copierDSN(path), path, deep, db.schema)
+	if err != nil || !deep || exam.Err() != nil {
+		return exam, err
+	}
+	begin := time.Now()
+	violations, err := db.Verify(ctx)
+	if err != nil {
+		return exam, fmt.Errorf("examine %s: %w", path, err)
+	}
+	rules := store.Check{Name: "invariants"}
+	for _, v := range violations {
+		rules.Problems = append(rules.Problems, v.String())
+	}
+	exam.Checks = append(exam.Checks, rules)
+	exam.Took += time.Since(begin)
+	return exam, nil
 }
 
 func examineFile(ctx context.Context, dsn, path string, deep bool, known int) (exam store.Examination, err error) {
