@@ -265,6 +265,9 @@ func laneOf(ctx context.Context, t *tx, laneID, integrationID int64, class strin
 // start makes the run's own streams.
 func (r *run) start(ctx context.Context, t *tx, b store.RunBegin) error {
 	r.StartedAt = fromMillis(t.ms)
+	if err := r.onboardAnew(ctx, t); err != nil {
+		return err
+	}
 	r.phase = phasePlan
 	if b.Preprocess {
 		r.phase = phasePreprocess

@@ -109,6 +109,9 @@ func (r *run) end(ctx context.Context, t *tx, state store.RunState) error {
 	if err != nil {
 		return err
 	}
+	if err := r.alert(ctx, t); err != nil { // before onboarded_at moves
+		return err
+	}
 	if err := r.promote(ctx, t, parts); err != nil {
 		return err
 	}

@@ -83,6 +83,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"RunEnds":       testRunEnds,
 		"Streams":       testStreams,
 		"Connectors":    testConnectors,
+		"Alerts":        testAlerts,
 		"Guards":        testGuards,
 		"Records":       testRecords,
 		"Feed":          testFeed,
