@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/zeebo/xxh3"
 
@@ -292,17 +291,10 @@ func setCursor(ctx context.Context, t *tx, r *workRun, s *streamRow, cursor []by
 	return nil
 }
 
-// throttleKept is how long a throttle that is over stays, so that it is seen what
-// there was.
-const throttleKept = time.Hour
-
 // setThrottle keeps a rate limit, the longer one of two.
 func setThrottle(ctx context.Context, t *tx, th store.Throttle, fallback string) error {
 	if th.Key == "" {
 		th.Key = fallback
-	}
-	if _, err := t.exec(ctx, "DELETE FROM throttles WHERE until < $1", t.ms-throttleKept.Milliseconds()); err != nil {
-		return fmt.Errorf("forget throttles: %w", err)
 	}
 	_, err := t.exec(ctx, `
 		INSERT INTO throttles (plugin, key, until)

@@ -197,7 +197,11 @@ func (db *DB) update(ctx context.Context, fn func(ctx context.Context, t *tx) er
 
 // submit queues o and waits for its outcome.
 func (db *DB) submit(ctx context.Context, o *op) error {
-	after, err := db.write.submit(ctx, o, db.quit)
+	return db.submitTo(ctx, db.write.queue, o)
+}
+
+func (db *DB) submitTo(ctx context.Context, queue chan<- *op, o *op) error {
+	after, err := db.write.submit(ctx, queue, o, db.quit)
 	if err != nil {
 		return err
 	}

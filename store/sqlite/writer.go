@@ -22,6 +22,10 @@ const (
 	groupOps   = 1024
 )
 
+// choreEvery is how many groups of work may go before a chore in a row. One that
+// waits is then let through, so that a store which is never idle is kept clean too.
+const choreEvery = 64
+
 // quietAfter is how long nothing is written before the writer gives the memory of
 // its pages back.
 const quietAfter = time.Second
@@ -53,6 +57,7 @@ type writer struct {
 	dsn     string
 	now     func() time.Time
 	queue   chan *op
+	chores  chan *op // taken when queue is empty
 	stopped chan struct{}
 	failed  chan struct{}
 	frames  atomic.Int64  // pages written to the log since the checkpointer looked
@@ -82,6 +87,7 @@ func newWriter(ctx context.Context, file string, opts Options) (*writer, error) 
 		now:     opts.Now,
 		most:    opts.frames,
 		queue:   make(chan *op, groupOps),
+		chores:  make(chan *op),
 		stopped: make(chan struct{}),
 		failed:  make(chan struct{}),
 		busy:    make(chan struct{}, 1),
@@ -114,9 +120,10 @@ func (w *writer) close() error {
 	return errors.Join(w.tx.close(), w.conn.Close(), w.db.Close())
 }
 
-// submit queues o and waits until it is committed, or is not. ctx bounds the wait
-// until the writer takes it; what is taken finishes.
-func (w *writer) submit(ctx context.Context, o *op, quit <-chan struct{}) (after, error) {
+// submit hands o to the writer by one of its queues and waits until it is
+// committed, or is not. ctx bounds the wait until the writer takes it; what is
+// taken finishes.
+func (w *writer) submit(ctx context.Context, queue chan<- *op, o *op, quit <-chan struct{}) (after, error) {
 	select {
 	case <-quit:
 		return after{}, store.ErrClosed
@@ -125,7 +132,7 @@ func (w *writer) submit(ctx context.Context, o *op, quit <-chan struct{}) (after
 	default:
 	}
 	select {
-	case w.queue <- o:
+	case queue <- o:
 	case <-quit:
 		return after{}, store.ErrClosed
 	case <-w.failed:
@@ -157,9 +164,24 @@ func (w *writer) loop(ctx context.Context, quit <-chan struct{}) {
 	defer close(w.stopped)
 	quiet := time.NewTimer(quietAfter)
 	defer quiet.Stop()
+	groups := 0 // in a row
 	for {
+		if groups < choreEvery {
+			select {
+			case o := <-w.queue: // work goes before chores
+				w.group(ctx, o)
+				groups++
+				quiet.Reset(quietAfter)
+				continue
+			default:
+			}
+		}
+		groups = 0
 		select {
 		case o := <-w.queue:
+			w.group(ctx, o)
+			quiet.Reset(quietAfter)
+		case o := <-w.chores:
 			w.group(ctx, o)
 			quiet.Reset(quietAfter)
 		case <-w.rest:
@@ -277,6 +299,7 @@ func (w *writer) begin(ctx context.Context) error {
 	w.tx.start(w.now(), w.pos, w.reserved)
 	_, err := w.tx.exec(ctx, "BEGIN IMMEDIATE")
 	if err == nil {
+		w.tx.writes = 0 // the driver tells again what the statement before it changed
 		return nil
 	}
 	// The connection is of no more use, perhaps after an error of the disk. A new

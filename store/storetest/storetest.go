@@ -56,6 +56,7 @@ type Store interface {
 	Warnings(ctx context.Context, runID int64, n int) ([]store.Warning, error)
 	Events(ctx context.Context, after int64, n int) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
+	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
 	Credential(ctx context.Context, integrationID int64, name string) (store.Credential, error)
 	CommitCredential(ctx context.Context, integrationID int64, name string, version int64, sealed []byte, expires time.Time) (store.Credential, error)
@@ -91,6 +92,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Services":      testServices,
 		"Positions":     testPositions,
 		"Limits":        testLimits,
+		"Retention":     testRetention,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 	} {

@@ -112,6 +112,12 @@ CREATE UNIQUE INDEX runs_active ON runs (integration_id, class) WHERE state = 'p
 CREATE UNIQUE INDEX runs_open   ON runs (integration_id, class, params_sum) WHERE state IN ('pending', 'processing', 'delayed');
 CREATE INDEX runs_integration   ON runs (integration_id, id);
 CREATE INDEX runs_state         ON runs (state, id);
+CREATE INDEX runs_ended         ON runs (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Runs that are gone, and whose streams and other rows are going.
+CREATE TABLE leaving_runs (
+  run_id INTEGER PRIMARY KEY
+) STRICT;
 
 -- What Preprocess made of the run's settings. Apart from the run, whose row is
 -- written by every apply.
@@ -242,6 +248,13 @@ CREATE TABLE records (
 ) STRICT;
 CREATE INDEX records_feed    ON records (integration_id, pos);
 CREATE INDEX records_deleted ON records (integration_id, kind) WHERE deleted = 1;
+CREATE INDEX records_traces  ON records (pos) WHERE deleted = 1; -- of what was deleted, the oldest first
+
+-- Where the feed was at a time: all changes up to the position are older.
+CREATE TABLE feed_marks (
+  position INTEGER PRIMARY KEY,
+  at       INTEGER NOT NULL
+) STRICT;
 
 -- Partial changes of records, which never touch the record itself. What is here
 -- and has no record waits for it.
@@ -293,6 +306,7 @@ CREATE TABLE cache (
   UNIQUE (scope, key)
 ) STRICT;
 CREATE INDEX cache_expires ON cache (scope, expires_at);
+CREATE INDEX cache_ends    ON cache (expires_at);
 
 CREATE TABLE attribute_sets (
   id         INTEGER PRIMARY KEY,

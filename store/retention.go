@@ -1,0 +1,17 @@
+package store
+
+import "time"
+
+// Retention says how long a store keeps what is over. A zero duration keeps it for
+// ever.
+type Retention struct {
+	Runs    time.Duration // runs that ended, with their streams and warnings
+	Deleted time.Duration // the traces that deleted records leave in the feed
+	Events  time.Duration
+}
+
+// DefaultRetention returns what holds where nothing is said.
+func DefaultRetention() Retention {
+	const day = 24 * time.Hour
+	return Retention{Runs: 90 * day, Deleted: 30 * day, Events: 90 * day}
+}
