@@ -38,6 +38,7 @@ type configuration struct {
 	problems  config.Problems
 	appliedAt time.Time
 	origins   map[string]map[string]string // by tenant/name, then key
+	retention store.Retention
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -59,6 +60,9 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	c.mu.Lock()
 	c.problems, c.appliedAt = problems, c.now()
 	c.keepOrigins(snap)
+	if snap.HostOK {
+		c.retention = snap.Host.Retention
+	}
 	c.mu.Unlock()
 	for _, ch := range changes {
 		log := c.log.With("op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name)
@@ -83,6 +87,13 @@ func (c *configuration) keepOrigins(snap config.Snapshot) {
 		}
 		c.origins[in.FullName()] = origins
 	}
+}
+
+// Retention returns how long what is over is kept, as the last good host.yaml says.
+func (c *configuration) Retention() store.Retention {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.retention
 }
 
 // Origins implements api.Config.

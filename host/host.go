@@ -15,6 +15,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/scheduler"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/host/internal/upkeep"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -33,6 +34,7 @@ type Host struct {
 	processes *processes
 	runner    *runner.Runner
 	scheduler *scheduler.Scheduler
+	upkeep    *upkeep.Upkeep
 	api       *api.Server
 
 	plugged chan struct{} // of one: the set of plugins that can take work changed
@@ -83,7 +85,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	opts := config.Options{Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config}
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
-		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now,
+		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention,
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
@@ -92,6 +94,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
 	}, scheduler.Options{Plugins: h.sup.Loaded, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
+	h.upkeep = upkeep.New(h.log.Named("upkeep"), h.tasks()...)
 	h.api, err = api.New(api.Options{
 		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
@@ -117,6 +120,7 @@ func (h *Host) Run(ctx context.Context) error {
 	err := actors{
 		{"api", h.api.Run},
 		{"scheduler", h.scheduler.Run},
+		{"upkeep", h.upkeep.Run},
 		{"config", func(ctx context.Context) error { return h.watch.Run(ctx, h.files.changed) }},
 		{"discovery", func(ctx context.Context) error { return h.found.Run(ctx, artifacts) }},
 		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},

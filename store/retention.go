@@ -5,9 +5,9 @@ import "time"
 // Retention says how long a store keeps what is over. A zero duration keeps it for
 // ever.
 type Retention struct {
-	Runs    time.Duration // runs that ended, with their streams and warnings
-	Deleted time.Duration // the traces that deleted records leave in the feed
-	Events  time.Duration
+	Runs    time.Duration `json:"runs"`    // runs that ended, with their streams and warnings
+	Deleted time.Duration `json:"deleted"` // the traces that deleted records leave in the feed
+	Events  time.Duration `json:"events"`
 }
 
 // DefaultRetention returns what holds where nothing is said.

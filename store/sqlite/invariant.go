@@ -134,7 +134,8 @@ func runInvariants() []invariant {
 			query: `
 				SELECT 'prepared data of run ' || d.run_id AS what
 				FROM   run_data d
-				WHERE  {page} AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = d.run_id)`,
+				WHERE  {page} AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = d.run_id)
+				  AND  NOT EXISTS (SELECT 1 FROM leaving_runs l WHERE l.run_id = d.run_id)`,
 		},
 		{
 			row: "K08", name: "run-of-warning", rule: "a warning leaves with its run",
@@ -142,7 +143,8 @@ func runInvariants() []invariant {
 			query: `
 				SELECT 'warning ' || w.id AS what
 				FROM   warnings w
-				WHERE  {page} AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = w.run_id)`,
+				WHERE  {page} AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = w.run_id)
+				  AND  NOT EXISTS (SELECT 1 FROM leaving_runs l WHERE l.run_id = w.run_id)`,
 		},
 	}
 }
@@ -158,7 +160,8 @@ func streamInvariants() []invariant {
 				SELECT 'stream ' || s.id AS what
 				FROM   streams s
 				WHERE  {page} AND s.state IN ('pending', 'delayed')
-				  AND  NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.state IN ('pending', 'processing', 'delayed'))`,
+				  AND  NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.state IN ('pending', 'processing', 'delayed'))
+				  AND  NOT EXISTS (SELECT 1 FROM leaving_runs l WHERE l.run_id = s.run_id)`,
 		},
 		{
 			row: "I05", name: "busy-stream", rule: "a stream is at work only in an open run whose lane is held",
@@ -207,7 +210,8 @@ func streamInvariants() []invariant {
 				       NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.integration_id = s.integration_id)
 				    OR (s.type = 'child') <> (s.parent_id IS NOT NULL)
 				    OR s.parent_id IS NOT NULL AND NOT EXISTS (
-				       SELECT 1 FROM streams p WHERE p.id = s.parent_id AND p.run_id = s.run_id AND p.depth = s.depth - 1))`,
+				       SELECT 1 FROM streams p WHERE p.id = s.parent_id AND p.run_id = s.run_id AND p.depth = s.depth - 1))
+				  AND  NOT EXISTS (SELECT 1 FROM leaving_runs l WHERE l.run_id = s.run_id)`,
 		},
 		{
 			row: "K11", name: "stream-claims", rule: "a stream was interrupted at most as often as it was claimed, and progressed only when claimed",

@@ -145,7 +145,16 @@ func hostSchema() schemaNode {
 			"format": schemaNode{"enum": []string{"text", "json"}},
 		}),
 		"defaults": schemaNode{"$ref": "#/$defs/defaults"},
+		"retention": closed(schemaNode{
+			"runs":    keptSchema("How long a run is kept after its end, with its streams and warnings; 2160h if it is left out."),
+			"deleted": keptSchema("How long the feed tells that a record was deleted; 720h if it is left out."),
+			"events":  keptSchema("How long events are kept; 2160h if it is left out."),
+		}),
 	}, "version")
+}
+
+func keptSchema(text string) schemaNode {
+	return schemaNode{"type": []string{"string", "integer"}, "pattern": `^(0|([0-9.]+(h|m|s|ms))+)$`, "maximum": 0, "minimum": 0, "description": text + " 0 keeps it for ever."}
 }
 
 func tenantSchema() schemaNode {

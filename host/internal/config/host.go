@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/store"
 )
 
 // Version is the version of host.yaml that this package reads.
@@ -32,6 +33,8 @@ type Host struct {
 	Key       string     `json:"key"` // the key file; never inside Data
 	Log       LogOptions `json:"log"`
 	Defaults  Defaults   `json:"defaults"`
+	// Retention is how long the store keeps what is over.
+	Retention store.Retention `json:"retention"`
 }
 
 // PluginDir says where plugins stand and which of them may run.
@@ -65,6 +68,7 @@ func Default(path string) Host {
 		Tenants:   filepath.Join(dir, "tenants"),
 		Templates: filepath.Join(dir, "templates"),
 		Key:       secret.KeyPath(abs),
+		Retention: store.DefaultRetention(),
 	}
 }
 
@@ -112,6 +116,9 @@ func (l *loader) host(path string) (Host, Problems) {
 			h.Log.Format = log.word("format", "", "text", "json")
 		}
 	}
+	if o.has("retention") {
+		h.Retention = l.retention(o, h.Retention)
+	}
 	if o.has("defaults") {
 		h.Defaults = l.defaults(o)
 	}
@@ -119,7 +126,7 @@ func (l *loader) host(path string) (Host, Problems) {
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention"}
 }
 
 func (l *loader) version(o object) {

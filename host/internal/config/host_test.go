@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
 )
 
 func write(t *testing.T, path, text string) string {
@@ -83,12 +86,13 @@ func TestRunningHostKeepsWhatNeedsARestart(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "tenants"), 0o700))
 	running, problems := LoadHost(file, Options{})
 	require.Empty(t, problems)
-	write(t, file, "version: 1\ndata: ./other\ntenants: ./gone\nplugins: {trust: dir}\ndefaults: {plugins: {git: {every: 9}}}\n")
+	write(t, file, "version: 1\ndata: ./other\ntenants: ./gone\nplugins: {trust: dir}\ndefaults: {plugins: {git: {every: 9}}}\nretention: {runs: 48h, events: 0}\n")
 	snap := Load(file, Options{Running: &running})
 	require.Equal(t, []string{CodeNeedsRestart, CodeNeedsRestart, CodeNeedsRestart}, codes(snap.Problems))
 	require.True(t, snap.Listed)
 	require.Equal(t, running.Data, snap.Host.Data)
 	require.Equal(t, TrustLock, snap.Host.Plugins.Trust)
+	require.Equal(t, store.Retention{Runs: 48 * time.Hour, Deleted: 720 * time.Hour}, snap.Host.Retention)
 	require.Equal(t, 9, *snap.Host.Defaults.Plugins["git"].Every)
 	write(t, file, "version: [\n")
 	snap = Load(file, Options{Running: &running})
