@@ -134,7 +134,7 @@ func theRun(state string) *hostv1.Run {
 func theIntegration() *hostv1.Integration {
 	return &hostv1.Integration{
 		Uid: "00000000000000a1", Id: "acme/history", Tenant: "acme", Name: "history", Label: "History", Plugin: "git", State: "active",
-		Connectors: []string{"commits"}, Every: 20, Revision: 1, CreatedAt: at(0), UpdatedAt: at(0), LastCheckAt: at(1), NextCheckAt: at(9),
+		Connectors: []string{"commits"}, Every: 20, Schedule: "every 20 ticks (20m)", Revision: 1, CreatedAt: at(0), UpdatedAt: at(0), LastCheckAt: at(1), NextCheckAt: at(9),
 		File: "tenants/acme.yaml", Line: 3,
 	}
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/runner"
+	"github.com/jackfield/jackfield/host/internal/schedule"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -23,7 +25,10 @@ var _ api.Engine = (*engine)(nil)
 func (e *engine) Sync(ctx context.Context, in store.Integration, req store.RunRequest) (store.Run, bool, error) {
 	if in.OnboardedAt.IsZero() && req.ParamsSum == "" {
 		req.Kind, req.Scheduled = store.RunOnboarding, true
-		req.NextCheckAt = store.NextCheck(time.Now(), in.Every)
+		var err error
+		if req.NextCheckAt, err = schedule.Of(in).Next(time.Now()); err != nil {
+			return store.Run{}, false, fmt.Errorf("schedule of %s: %w", in.FullName(), err)
+		}
 	}
 	return e.db.RequestRun(ctx, req)
 }

@@ -61,8 +61,16 @@ func more(t *table, next string) {
 func integrationTable(t *table, list []*hostv1.Integration) {
 	t.head("INTEGRATION", "PLUGIN", "STATE", "EVERY", "LAST CHECK", "NEXT CHECK", "REASON")
 	for _, i := range list {
-		t.row(i.GetId(), i.GetPlugin(), i.GetState(), everyText(i.GetEvery()), i.GetLastCheckAt(), i.GetNextCheckAt(), i.GetReason())
+		t.row(i.GetId(), i.GetPlugin(), i.GetState(), rhythm(i), i.GetLastCheckAt(), i.GetNextCheckAt(), i.GetReason())
 	}
+}
+
+// rhythm writes a schedule for a column.
+func rhythm(i *hostv1.Integration) string {
+	if i.GetCron() != "" {
+		return i.GetCron()
+	}
+	return everyText(i.GetEvery())
 }
 
 // everyText writes a schedule in ticks.
@@ -113,7 +121,12 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 	t.fact("state", i.GetState())
 	t.fact("reason", i.GetReason())
 	t.fact("connectors", i.GetConnectors())
-	t.fact("every", from("every", everyText(i.GetEvery())))
+	if i.GetCron() != "" {
+		t.fact("schedule", from("cron", i.GetSchedule()))
+		t.fact("timezone", from("timezone", orElse(i.GetTimezone(), "UTC")))
+	} else {
+		t.fact("schedule", from("every", i.GetSchedule()))
+	}
 	t.fact("concurrency", from("concurrency", concurrencyText(i.GetConcurrency())))
 	t.fact("last check", i.GetLastCheckAt())
 	t.fact("next check", i.GetNextCheckAt())

@@ -47,8 +47,8 @@ type Manifest struct {
 	Capabilities []Capability
 	Hooks        []string // names that Invoke answers
 	Limits       Limits
-	// Every is the default schedule in ticks of one minute: 0 is every tick,
-	// negative is never.
+	// Every is the default schedule in ticks of one minute: 5 if zero, 1 is every
+	// tick, negative is never.
 	Every int
 	State StateVersions
 }

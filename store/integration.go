@@ -19,6 +19,8 @@ type IntegrationSpec struct {
 	Connectors  []string // enabled, in order
 	Every       int      // ticks; negative is never
 	Concurrency int      // streams of a run at once; 0: as the plugin says
+	Cron        string   // instead of Every, if not empty
+	Timezone    string   // IANA name that Cron is meant in; UTC if empty
 	Enabled     bool
 	LogWarnings bool   // each warning is logged too, not the first ones kept alone
 	Settings    []byte // sealed
@@ -46,24 +48,27 @@ type Integration struct {
 	OnboardedAt time.Time // end of the first onboarding run that processed; zero before
 	LastCheckAt time.Time // start of the last scheduled run
 	NextCheckAt time.Time // zero: never
-	RemovedAt   time.Time // when it left its file; its data is kept until KeepUntil
-	KeepUntil   time.Time
+	// NextCheckFrom is when NextCheckAt was computed.
+	NextCheckFrom time.Time
+	RemovedAt     time.Time // when it left its file; its data is kept until KeepUntil
+	KeepUntil     time.Time
 }
 
 // FullName returns tenant/name.
 func (i Integration) FullName() string { return i.Tenant + "/" + i.Name }
 
-// Tick is the unit of IntegrationSpec.Every.
-const Tick = time.Minute
+// ClockSlack is how far a clock may be set back before what was computed by the
+// later time is doubted.
+const ClockSlack = time.Minute
 
-// NextCheck returns when an integration that was checked at last is due again by
-// its schedule: after every ticks, at the next tick if every is 0, and never (the
-// zero time) if it is negative.
-func NextCheck(last time.Time, every int) time.Time {
-	if every < 0 {
-		return time.Time{}
+// CheckDue reports whether the schedule asks for a check now. A time that was
+// computed later than now says that the clock was set back, and counts as come
+// (K09).
+func (i Integration) CheckDue(now time.Time) bool {
+	if i.NextCheckAt.IsZero() {
+		return false
 	}
-	return last.Add(time.Duration(max(every, 1)) * Tick)
+	return !i.NextCheckAt.After(now) || i.NextCheckFrom.After(now.Add(ClockSlack))
 }
 
 // KeepRemoved is how long the data of an integration outlives its absence from
@@ -91,6 +96,9 @@ type Change struct {
 	Spec IntegrationSpec // what it becomes; not used by remove
 	// Sync asks for a run at once: a new, enabled or restored integration.
 	Sync bool
+	// NextCheckAt is when the schedule of Spec asks first, if it differs from what
+	// it was; the zero time is never. Sync goes before it.
+	NextCheckAt time.Time
 	// Fields names what differs, for people.
 	Fields []string
 }

@@ -12,14 +12,16 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// rows: C03
-func TestNextCheck(t *testing.T) {
+// rows: K09, F16
+func TestACheckIsDueAtItsTimeOrWhenTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
-	last := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	require.Equal(t, last.Add(20*time.Minute), store.NextCheck(last, 20))
-	require.Equal(t, last.Add(time.Minute), store.NextCheck(last, 1))
-	require.Equal(t, last.Add(time.Minute), store.NextCheck(last, 0))
-	require.Zero(t, store.NextCheck(last, -1))
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	in := store.Integration{NextCheckAt: now.Add(time.Hour), NextCheckFrom: now}
+	require.False(t, in.CheckDue(now))
+	require.True(t, in.CheckDue(now.Add(time.Hour)))
+	require.False(t, in.CheckDue(now.Add(-10*time.Second)), "a small correction")
+	require.True(t, in.CheckDue(now.Add(-time.Hour)))
+	require.False(t, store.Integration{}.CheckDue(now), "never")
 }
 
 // rows: C06, C07

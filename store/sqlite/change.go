@@ -91,12 +91,13 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 	var id int64
 	err = t.get(ctx, `
 		INSERT INTO integrations (uid, tenant_id, name, label, plugin, connectors, every, concurrency, enabled,
-		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, created_at, updated_at, log_warnings)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $18)
+		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, next_check_from, created_at, updated_at, log_warnings,
+		       cron, timezone)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20)
 		RETURNING id`, []any{
 		c.UID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), disabledBy(c.Spec),
-		millis(firstCheck(c, t.now)), t.ms, flag(c.Spec.LogWarnings),
+		millis(firstCheck(c, t.now)), t.ms, flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone,
 	}, &id)
 	if err != nil {
 		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
@@ -121,7 +122,7 @@ func firstCheck(c store.Change, now time.Time) time.Time {
 	case c.Sync:
 		return now
 	default:
-		return store.NextCheck(now, c.Spec.Every)
+		return c.NextCheckAt
 	}
 }
 
@@ -154,6 +155,8 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		state    = old.State
 		reason   = old.Reason
 		next     = old.NextCheckAt
+		from     = old.NextCheckFrom
+		rule     = c.Spec.Every != old.Every || c.Spec.Cron != old.Cron || c.Spec.Timezone != old.Timezone
 	)
 	if settings || swapped || !slices.Equal(c.Spec.Connectors, old.Connectors) {
 		revision++
@@ -167,8 +170,11 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		next = time.Time{}
 	case c.Sync || len(old.Connectors) == 0:
 		next = t.now
-	case c.Spec.Every != old.Every:
-		next = nextCheck(old, c.Spec.Every, t.now)
+	case rule:
+		next = c.NextCheckAt
+	}
+	if !next.Equal(old.NextCheckAt) {
+		from = t.now
 	}
 	broken := state == store.IntegrationError || state == store.IntegrationNeedsReconnect
 	if broken && (settings || swapped) { // what was wrong may be right now
@@ -178,11 +184,12 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		UPDATE integrations
 		SET    tenant_id = $2, name = $3, label = $4, plugin = $5, connectors = $6, every = $7, concurrency = $8, enabled = $9,
 		       settings = $10, settings_sum = $11, file = $12, line = $13, state = $14, reason = $15, revision = $16,
-		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL, log_warnings = $19
+		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL, log_warnings = $19,
+		       cron = $20, timezone = $21, next_check_from = $22
 		WHERE  id = $1`,
 		old.ID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms,
-		flag(c.Spec.LogWarnings))
+		flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone, millis(from))
 	if err != nil {
 		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
 	}
@@ -201,20 +208,6 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		return revoke(ctx, t, old.ID, store.ClassPull)
 	}
 	return reschedule(ctx, t, old.ID)
-}
-
-// nextCheck returns when an integration is due by a new schedule. A time that has
-// passed is now.
-func nextCheck(i store.Integration, every int, now time.Time) time.Time {
-	last := i.LastCheckAt
-	if last.IsZero() {
-		last = now
-	}
-	next := store.NextCheck(last, every)
-	if !next.IsZero() && next.Before(now) {
-		return now
-	}
-	return next
 }
 
 func changeEvent(ctx context.Context, t *tx, c store.Change, old store.Integration, state store.IntegrationState) error {

@@ -11,21 +11,21 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.concurrency, i.enabled, i.log_warnings,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.enabled, i.log_warnings,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.state, i.reason, i.revision, i.generation,
-	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.removed_at, i.keep_until
+	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
 
 func scanIntegration(s scanner) (store.Integration, error) {
 	var (
-		i                                               store.Integration
-		connectors                                      string
-		created, updated                                int64
-		onboarded, lastCheck, nextCheck, removed, until moment
+		i                                                         store.Integration
+		connectors                                                string
+		created, updated                                          int64
+		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Concurrency, &i.Enabled, &i.LogWarnings,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.Enabled, &i.LogWarnings,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.State, &i.Reason, &i.Revision, &i.Generation,
-		&created, &updated, &onboarded, &lastCheck, &nextCheck, &removed, &until)
+		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until)
 	if err != nil {
 		return store.Integration{}, err
 	}
@@ -33,7 +33,8 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
 	}
 	i.CreatedAt, i.UpdatedAt = fromMillis(created), fromMillis(updated)
-	i.OnboardedAt, i.LastCheckAt, i.NextCheckAt = onboarded.time(), lastCheck.time(), nextCheck.time()
+	i.OnboardedAt, i.LastCheckAt = onboarded.time(), lastCheck.time()
+	i.NextCheckAt, i.NextCheckFrom = nextCheck.time(), nextFrom.time()
 	i.RemovedAt, i.KeepUntil = removed.time(), until.time()
 	return i, nil
 }

@@ -49,7 +49,8 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 		}
 		// A run that is open answers a tick, but not the only one that there will be.
 		if req.Scheduled && (created || !req.NextCheckAt.IsZero()) {
-			if _, err := t.exec(ctx, "UPDATE integrations SET next_check_at = $2 WHERE id = $1", i.ID, millis(req.NextCheckAt)); err != nil {
+			if _, err := t.exec(ctx,
+				"UPDATE integrations SET next_check_at = $2, next_check_from = $3 WHERE id = $1", i.ID, millis(req.NextCheckAt), t.ms); err != nil {
 				return fmt.Errorf("keep schedule: %w", err)
 			}
 		}

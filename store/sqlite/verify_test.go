@@ -160,7 +160,7 @@ func newSound(t *testing.T) *DB {
 	h.db = openTemp(t, Options{NoSync: true, Now: func() time.Time { now = now.Add(time.Millisecond); return now }})
 	for n := range 4 {
 		require.NoError(t, h.db.ApplyChanges(t.Context(), []store.Change{{
-			Op: store.ChangeCreate, UID: fmt.Sprint(n), Sync: n < 2, Spec: store.IntegrationSpec{
+			Op: store.ChangeCreate, UID: fmt.Sprint(n), Sync: n < 2, NextCheckAt: now.Add(time.Hour), Spec: store.IntegrationSpec{
 				Tenant: "acme", Name: fmt.Sprint(n), Plugin: "git", Connectors: []string{"a", "b"}, Every: 60, Enabled: n != 2,
 			},
 		}}))

@@ -95,12 +95,12 @@ func prioOf(kind store.RunKind) int {
 // never.
 func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake any, prio int, err error) {
 	var (
-		state             store.IntegrationState
-		plugin            string
-		next, onboardedAt moment
+		state                   store.IntegrationState
+		plugin                  string
+		next, from, onboardedAt moment
 	)
-	err = t.get(ctx, "SELECT state, plugin, next_check_at, onboarded_at FROM integrations WHERE id = $1",
-		[]any{integrationID}, &state, &plugin, &next, &onboardedAt)
+	err = t.get(ctx, "SELECT state, plugin, next_check_at, next_check_from, onboarded_at FROM integrations WHERE id = $1",
+		[]any{integrationID}, &state, &plugin, &next, &from, &onboardedAt)
 	if err != nil {
 		return nil, 0, fmt.Errorf("integration %d: %w", integrationID, notFound(err))
 	}
@@ -121,7 +121,10 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 		if !active || !next.Valid {
 			return nil, prio, nil
 		}
-		return come(next.Int64, t.ms), prio, nil
+		if from.Int64 > t.ms+store.ClockSlack.Milliseconds() {
+			return t.ms, prio, nil
+		}
+		return next.Int64, prio, nil
 	}
 	var first moment
 	for _, r := range runs {

@@ -44,10 +44,12 @@ func testConfiguration(t *testing.T, setup func(*testing.T) *world) {
 	t.Run("WithoutSyncTheScheduleDecides", func(t *testing.T) {
 		w := setup(t)
 		spec := w.spec("later")
-		w.change(store.Change{Op: store.ChangeCreate, UID: "1", Spec: spec})
+		w.change(store.Change{Op: store.ChangeCreate, UID: "1", Spec: spec, NextCheckAt: w.clock.Now().Add(20 * time.Minute)})
 		require.Equal(t, 20*time.Minute, w.nextWake())
-		spec.Name, spec.Every = "tick", 0
-		w.change(store.Change{Op: store.ChangeCreate, UID: "2", Spec: spec})
+		spec.Name, spec.Cron, spec.Timezone = "tick", "* * * * *", "Europe/Berlin"
+		tick := w.change(store.Change{Op: store.ChangeCreate, UID: "2", Spec: spec, NextCheckAt: w.clock.Now().Add(time.Minute)})
+		require.Equal(t, []string{"* * * * *", "Europe/Berlin"}, []string{tick.Cron, tick.Timezone})
+		require.Equal(t, w.clock.Now(), tick.NextCheckFrom)
 		require.Equal(t, time.Minute, w.nextWake())
 		spec.Name, spec.Every = "never", -1
 		i := w.change(store.Change{Op: store.ChangeCreate, UID: "3", Spec: spec})
@@ -88,7 +90,7 @@ func testConfiguration(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, i.Generation, j.Generation)
 	})
 
-	t.Run("ReschedulesFromTheLastCheck", func(t *testing.T) {
+	t.Run("ANewRuleSaysWhenTheNextCheckIs", func(t *testing.T) {
 		w := setup(t)
 		i := w.create("history")
 		j := w.beginOf(i, store.RunRequest{Scheduled: true, NextCheckAt: w.clock.Now().Add(20 * time.Minute)}, store.RunBegin{})
@@ -97,13 +99,22 @@ func testConfiguration(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, 20*time.Minute, w.nextWake())
 		w.clock.add(2 * time.Minute)
 		spec := w.spec("history")
+		next := w.clock.Now().Add(3 * time.Minute)
+		spec.Label = "No new rule"
+		w.change(store.Change{Op: store.ChangeUpdate, UID: i.UID, Spec: spec, NextCheckAt: next})
+		require.Equal(t, 18*time.Minute, w.nextWake())
 		spec.Every = 5
-		w.change(store.Change{Op: store.ChangeUpdate, UID: i.UID, Spec: spec})
+		w.change(store.Change{Op: store.ChangeUpdate, UID: i.UID, Spec: spec, NextCheckAt: next})
 		require.Equal(t, 3*time.Minute, w.nextWake())
-		spec.Every = 1
-		w.change(store.Change{Op: store.ChangeUpdate, UID: i.UID, Spec: spec})
-		require.Zero(t, w.nextWake())
-		spec.Every = -1
+		for n, change := range []func(){
+			func() { spec.Cron = "0 * * * *" }, func() { spec.Timezone = "Asia/Kolkata" },
+		} {
+			change()
+			next = next.Add(time.Minute)
+			w.change(store.Change{Op: store.ChangeUpdate, UID: i.UID, Spec: spec, NextCheckAt: next})
+			require.Equal(t, time.Duration(4+n)*time.Minute, w.nextWake())
+		}
+		spec.Every, spec.Cron = -1, ""
 		w.change(store.Change{Op: store.ChangeUpdate, UID: i.UID, Spec: spec})
 		require.Equal(t, time.Duration(-1), w.nextWake())
 	})

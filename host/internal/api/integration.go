@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackfield/jackfield/host/internal/schedule"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -168,5 +169,8 @@ func (s *Server) integration(i store.Integration) *hostv1.Integration {
 		KeepUntil:   timestamp(i.KeepUntil),
 		File:        i.File,
 		Line:        count(i.Line),
+		Cron:        i.Cron,
+		Timezone:    i.Timezone,
+		Schedule:    schedule.Of(i).String(),
 	}
 }

@@ -31,13 +31,25 @@ const (
 
 // Defaults are values for integrations that do not give them, by plugin.
 type Defaults struct {
-	Plugins map[string]Schedule `json:"plugins,omitempty"`
+	Plugins  map[string]Schedule `json:"plugins,omitempty"`
+	Timezone string              `json:"timezone,omitempty"` // of cron rules that name none
+}
+
+// of returns what the scope says of a plugin's integrations.
+func (d Defaults) of(plugin string) Schedule {
+	s := d.Plugins[plugin]
+	if s.Timezone == "" {
+		s.Timezone = d.Timezone
+	}
+	return s
 }
 
 // Schedule is what a scope says of when and how much an integration works. A nil
-// field is not given.
+// or empty field is not given; of Every and Cron one is at most.
 type Schedule struct {
 	Every       *int   `json:"every,omitempty"`
+	Cron        string `json:"cron,omitempty"`
+	Timezone    string `json:"timezone,omitempty"` // IANA name
 	Concurrency *int   `json:"concurrency,omitempty"`
 	Limit       *Limit `json:"limit,omitempty"`
 }
@@ -52,9 +64,18 @@ type Limit struct {
 // over fills what d leaves open from a weaker scope, and notes in origins what
 // came from there.
 func (d Schedule) over(weaker Schedule, from Origin, origins map[string]Origin) Schedule {
-	if d.Every == nil && weaker.Every != nil {
-		d.Every = weaker.Every
-		origins["every"] = from
+	if d.Every == nil && d.Cron == "" { // either of them goes before a weaker scope's other
+		d.Every, d.Cron = weaker.Every, weaker.Cron
+		if d.Every != nil {
+			origins["every"] = from
+		}
+		if d.Cron != "" {
+			origins["cron"] = from
+		}
+	}
+	if d.Timezone == "" && weaker.Timezone != "" {
+		d.Timezone = weaker.Timezone
+		origins["timezone"] = from
 	}
 	if d.Concurrency == nil && weaker.Concurrency != nil {
 		d.Concurrency = weaker.Concurrency
@@ -69,16 +90,20 @@ func (d Schedule) over(weaker Schedule, from Origin, origins map[string]Origin) 
 
 // defaults reads defaults: {plugins: {NAME: {...}}}.
 func (l *loader) defaults(o object) Defaults {
-	d, ok := o.src.object(o.at("defaults"), "defaults", "plugins")
-	if !ok || !d.has("plugins") {
+	d, ok := o.src.object(o.at("defaults"), "defaults", "plugins", "timezone")
+	if !ok {
 		return Defaults{}
+	}
+	out := Defaults{Timezone: l.timezone(d)}
+	if !d.has("plugins") {
+		return out
 	}
 	path := "defaults.plugins"
 	if deref(d.at("plugins")).Kind != yaml.MappingNode {
 		o.src.failAt(CodeBadType, d.at("plugins"), "", "%s: a mapping is needed, this is %s", path, kindOf(d.at("plugins")))
-		return Defaults{}
+		return out
 	}
-	out := Defaults{Plugins: map[string]Schedule{}}
+	out.Plugins = map[string]Schedule{}
 	for _, p := range o.src.pairsOf(d.at("plugins"), path) {
 		if !sdk.ValidName(p.key.Value) {
 			o.src.failAt(CodeBadName, p.key, nameHelp, "%s: %q is not a name", path, short(p.key.Value))
@@ -91,13 +116,15 @@ func (l *loader) defaults(o object) Defaults {
 	return out
 }
 
-func scheduleKeys() []string { return []string{"every", "concurrency", "limit"} }
+func scheduleKeys() []string { return []string{"every", "cron", "timezone", "concurrency", "limit"} }
 
 func (l *loader) schedule(o object) Schedule {
 	var out Schedule
 	if v, ok := l.every(o); ok {
 		out.Every = &v
 	}
+	out.Timezone = l.timezone(o)
+	out.Cron = l.cron(o)
 	if v, ok := o.integer("concurrency", 1, maxConcurrency); ok {
 		out.Concurrency = &v
 	}

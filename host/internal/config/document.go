@@ -195,10 +195,13 @@ func connectorsSchema(m sdk.Manifest) schemaNode {
 }
 
 func defaultsSchema() schemaNode {
-	return closed(schemaNode{"plugins": schemaNode{
-		"type": "object", "additionalProperties": schemaNode{"$ref": "#/$defs/schedule"},
-		"description": "By plugin, for integrations that do not say themselves.",
-	}})
+	return closed(schemaNode{
+		"plugins": schemaNode{
+			"type": "object", "additionalProperties": schemaNode{"$ref": "#/$defs/schedule"},
+			"description": "By plugin, for integrations that do not say themselves.",
+		},
+		"timezone": described("string", "IANA name of the time zone of cron rules that name none, such as Europe/Berlin."),
+	})
 }
 
 func scheduleSchema() schemaNode {
@@ -207,6 +210,8 @@ func scheduleSchema() schemaNode {
 			"anyOf":       []any{schemaNode{"type": "integer", "maximum": maxEvery}, schemaNode{"type": "string", "pattern": `^-?[0-9]+( ticks?)?$`}},
 			"description": "Ticks of one minute between checks; 0 is every tick, -1 never.",
 		},
+		"cron":        described("string", "Instead of every: minute, hour, day, month and weekday, such as 30 6 * * 1-5; H stands for a value that differs among integrations."),
+		"timezone":    described("string", "IANA name of the time zone that cron is meant in, such as Europe/Berlin; UTC if nothing is said."),
 		"concurrency": schemaNode{"type": "integer", "minimum": 1, "maximum": maxConcurrency, "description": "Streams at once."},
 		"limit":       schemaNode{"$ref": "#/$defs/limit"},
 	})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackfield/jackfield/host/internal/schedule"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/store"
 )
@@ -176,7 +177,7 @@ func (p *planner) change(op store.ChangeOp, in store.Integration, d Integration)
 			spec.Connectors = in.Connectors
 		}
 		if !d.scheduled {
-			spec.Every = in.Every
+			spec.Every, spec.Cron, spec.Timezone = in.Every, in.Cron, in.Timezone
 		}
 	}
 	if !p.seal(&spec, d, in) {
@@ -193,7 +194,12 @@ func (p *planner) change(op store.ChangeOp, in store.Integration, d Integration)
 	if op == store.ChangeUpdate && len(fields) == 0 && in.File == spec.File && in.Line == spec.Line {
 		return
 	}
-	p.changes = append(p.changes, store.Change{Op: op, UID: in.UID, Spec: spec, Sync: enabled, Fields: fields})
+	next, err := schedule.Of(store.Integration{ID: in.ID, UID: in.UID, IntegrationSpec: spec}).Resume(in.LastCheckAt, p.opts.Now)
+	if err != nil {
+		p.fail(d, CodeBadValue, "", "integration %s: %v", d.FullName(), err)
+		return
+	}
+	p.changes = append(p.changes, store.Change{Op: op, UID: in.UID, Spec: spec, Sync: enabled, NextCheckAt: next, Fields: fields})
 }
 
 // create adds an integration, unless it looks like one that has just gone.
@@ -250,6 +256,8 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("enabled", a.Enabled != b.Enabled)
 	add("connectors", !slices.Equal(a.Connectors, b.Connectors))
 	add("every", a.Every != b.Every)
+	add("cron", a.Cron != b.Cron)
+	add("timezone", a.Timezone != b.Timezone)
 	add("concurrency", a.Concurrency != b.Concurrency)
 	add("log_warnings", a.LogWarnings != b.LogWarnings)
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))

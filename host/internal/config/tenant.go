@@ -156,11 +156,11 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append([]string{"name", "label", "plugin", "connectors", "every", "enabled", "limit", "concurrency", "log_warnings", "settings", "moved_from"}, laterKeys()...)
+	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "log_warnings", "settings", "moved_from"}, laterKeys()...)
 }
 
 // laterKeys are known, and refused by this version.
-func laterKeys() []string { return []string{"template", "callcenter", "host", "fields", "cron"} }
+func laterKeys() []string { return []string{"template", "callcenter", "host", "fields"} }
 
 func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host Defaults) Integration {
 	in := Integration{Origins: map[string]Origin{}}
@@ -171,7 +171,6 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	}
 	o.refuse("use plugin:", "template")
 	o.refuse("it belongs to templates", "callcenter", "host", "fields")
-	o.refuse("use every: with ticks of one minute", "cron")
 	o.need("name")
 	if !o.has("template") {
 		o.need("plugin")
@@ -183,14 +182,16 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	in.MovedFrom, _ = o.name("moved_from")
 	in.Spec.Label = l.label(o, in.Spec.Name)
 	given := l.schedule(o)
-	in.scheduled = given.Every != nil
-	for key, set := range map[string]bool{"every": given.Every != nil, "concurrency": given.Concurrency != nil, "limit": given.Limit != nil} {
+	for key, set := range map[string]bool{
+		"every": given.Every != nil, "cron": given.Cron != "", "timezone": given.Timezone != "",
+		"concurrency": given.Concurrency != nil, "limit": given.Limit != nil,
+	} {
 		if set {
 			in.Origins[key] = FromIntegration
 		}
 	}
-	given = given.over(tenant.Plugins[in.Spec.Plugin], FromTenant, in.Origins)
-	given = given.over(host.Plugins[in.Spec.Plugin], FromHost, in.Origins)
+	given = given.over(tenant.of(in.Spec.Plugin), FromTenant, in.Origins)
+	given = given.over(host.of(in.Spec.Plugin), FromHost, in.Origins)
 	in.Limit = given.Limit
 	connectors, named := o.names("connectors")
 	in.Spec.Connectors = connectors
@@ -207,7 +208,13 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		f.src.warnAt(CodeNoManifest, o.at("plugin"), "jackfield plugin approve "+in.Spec.Plugin,
 			"%s: the settings are not checked: plugin %q is not approved", path, in.Spec.Plugin)
 	}
-	in.Spec.Every = resolved(given.Every, defaultEvery, "every", FromDefault, in.Origins)
+	in.Spec.Cron, in.Spec.Timezone = given.Cron, given.Timezone
+	if given.Cron == "" {
+		in.Spec.Every = resolved(given.Every, defaultEvery, "every", FromDefault, in.Origins)
+	}
+	if o.has("timezone") && given.Cron == "" {
+		o.src.warnAt(CodeNoEffect, o.pairs["timezone"].key, "", "%s: ticks know no time zone; it belongs to cron", join(path, "timezone"))
+	}
 	in.Spec.Concurrency = resolved(given.Concurrency, 0, "concurrency", FromPlugin, in.Origins)
 	in.scheduled = in.Origins["every"] != FromDefault
 	if body, ok := l.settings(o, in.Spec.Plugin, m, known); ok {
@@ -234,15 +241,19 @@ func (l *loader) fit(o object, in *Integration, given *Schedule, m sdk.Manifest,
 		}
 	}
 	if m.Kind == sdk.KindOperation {
-		if o.has("every") {
-			o.src.failAt(CodeBadValue, o.pairs["every"].key, "", "%s: plugin %q answers operations and has no schedule", join(o.path, "every"), m.Name)
+		for _, key := range []string{"every", "cron"} {
+			if o.has(key) {
+				o.src.failAt(CodeBadValue, o.pairs[key].key, "", "%s: plugin %q answers operations and has no schedule", join(o.path, key), m.Name)
+			}
 		}
 		never := -1
-		given.Every = &never
+		given.Every, given.Cron, given.Timezone = &never, "", ""
+		delete(in.Origins, "cron")
+		delete(in.Origins, "timezone")
 		in.Origins["every"] = FromPlugin
 		return
 	}
-	if given.Every == nil {
+	if given.Every == nil && given.Cron == "" && m.Every != 0 {
 		given.Every = &m.Every
 		in.Origins["every"] = FromPlugin
 	}

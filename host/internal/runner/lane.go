@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/jackfield/jackfield/host/internal/schedule"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
@@ -84,7 +85,7 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 	now := w.r.opts.Now()
 	if !ok {
 		rests := w.in.State == store.IntegrationNeedsReconnect // but for what a person asks for
-		if rests || w.in.NextCheckAt.IsZero() || w.in.NextCheckAt.After(now) {
+		if rests || !w.in.CheckDue(now) {
 			return run, false, nil
 		}
 		run, err = w.startRun(ctx, now)
@@ -129,7 +130,10 @@ func (w *lane) startRun(ctx context.Context, now time.Time) (store.Run, error) {
 	if w.in.OnboardedAt.IsZero() {
 		kind = store.RunOnboarding
 	}
-	next := store.NextCheck(now, w.in.Every)
+	next, err := schedule.Of(w.in).Next(now)
+	if err != nil {
+		return store.Run{}, fmt.Errorf("schedule of %s: %w", w.in.FullName(), err)
+	}
 	run, _, err := w.r.db.RequestRun(ctx, store.RunRequest{
 		IntegrationID: w.in.ID, Class: w.lane.Class, Kind: kind, Scheduled: true, NextCheckAt: next,
 	})

@@ -144,7 +144,9 @@ type world struct {
 	slots    int      // lanes at once; as many as there are by default, if zero
 	meddle   meddler  // with every apply, if not nil
 
-	works atomic.Int32 // claims of lanes
+	onWork func(l store.Lane)
+	works  atomic.Int32 // claims of lanes
+	claims int32        // that are not too many, if more than spinning
 
 	db    *sqlite.DB
 	stop  context.CancelFunc
@@ -204,8 +206,11 @@ func (w *world) up() {
 	require.NoError(w.t, err)
 	r := runner.New(&meddled{w.db, w.meddle}, w.plugin, openVault{}, w.opts)
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
-		if w.works.Add(1) > spinning {
+		if w.works.Add(1) > max(w.claims, spinning) {
 			return errors.New("the lane spins") // in a bubble no time would pass
+		}
+		if w.onWork != nil {
+			w.onWork(l)
 		}
 		return r.Work(ctx, l, h)
 	}, scheduler.Options{Slots: w.slots, Plugins: func() []string { return []string{"script", "other"} }, Wake: w.db.Wakes()})
@@ -240,6 +245,14 @@ func (w *world) down() {
 	require.NoError(w.t, <-w.ended)
 	require.NoError(w.t, w.db.Close())
 	w.db = nil
+}
+
+// nextCheck returns when the first integration is checked next.
+func (w *world) nextCheck() time.Time {
+	w.t.Helper()
+	in, err := w.db.IntegrationByID(context.Background(), 1)
+	require.NoError(w.t, err)
+	return in.NextCheckAt
 }
 
 // run returns the newest run.

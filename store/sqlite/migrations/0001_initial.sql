@@ -25,6 +25,8 @@ CREATE TABLE integrations (
   identifier    TEXT,             -- the remote system's name for the account, once a plugin tells it
   connectors    TEXT    NOT NULL, -- JSON array of the enabled ones, in order
   every         INTEGER NOT NULL, -- ticks; negative: never
+  cron          TEXT    NOT NULL DEFAULT '', -- instead of every
+  timezone      TEXT    NOT NULL DEFAULT '', -- of cron
   concurrency   INTEGER NOT NULL DEFAULT 0,
   enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
   log_warnings  INTEGER NOT NULL DEFAULT 0 CHECK (log_warnings IN (0, 1)),
@@ -46,6 +48,7 @@ CREATE TABLE integrations (
   onboarded_at  INTEGER,
   last_check_at INTEGER,
   next_check_at INTEGER,          -- NULL: never
+  next_check_from INTEGER,        -- when next_check_at was computed; later than now: the clock was set back
   removed_at    INTEGER,          -- when it left its file
   keep_until    INTEGER,          -- its data
   forgotten     INTEGER NOT NULL DEFAULT 0 -- position of its newest deletion that the feed has no trace of

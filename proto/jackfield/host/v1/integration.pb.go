@@ -200,7 +200,7 @@ type GetIntegrationResponse struct {
 	Records map[string]int64 `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// The newest first.
 	Runs []*Run `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
-	// Which scope gave a value, by key (every, concurrency, limit): integration,
+	// Which scope gave a value, by key (every, cron, timezone, concurrency, limit): integration,
 	// tenant, host, plugin or default.
 	Origins       map[string]string `protobuf:"bytes,6,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -582,7 +582,7 @@ type Integration struct {
 	// Why it is not active.
 	Reason     string   `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	Connectors []string `protobuf:"bytes,9,rep,name=connectors,proto3" json:"connectors,omitempty"`
-	// Ticks of one minute; negative is never.
+	// Ticks of one minute; negative is never. Without effect beside cron.
 	Every int32 `protobuf:"varint,10,opt,name=every,proto3" json:"every,omitempty"`
 	// Streams of a run at once; 0: as the plugin says.
 	Concurrency uint32 `protobuf:"varint,11,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
@@ -599,8 +599,14 @@ type Integration struct {
 	RemovedAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=removed_at,json=removedAt,proto3" json:"removed_at,omitempty"`
 	KeepUntil *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=keep_until,json=keepUntil,proto3" json:"keep_until,omitempty"`
 	// That declares it.
-	File          string `protobuf:"bytes,20,opt,name=file,proto3" json:"file,omitempty"`
-	Line          uint32 `protobuf:"varint,21,opt,name=line,proto3" json:"line,omitempty"`
+	File string `protobuf:"bytes,20,opt,name=file,proto3" json:"file,omitempty"`
+	Line uint32 `protobuf:"varint,21,opt,name=line,proto3" json:"line,omitempty"`
+	// A rule of five fields, instead of every.
+	Cron string `protobuf:"bytes,22,opt,name=cron,proto3" json:"cron,omitempty"`
+	// IANA name that cron is meant in; UTC if empty.
+	Timezone string `protobuf:"bytes,23,opt,name=timezone,proto3" json:"timezone,omitempty"`
+	// The rule of its checks in words.
+	Schedule      string `protobuf:"bytes,24,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -782,6 +788,27 @@ func (x *Integration) GetLine() uint32 {
 	return 0
 }
 
+func (x *Integration) GetCron() string {
+	if x != nil {
+		return x.Cron
+	}
+	return ""
+}
+
+func (x *Integration) GetTimezone() string {
+	if x != nil {
+		return x.Timezone
+	}
+	return ""
+}
+
+func (x *Integration) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
 var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
@@ -839,7 +866,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x17SyncIntegrationResponse\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12(\n" +
 	"\x03run\x18\x02 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\x12\x18\n" +
-	"\acreated\x18\x03 \x01(\bR\acreated\"\xfe\x05\n" +
+	"\acreated\x18\x03 \x01(\bR\acreated\"\xca\x06\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -868,7 +895,10 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\n" +
 	"keep_until\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\tkeepUntil\x12\x12\n" +
 	"\x04file\x18\x14 \x01(\tR\x04file\x12\x12\n" +
-	"\x04line\x18\x15 \x01(\rR\x04line2\xbf\x03\n" +
+	"\x04line\x18\x15 \x01(\rR\x04line\x12\x12\n" +
+	"\x04cron\x18\x16 \x01(\tR\x04cron\x12\x1a\n" +
+	"\btimezone\x18\x17 \x01(\tR\btimezone\x12\x1a\n" +
+	"\bschedule\x18\x18 \x01(\tR\bschedule2\xbf\x03\n" +
 	"\x12IntegrationService\x12k\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\x12e\n" +
 	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\x12k\n" +

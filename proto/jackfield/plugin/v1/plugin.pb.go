@@ -183,7 +183,7 @@ type Manifest struct {
 	Hooks             []string `protobuf:"bytes,10,rep,name=hooks,proto3" json:"hooks,omitempty"`
 	Concurrency       int32    `protobuf:"varint,11,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
 	ConcurrencyPerRun int32    `protobuf:"varint,12,opt,name=concurrency_per_run,json=concurrencyPerRun,proto3" json:"concurrency_per_run,omitempty"`
-	// in ticks of one minute; 0 is every tick, negative is never
+	// in ticks of one minute; 5 if zero, 1 is every tick, negative is never
 	Every         int32   `protobuf:"varint,13,opt,name=every,proto3" json:"every,omitempty"`
 	StateWrites   int32   `protobuf:"varint,14,opt,name=state_writes,json=stateWrites,proto3" json:"state_writes,omitempty"`
 	StateReads    []int32 `protobuf:"varint,15,rep,packed,name=state_reads,json=stateReads,proto3" json:"state_reads,omitempty"`
