@@ -36,12 +36,21 @@ func (p *processes) Manifest(name string) (sdk.Manifest, bool) { return p.sup.Ma
 
 // Acquire implements runner.Plugins.
 func (p *processes) Acquire(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
-	h, err := p.sup.Acquire(ctx, name, in)
+	return lent(p.sup.Acquire(ctx, name, in))
+}
+
+// AcquireAlone implements runner.Plugins.
+func (p *processes) AcquireAlone(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
+	return lent(p.sup.AcquireAlone(ctx, name, in))
+}
+
+// lent is a handle as the runner knows it.
+func lent(h *supervisor.Handle, err error) (runner.Plugin, error) {
 	if err != nil {
 		return runner.Plugin{}, err
 	}
 	return runner.Plugin{
-		Instance: h.Instance, Manifest: h.Manifest, Draining: h.Draining(),
+		Instance: h.Instance, Manifest: h.Manifest, Draining: h.Draining(), Ending: h.Ending,
 		Release: func(reopen bool) {
 			if reopen {
 				h.Drop()

@@ -50,6 +50,9 @@ type StreamEnd struct {
 	// attempt when Attempt is set.
 	Failure *Failure
 	Attempt bool
+	// Crash says that the claim ended with a process that the stream had to
+	// itself. It is counted, until the stream makes progress (K11).
+	Crash bool
 	// Answered is false when the plugin gave no answer (it died, or the call was
 	// given up): Interrupts keeps what the claim added to it.
 	Answered bool

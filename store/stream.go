@@ -35,6 +35,7 @@ type Stream struct {
 	Pages         int64
 	Attempts      int // failures since the last progress
 	Interrupts    int // claims that ended without an answer
+	Crashes       int // processes that it had to itself and that ended (K11)
 	DueAt         time.Time
 	Data          []byte
 	Page          []byte

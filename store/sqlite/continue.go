@@ -143,7 +143,7 @@ func (r *run) reopen(ctx context.Context, t *tx) error {
 	} {
 		if err := t.change(ctx, `
 			UPDATE    streams
-			SET       state = 'pending', attempts = 0, interrupts = 0, due_at = $2, updated_at = $2
+			SET       state = 'pending', attempts = 0, interrupts = 0, crashes = 0, due_at = $2, updated_at = $2
 			WHERE     run_id = $1 AND state IN ('error', 'cancelled') AND `+which+`
 			RETURNING type, phase`, []any{r.ID, t.ms}, func(s scanner) error {
 			var (

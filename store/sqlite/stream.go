@@ -9,7 +9,7 @@ import (
 
 const streamColumns = `
 	s.id, s.run_id, s.integration_id, coalesce(s.parent_id, 0), s.type, s.connector, s.ident, s.partition, s.limit_key, s.state,
-	s.seq, s.claim, s.pages, s.attempts, s.interrupts, s.due_at, s.data, s.page, s.checkpoint, s.last_record, s.last_record_at,
+	s.seq, s.claim, s.pages, s.attempts, s.interrupts, s.crashes, s.due_at, s.data, s.page, s.checkpoint, s.last_record, s.last_record_at,
 	s.failure, s.created_at, s.updated_at, s.processed_at, s.read, s.added, s.updated, s.deleted, s.unchanged, s.stale, s.warnings
 	FROM streams s`
 
@@ -22,7 +22,7 @@ func scanStream(s scanner) (store.Stream, error) {
 		n                     = &st.Stats
 	)
 	err := s.Scan(&st.ID, &st.RunID, &st.IntegrationID, &st.ParentID, &st.Type, &st.Connector, &st.Ident, &st.Partition, &st.LimitKey, &st.State,
-		&st.Seq, &st.Claim, &st.Pages, &st.Attempts, &st.Interrupts, &due, &st.Data, &st.Page, &st.Checkpoint, &lastRecord, &lastAt,
+		&st.Seq, &st.Claim, &st.Pages, &st.Attempts, &st.Interrupts, &st.Crashes, &due, &st.Data, &st.Page, &st.Checkpoint, &lastRecord, &lastAt,
 		&failure, &created, &updated, &processed, &n.Read, &n.Added, &n.Updated, &n.Deleted, &n.Unchanged, &n.Stale, &n.Warnings)
 	if err != nil {
 		return store.Stream{}, err
@@ -123,7 +123,7 @@ func (db *DB) RetryStream(ctx context.Context, id int64) (st store.Stream, err e
 		var phase int
 		if err := t.get(ctx, `
 			UPDATE    streams
-			SET       state = 'pending', attempts = 0, interrupts = 0, due_at = $2, updated_at = $2
+			SET       state = 'pending', attempts = 0, interrupts = 0, crashes = 0, due_at = $2, updated_at = $2
 			WHERE     id = $1
 			RETURNING phase`, []any{id, t.ms}, &phase); err != nil {
 			return err

@@ -52,13 +52,14 @@ const (
 	endSet = moveSet + `,
 	       state = $13, pages = $14, attempts = $15, interrupts = $16, due_at = coalesce($17, due_at),
 	       last_record = coalesce($18, last_record), last_record_at = coalesce($19, last_record_at),
-	       failure = CASE WHEN $20 = 1 THEN failure ELSE $21 END, processed_at = $22`
+	       failure = CASE WHEN $20 = 1 THEN failure ELSE $21 END, processed_at = $22,
+	       crashes = CASE WHEN $23 = 1 THEN crashes + $24 ELSE 0 END`
 	moveWhere = `
 	WHERE  id = $1 AND state = 'processing' AND claim = $2 AND seq = $3`
 
-	advanceQuery = moveSet + `, attempts = 0, interrupts = 0` + moveWhere
+	advanceQuery = moveSet + `, attempts = 0, interrupts = 0, crashes = 0` + moveWhere
 	endQuery     = endSet + moveWhere
-	turnQuery    = endSet + `, page = $23, page_history = $24` + moveWhere // to the next page
+	turnQuery    = endSet + `, page = $25, page_history = $26` + moveWhere // to the next page
 )
 
 // nextRow returns the values of endSet that moveSet does not have.
@@ -97,6 +98,7 @@ func (a *apply) nextRow(t *tx, s *streamRow) ([]any, error) {
 	}
 	return []any{
 		string(e.State), pages, attempts, interrupts, due, text(e.LastRecord), millis(e.LastRecordAt), flag(keepFailed), failed, processed,
+		flag(!a.wentWell()), flag(e.Crash),
 	}, nil
 }
 

@@ -16,6 +16,7 @@ type call struct {
 	run    store.Run
 	stream store.Stream
 	plugin Plugin
+	alone  bool // in a process of its own
 }
 
 // process calls the plugin for the stream and applies what it returns, to the
@@ -26,6 +27,9 @@ func (c *call) process(ctx context.Context) streamDone {
 	defer out.credit.end()
 	var outcome sdk.Outcome
 	err := out.credit.take(ctx, receiveCredit) // waiting for it is none of the call's time
+	if err == nil {
+		err = context.Cause(ctx) // a call that should end is not begun
+	}
 	if err == nil {
 		outcome, err = c.timed(ctx, out)
 	}
@@ -68,7 +72,7 @@ func (c *call) timed(ctx context.Context, out *sink) (sdk.Outcome, error) {
 // invoke makes the call in a goroutine, so that a plugin in process that does
 // not return when it is cancelled holds up nobody.
 func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
-	p, err := c.acquire(ctx)
+	p, err := c.acquire(ctx, c.alone)
 	if err != nil {
 		return sdk.Outcome{}, err
 	}

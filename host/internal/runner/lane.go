@@ -153,7 +153,7 @@ func (w *lane) createAttributes(ctx context.Context) (err error) {
 	if err != nil || done {
 		return err
 	}
-	p, err := w.acquire(ctx)
+	p, err := w.acquire(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -177,13 +177,17 @@ func (w *lane) createAttributes(ctx context.Context) (err error) {
 	return w.r.db.SaveAttributes(ctx, w.in.TenantID, w.in.Plugin, w.manifest.Version, kept)
 }
 
-// acquire returns the plugin opened for the lane's integration.
-func (w *lane) acquire(ctx context.Context) (Plugin, error) {
+// acquire returns the plugin opened for the lane's integration, alone in a process
+// of its own if that is asked for.
+func (w *lane) acquire(ctx context.Context, alone bool) (Plugin, error) {
 	w.patching.Lock()
 	in, err := w.r.integration(w.in)
 	w.patching.Unlock()
 	if err != nil {
 		return Plugin{}, err
+	}
+	if alone {
+		return w.r.plugins.AcquireAlone(ctx, w.in.Plugin, in)
 	}
 	return w.r.plugins.Acquire(ctx, w.in.Plugin, in)
 }

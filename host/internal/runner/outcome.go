@@ -2,6 +2,8 @@ package runner
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -91,23 +93,58 @@ func (c *call) succeeded(o sdk.Outcome) ending {
 }
 
 // died ends a claim whose process is gone: no answer, so no attempt (K11). A
-// stream that ends its process each time is given up in the end.
+// stream that ends the processes that it has to itself is given up; who ended one
+// that it shared, nobody knows.
 func (c *call) died(err error) ending {
 	said := fmt.Sprintf("the process of plugin %s ended during the call", c.in.Plugin)
-	final := c.stream.Interrupts >= c.r.opts.MaxDeaths
+	deaths := c.stream.Crashes + 1
+	final := c.alone && deaths >= c.r.opts.MaxDeaths
+	if c.alone {
+		said = fmt.Sprintf("the process that plugin %s had for this call alone %s", c.in.Plugin, c.lastWords())
+	}
 	if final {
-		said += fmt.Sprintf(", as in %d calls before; given up", c.stream.Interrupts-1)
+		said += fmt.Sprintf("; it is the %s to end so: given up; payload sha256 %s", ordinal(deaths), c.payload())
 	}
 	said += fmt.Sprintf(" (hint: jackfield plugin logs %s)", c.in.Plugin)
 	f := c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: "plugin_crashed", Message: said, Cause: err})
+	end := store.StreamEnd{State: store.StreamError, Crash: c.alone, Failure: f}
 	if final {
-		return ending{StreamEnd: store.StreamEnd{State: store.StreamError, Failure: f}}
+		return ending{StreamEnd: end}
 	}
 	wait := c.r.opts.DeathDelay
 	for range c.stream.Interrupts - 1 {
 		wait = min(2*wait, longestDeath)
 	}
-	return ending{StreamEnd: store.StreamEnd{State: store.StreamDelayed, DueAt: c.r.opts.Now().Add(wait), Failure: f}}
+	end.State, end.DueAt = store.StreamDelayed, c.r.opts.Now().Add(wait)
+	return ending{StreamEnd: end}
+}
+
+// lastWords returns how the process ended and what it wrote before that.
+func (c *call) lastWords() string {
+	if c.plugin.Ending != nil {
+		if said := c.plugin.Ending(); said != nil {
+			return said.Error()
+		}
+	}
+	return "is lost"
+}
+
+// payload returns a digest of what the call was about, so that two of the same
+// poison are known by it.
+func (c *call) payload() string {
+	h := sha256.New()
+	for _, part := range [][]byte{[]byte(c.stream.Connector), []byte(c.stream.Ident), c.stream.Data, c.stream.Page, c.stream.Checkpoint} {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(part), part) // a hash takes everything
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func ordinal(n int) string {
+	words := []string{"first", "second", "third", "fourth", "fifth"}
+	if n <= len(words) {
+		return words[n-1]
+	}
+	return fmt.Sprintf("%dth", n)
 }
 
 // failed counts an attempt, and says when the next one is due if there is one.

@@ -99,9 +99,25 @@ func TestDeathCostsNoAttemptButEndsInTheEnd(t *testing.T) {
 	require.False(t, e.Answered, "interrupts keep what the claim added")
 	require.LessOrEqual(t, e.DueAt.Sub(now()), time.Second, "back within a second")
 
-	e = callFor(store.Stream{Interrupts: 10}).end(sdk.Outcome{}, errLostForTest, false, false)
-	require.Equal(t, store.StreamError, e.State, "a stream that kills its plugin each time is given up")
+	e = callFor(store.Stream{Interrupts: 10, Crashes: 1}).end(sdk.Outcome{}, errLostForTest, false, false)
+	require.Equal(t, store.StreamDelayed, e.State, "whose fault the end of a shared process is, nobody knows")
+	require.False(t, e.Crash)
+
+	suspect := callFor(store.Stream{Interrupts: 3, Data: []byte("d")})
+	suspect.alone = true
+	suspect.plugin.Ending = func() error { return errors.New("exited with code 7; it wrote: ouch") }
+	e = suspect.end(sdk.Outcome{}, errLostForTest, false, false)
+	require.Equal(t, store.StreamDelayed, e.State)
+	require.True(t, e.Crash)
+
+	suspect.stream.Crashes = 1
+	e = suspect.end(sdk.Outcome{}, errLostForTest, false, false)
+	require.Equal(t, store.StreamError, e.State, "a stream that ends the processes that it has to itself is given up")
+	require.True(t, e.Crash)
 	require.Equal(t, "plugin_crashed", e.Failure.Code)
+	require.Contains(t, e.Failure.Message, "had for this call alone exited with code 7; it wrote: ouch; it is the second to end so: given up; payload sha256 ")
+	other := callFor(store.Stream{Data: []byte("e")})
+	require.NotEqual(t, suspect.payload(), other.payload())
 }
 
 // rows: K11, K18, C31, F29

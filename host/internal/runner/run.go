@@ -25,18 +25,12 @@ type runWork struct {
 	segments int
 	alone    bool // one of the run's own calls is in flight: nothing is due beside it
 	done     chan streamDone
-
-	// room is taken by each stream at work: a part of it, all of it by a suspect.
-	room *semaphore.Weighted
 }
 
 // suspectAfter is how many claims in a row may end without an answer before a
-// stream runs with no other of its run beside it. Whoever ends the process each
-// time then does so alone, and those that died with it get on (F23).
+// stream runs alone in a process of its own. Whoever ends the process each time
+// then ends that of nobody else, and those that died with it get on (K11, F23).
 const suspectAfter = 2
-
-// wholeRoom is more than the streams that work beside each other.
-const wholeRoom = 1 << 30
 
 // streamDone is how a stream's goroutine ended.
 type streamDone struct {
@@ -52,7 +46,7 @@ type streamDone struct {
 func (w *lane) workRun(ctx context.Context, run store.Run) error {
 	callsCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rw := &runWork{lane: w, run: run, done: make(chan streamDone), room: semaphore.NewWeighted(wholeRoom)}
+	rw := &runWork{lane: w, run: run, done: make(chan streamDone)}
 	var firstErr error
 	ended := false
 	for {
@@ -180,14 +174,28 @@ func (rw *runWork) await(ctx context.Context, slots *semaphore.Weighted) (bool, 
 	return false, nil
 }
 
-// process is c.process beside the other streams of the run, or between them.
+// process is c.process, once there is a place for a process of its own if the
+// stream is a suspect.
 func (rw *runWork) process(ctx context.Context, c *call) streamDone {
-	part := int64(1)
-	if c.stream.Interrupts > suspectAfter { // this claim counts already
-		part = wholeRoom
+	c.alone = c.stream.Interrupts > suspectAfter // this claim counts already
+	if !c.alone {
+		return c.process(ctx)
 	}
-	if rw.room.Acquire(ctx, part) == nil { // else the claim ends with ctx
-		defer rw.room.Release(part)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	waiting := make(chan struct{})
+	go func() {
+		select {
+		case <-rw.hold.Yield():
+			cancel(errYield) // who waits for a place gives up at once, and it costs nothing
+		case <-waiting:
+		}
+	}()
+	err := rw.r.private.Acquire(ctx, 1)
+	close(waiting)
+	if err == nil {
+		defer rw.r.private.Release(1)
+		rw.log.Info("stream runs alone in a process of its own", "run", rw.run.ID, "stream", c.stream.Ident, "interrupts", c.stream.Interrupts-1)
 	}
 	return c.process(ctx)
 }

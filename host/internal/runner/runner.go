@@ -38,6 +38,9 @@ type Plugin struct {
 	// Draining, if not nil, is closed when the process is about to be replaced: a
 	// stream goes on elsewhere from its next checkpoint.
 	Draining <-chan struct{}
+	// Ending, if not nil, says how the process ended, with its last words. It may
+	// wait a moment for that; nil means that it runs.
+	Ending func() error
 	// Release gives it back. With reopen set the instance is opened anew by the
 	// next call.
 	Release func(reopen bool)
@@ -47,6 +50,9 @@ type Plugin struct {
 type Plugins interface {
 	Manifest(name string) (sdk.Manifest, bool)
 	Acquire(ctx context.Context, name string, in sdk.Integration) (Plugin, error)
+	// AcquireAlone is Acquire in a process that is started for this call alone and
+	// ends with its Release. Whoever asks bounds how many there are.
+	AcquireAlone(ctx context.Context, name string, in sdk.Integration) (Plugin, error)
 	// Lost reports whether err says that the process died or never answered, and
 	// Reopen whether it says that the process does not know the instance. Neither
 	// is a failure that the plugin reported.
@@ -79,8 +85,9 @@ type Options struct {
 	Memory      int64         // bytes received and not applied yet; 48 MiB if zero
 	Retries     int           // after the first try; 5 if zero (C27)
 	RetryBase   time.Duration // first delay, tripled each time; 10s if zero
-	MaxDeaths   int           // claims in a row that a dying process ended, and the stream is given up; 10 if zero
-	DeathDelay  time.Duration // after the first of them, doubled by each to 30s; 500ms if zero
+	Private     int           // processes at once that suspects have to themselves; 4 if zero (K11)
+	MaxDeaths   int           // of them that end in the call of one stream, and it is given up; 2 if zero (K11)
+	DeathDelay  time.Duration // after the end of a process in a call, doubled by each in a row to 30s; 500ms if zero
 	Now         func() time.Time
 	Log         hclog.Logger
 	// Redact takes known secrets out of what is kept of a plugin's errors and
@@ -98,6 +105,7 @@ type Runner struct {
 	vault   Vault
 	opts    Options
 	memory  *pool
+	private *semaphore.Weighted // processes of suspects
 
 	mu        sync.Mutex // guards what follows
 	calls     map[room]*semaphore.Weighted
@@ -123,7 +131,8 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	opts.Memory = cmp.Or(opts.Memory, 48<<20)
 	opts.Retries = cmp.Or(opts.Retries, 5)
 	opts.RetryBase = cmp.Or(opts.RetryBase, 10*time.Second)
-	opts.MaxDeaths = cmp.Or(opts.MaxDeaths, 10)
+	opts.Private = cmp.Or(opts.Private, 4)
+	opts.MaxDeaths = cmp.Or(opts.MaxDeaths, 2)
 	opts.DeathDelay = cmp.Or(opts.DeathDelay, 500*time.Millisecond)
 	if opts.Redact == nil {
 		opts.Redact = func(s string) string { return s }
@@ -137,6 +146,7 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	r := &Runner{
 		db: db, plugins: plugins, vault: vault, opts: opts,
 		memory:    newPool(opts.Memory),
+		private:   semaphore.NewWeighted(int64(opts.Private)),
 		calls:     map[room]*semaphore.Weighted{},
 		refreshes: map[refreshKey]*refresh{},
 		patches:   map[int64]int64{},

@@ -36,6 +36,7 @@ type script struct {
 	mu     sync.Mutex
 	called []string // the calls of streams, as "id page attempt"
 	opened []sdk.Integration
+	alone  []string // integrations of calls that were made alone
 }
 
 var (
@@ -103,6 +104,14 @@ func (s *script) Acquire(_ context.Context, _ string, in sdk.Integration) (runne
 	s.opened = append(s.opened, in)
 	s.mu.Unlock()
 	return runner.Plugin{Instance: s, Manifest: s.manifest, Release: func(bool) {}}, nil
+}
+
+// AcquireAlone implements runner.Plugins.
+func (s *script) AcquireAlone(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
+	s.mu.Lock()
+	s.alone = append(s.alone, in.Name)
+	s.mu.Unlock()
+	return s.Acquire(ctx, name, in)
 }
 
 func (*script) Lost(err error) bool   { return errors.Is(err, errDied) }

@@ -23,12 +23,31 @@ type Handle struct {
 
 	set      *instances
 	entry    *instance
+	process  *process
 	draining <-chan struct{}
+	end      func() // of a process that was started for it; may be nil
 	once     sync.Once
 }
 
 // Release gives the instance back. Calling it again does nothing.
-func (h *Handle) Release() { h.once.Do(func() { h.set.release(h.entry) }) }
+func (h *Handle) Release() {
+	h.once.Do(func() {
+		h.set.release(h.entry)
+		if h.end != nil {
+			h.end()
+		}
+	})
+}
+
+// Ending says how the process ended and what it wrote last. It waits a moment for
+// that, since the calls of a process are lost before its end is noticed; nil means
+// that it runs.
+func (h *Handle) Ending() error {
+	if !h.process.x.await(killTimeout) {
+		return nil
+	}
+	return h.process.crash()
+}
 
 // Drop keeps the instance from being lent out again: the next Acquire opens a
 // new one. It is for a call that ended with plugin.ErrReopen, which is no

@@ -175,7 +175,7 @@ func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
 	watching.Go(func() { p.watchHealth(life) })
 	s.wg.Go(func() {
 		<-p.x.exited
-		returned := p.retire()
+		returned := p.instances.retire() // without draining: that says that the host ends it
 		end()
 		watching.Wait()
 		s.finish(p, dir)
@@ -257,7 +257,7 @@ func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, err
 	if err != nil {
 		return nil, err
 	}
-	return &Handle{Instance: e.sdk, Manifest: p.manifest, Version: p.manifest.Version, set: p.instances, entry: e, draining: p.draining}, nil
+	return &Handle{Instance: e.sdk, Manifest: p.manifest, Version: p.manifest.Version, process: p, set: p.instances, entry: e, draining: p.draining}, nil
 }
 
 // retire takes no more work. The channel is closed when nothing is in flight.

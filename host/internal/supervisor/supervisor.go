@@ -30,6 +30,11 @@ type Supervisor struct {
 	mu       sync.Mutex // guards what follows
 	actors   map[string]*actor
 	draining map[*process]struct{}
+	alone    map[*process]struct{} // lent by AcquireAlone
+	stopping bool                  // no other is lent
+
+	loners sync.WaitGroup // starting, lent, or ending
+	stop   chan struct{}  // closed when those that are lent have to end
 }
 
 // New returns a Supervisor that Run sets to work. It fails if no run directory
@@ -51,6 +56,8 @@ func New(opts Options) (*Supervisor, error) {
 		ended:    make(chan struct{}),
 		actors:   map[string]*actor{},
 		draining: map[*process]struct{}{},
+		alone:    map[*process]struct{}{},
+		stop:     make(chan struct{}),
 	}, nil
 }
 
@@ -84,6 +91,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 	}
 	actors.Wait()
+	s.stopAlone()
 	s.wg.Wait()
 	close(stopped)
 	spawning.Wait()
@@ -192,6 +200,11 @@ func (s *Supervisor) retire(ctx context.Context, p *process) {
 	p.retire()
 	s.mu.Lock()
 	s.draining[p] = struct{}{}
+	for other := range s.alone { // their calls go on elsewhere from the next checkpoint
+		if other.binary.Name == p.binary.Name {
+			other.retire()
+		}
+	}
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		p.stop(ctx, s.opts.DrainTimeout)
@@ -305,13 +318,19 @@ func (s *Supervisor) Say(name string, level hclog.Level, message string, fields 
 	}
 }
 
-// PIDs returns the processes of all plugins, draining ones too.
+// PIDs returns the processes of all plugins, draining ones and those that serve one
+// call too.
 func (s *Supervisor) PIDs() []int {
 	var pids []int
 	for _, st := range s.Status() {
 		if st.PID != 0 {
 			pids = append(pids, st.PID)
 		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.alone {
+		pids = append(pids, p.x.pid())
 	}
 	return pids
 }

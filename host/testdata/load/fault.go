@@ -38,6 +38,8 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 	}
 	switch f.Do {
 	case "exit":
+		raw := os.NewFile(2, "stderr") // os.Stderr is another while it serves, and is lost with the process
+		fmt.Fprintln(raw, "fatal: cannot bear stream "+stream)
 		os.Exit(7)
 	case "panic":
 		panic(said)

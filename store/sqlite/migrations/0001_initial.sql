@@ -147,6 +147,7 @@ CREATE TABLE streams (
   pages          INTEGER NOT NULL DEFAULT 0,
   attempts       INTEGER NOT NULL DEFAULT 0,
   interrupts     INTEGER NOT NULL DEFAULT 0,
+  crashes        INTEGER NOT NULL DEFAULT 0, -- of processes that it had to itself
   due_at         INTEGER NOT NULL,
   data           BLOB,
   page           BLOB,
