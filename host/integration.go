@@ -128,6 +128,11 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 		t.fact("schedule", from("every", i.GetSchedule()))
 	}
 	t.fact("concurrency", from("concurrency", concurrencyText(i.GetConcurrency())))
+	if l := resp.GetLimit(); l != nil {
+		t.fact("limit", from("limit", limitText(l)))
+		t.fact("  used", thousands(l.GetUsed()))
+		t.fact("  begins anew", l.GetReset_())
+	}
 	t.fact("last check", i.GetLastCheckAt())
 	t.fact("next check", i.GetNextCheckAt())
 	t.fact("onboarded", i.GetOnboardedAt())
@@ -142,6 +147,20 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 		t.section("Runs")
 		runTable(t, resp.GetRuns())
 	}
+}
+
+// limitText says a limit as it is now.
+func limitText(l *hostv1.LimitUse) string {
+	text := thousands(l.GetRecords()) + " records"
+	if per := l.GetPer().AsDuration(); per == 0 {
+		text += " a run"
+	} else {
+		text += " in " + shortDuration(per)
+	}
+	if l.GetKey() != "" {
+		text += ", shared by the key " + l.GetKey()
+	}
+	return text
 }
 
 func settingsFacts(t *table, settings []byte) {

@@ -22,7 +22,8 @@ type IntegrationSpec struct {
 	Cron        string   // instead of Every, if not empty
 	Timezone    string   // IANA name that Cron is meant in; UTC if empty
 	Enabled     bool
-	LogWarnings bool   // each warning is logged too, not the first ones kept alone
+	LogWarnings bool // each warning is logged too, not the first ones kept alone
+	Limit       RecordLimit
 	Settings    []byte // sealed
 	// SettingsSum is a keyed hash of the settings in clear: equal settings have
 	// equal sums although each sealing differs.

@@ -32,6 +32,7 @@ type Run struct {
 	StartedAt    time.Time
 	PlannedAt    time.Time // in the transaction that applies the last segment of GetStreams
 	DelayedUntil time.Time
+	DelayReason  string // why it waits until then
 	EndedAt      time.Time
 	UpdatedAt    time.Time
 	Preprocessed []byte

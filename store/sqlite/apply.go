@@ -126,6 +126,8 @@ type work struct {
 type heldLane struct {
 	owner                            string
 	fence, integrationID, generation int64
+	limited                          bool  // what is imported is taken from the lane's quota
+	imported                         int64 // and not taken yet
 }
 
 // workRun is a run that waits to be written.
@@ -148,9 +150,9 @@ func (t *tx) lane(ctx context.Context, id int64) (*heldLane, error) {
 		owner nullString
 	)
 	err := t.get(ctx, `
-		SELECT l.owner, l.fence, l.integration_id, i.generation
+		SELECT l.owner, l.fence, l.integration_id, i.generation, i.limit_records > 0 AND i.limit_per > 0
 		FROM   lanes l JOIN integrations i ON i.id = l.integration_id
-		WHERE  l.id = $1`, []any{id}, &owner, &l.fence, &l.integrationID, &l.generation)
+		WHERE  l.id = $1`, []any{id}, &owner, &l.fence, &l.integrationID, &l.generation, &l.limited)
 	if err != nil {
 		return nil, fmt.Errorf("lane %d: %w", id, notFound(err))
 	}
@@ -195,6 +197,9 @@ func (t *tx) flush(ctx context.Context) error {
 		if err := t.work.runs[id].saveTallies(ctx, t); err != nil {
 			return err
 		}
+	}
+	if err := t.work.takeQuota(ctx, t); err != nil {
+		return err
 	}
 	t.work.reset()
 	return nil

@@ -103,6 +103,9 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
 	}
 	t.writes++
+	if err := setLimit(ctx, t, id, c.Spec.Limit); err != nil {
+		return err
+	}
 	if _, err := t.exec(ctx, `
 		INSERT INTO lanes (integration_id, class, plugin, prio)
 		VALUES ($1, $2, $3, $4)`, id, store.ClassPull, c.Spec.Plugin, store.PrioBulk); err != nil {
@@ -192,6 +195,9 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone, millis(from))
 	if err != nil {
 		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
+	}
+	if err := changeLimit(ctx, t, old, c.Spec.Limit); err != nil {
+		return err
 	}
 	if swapped {
 		if _, err := t.exec(ctx, "UPDATE lanes SET plugin = $2 WHERE integration_id = $1", old.ID, c.Spec.Plugin); err != nil {

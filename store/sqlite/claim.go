@@ -98,7 +98,7 @@ func (r *run) awake(ctx context.Context, t *tx) (bool, error) {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return false, err
 	}
-	r.State, r.DelayedUntil = store.RunProcessing, time.Time{}
+	r.wake()
 	return true, r.save(ctx, t)
 }
 

@@ -177,7 +177,10 @@ func (r *run) mayReopen(ctx context.Context, t *tx) error {
 // pend makes a run that ended wait for its lane again.
 func (r *run) pend(ctx context.Context, t *tx) error {
 	r.State, r.Failure = store.RunPending, nil
-	r.DelayedUntil, r.EndedAt = time.Time{}, time.Time{}
+	r.DelayedUntil, r.DelayReason, r.EndedAt = time.Time{}, "", time.Time{}
+	if _, err := t.exec(ctx, "UPDATE runs SET limit_from = read WHERE id = $1", r.ID); err != nil {
+		return fmt.Errorf("limit of run %d: %w", r.ID, err)
+	}
 	if err := r.reopenStatuses(ctx, t); err != nil {
 		return err
 	}
@@ -193,7 +196,7 @@ func (r *run) hurry(ctx context.Context, t *tx) error {
 		WHERE  run_id = $1 AND state IN ('pending', 'delayed') AND due_at > $2`, r.ID, t.ms); err != nil {
 		return fmt.Errorf("hurry streams of run %d: %w", r.ID, err)
 	}
-	r.DelayedUntil = time.Time{}
+	r.DelayedUntil, r.DelayReason = time.Time{}, ""
 	if err := r.save(ctx, t); err != nil {
 		return err
 	}

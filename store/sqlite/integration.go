@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackfield/jackfield/store"
 )
 
 const integrationColumns = `
 	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.enabled, i.log_warnings,
-	i.settings, i.settings_sum, i.patch, i.file, i.line, i.state, i.reason, i.revision, i.generation,
+	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
 
@@ -20,11 +21,11 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	var (
 		i                                                         store.Integration
 		connectors                                                string
-		created, updated                                          int64
+		created, updated, per                                     int64
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
 	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.Enabled, &i.LogWarnings,
-		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.State, &i.Reason, &i.Revision, &i.Generation,
+		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
 		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until)
 	if err != nil {
 		return store.Integration{}, err
@@ -32,6 +33,7 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	if err := json.Unmarshal([]byte(connectors), &i.Connectors); err != nil {
 		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
 	}
+	i.Limit.Per = time.Duration(per) * time.Millisecond
 	i.CreatedAt, i.UpdatedAt = fromMillis(created), fromMillis(updated)
 	i.OnboardedAt, i.LastCheckAt = onboarded.time(), lastCheck.time()
 	i.NextCheckAt, i.NextCheckFrom = nextCheck.time(), nextFrom.time()

@@ -180,6 +180,9 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 		if err := freeStreams(ctx, t, l.ID, orderly); err != nil {
 			return err
 		}
+		if err := returnQuota(ctx, t, l.ID); err != nil {
+			return err
+		}
 		wake, prio, err := wakeOf(ctx, t, l.IntegrationID, l.Class)
 		if err != nil {
 			return err

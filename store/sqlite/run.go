@@ -21,7 +21,7 @@ type run struct {
 
 const runColumns = `
 	r.id, r.integration_id, t.name, i.name, i.plugin, r.class, r.kind, r.state, r.phase, r.connectors, r.params, r.params_sum,
-	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.ended_at, r.updated_at, r.failure,
+	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.delay_reason, r.ended_at, r.updated_at, r.failure,
 	r.read, r.added, r.updated, r.deleted, r.unchanged, r.stale, r.warnings,
 	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled
 	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id`
@@ -36,7 +36,7 @@ func scanRun(s scanner) (run, error) {
 		st, n                          = &r.Stats, &r.Streams
 	)
 	err := s.Scan(&r.ID, &r.IntegrationID, &r.Tenant, &r.Integration, &r.Plugin, &r.Class, &r.Kind, &r.State, &r.phase, &connectors, &params, &r.ParamsSum,
-		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &ended, &updated, &failure,
+		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &r.DelayReason, &ended, &updated, &failure,
 		&st.Read, &st.Added, &st.Updated, &st.Deleted, &st.Unchanged, &st.Stale, &st.Warnings,
 		&n.Pending, &n.Processing, &n.Delayed, &n.Processed, &n.Error, &n.Cancelled)
 	if err != nil {
@@ -82,11 +82,11 @@ func (r *run) save(ctx context.Context, t *tx) error {
 	args := []any{
 		r.ID, r.phase, flag(r.postprocess), millis(r.StartedAt), millis(r.PlannedAt), millis(r.DelayedUntil), millis(r.EndedAt),
 		t.ms, failure, st.Read, st.Added, st.Updated, st.Deleted, st.Unchanged, st.Stale,
-		st.Warnings, n.Pending, n.Processing, n.Delayed, n.Processed, n.Error, n.Cancelled,
+		st.Warnings, n.Pending, n.Processing, n.Delayed, n.Processed, n.Error, n.Cancelled, r.DelayReason,
 	}
 	query := saveRun + saveRunWhere
 	if r.State != r.saved {
-		query = saveRun + ", state = $23" + saveRunWhere
+		query = saveRun + ", state = $24" + saveRunWhere
 		args = append(args, string(r.State))
 	}
 	if _, err := t.exec(ctx, query, args...); err != nil {
@@ -101,10 +101,24 @@ const (
 	UPDATE runs
 	SET    phase = $2, postprocess = $3, started_at = $4, planned_at = $5, delayed_until = $6, ended_at = $7,
 	       updated_at = $8, failure = $9, read = $10, added = $11, updated = $12, deleted = $13, unchanged = $14, stale = $15,
-	       warnings = $16, n_pending = $17, n_processing = $18, n_delayed = $19, n_processed = $20, n_error = $21, n_cancelled = $22`
+	       warnings = $16, n_pending = $17, n_processing = $18, n_delayed = $19, n_processed = $20, n_error = $21, n_cancelled = $22, delay_reason = $23`
 	saveRunWhere = `
 	WHERE  id = $1`
 )
+
+// delay makes the run wait, at least until then.
+func (r *run) delay(until int64, why string) {
+	r.State = store.RunDelayed
+	if at := fromMillis(until); at.After(r.DelayedUntil) { // the longer of two
+		r.DelayedUntil, r.DelayReason = at, why
+	}
+}
+
+// wake ends the run's delay.
+func (r *run) wake() {
+	r.State = store.RunProcessing
+	r.DelayedUntil, r.DelayReason = time.Time{}, ""
+}
 
 // count returns the counter of streams in the state.
 func (r *run) count(s store.StreamState) *int64 {
@@ -235,7 +249,8 @@ func (db *DB) BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b s
 				return err
 			}
 		}
-		r.State, r.DelayedUntil, r.postprocess = store.RunProcessing, time.Time{}, b.Postprocess
+		r.wake()
+		r.postprocess = b.Postprocess
 		if err := r.save(ctx, t); err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func (r *run) abort(ctx context.Context, t *tx, why *store.Failure) error {
 func (r *run) end(ctx context.Context, t *tx, state store.RunState) error {
 	r.State = state
 	r.EndedAt = fromMillis(t.ms)
-	r.DelayedUntil = time.Time{}
+	r.DelayedUntil, r.DelayReason = time.Time{}, ""
 	if state == store.RunProcessed {
 		r.Failure = nil
 	}

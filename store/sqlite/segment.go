@@ -64,6 +64,9 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 	}
 	addStats(&r.Stats, stats)
 	r.tally(t, s, stats, seg.End)
+	if l := t.work.lanes[seg.Lane.ID]; l.limited {
+		l.imported += stats.Read
+	}
 	r.Streams.Pending += int64(added)
 	r.dirty = true
 	if err := a.end(ctx, t, r, s); err != nil {

@@ -146,10 +146,7 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 		return err
 	}
 	if !e.SleepUntil.IsZero() && !r.State.Terminal() && r.State != store.RunPending && e.SleepUntil.After(t.now) {
-		r.State = store.RunDelayed
-		if until := fromMillis(dueAt(e.SleepUntil, t)); until.After(r.DelayedUntil) { // the longer of two
-			r.DelayedUntil = until
-		}
+		r.delay(dueAt(e.SleepUntil, t), "the plugin asked for a pause")
 	}
 	return nil
 }

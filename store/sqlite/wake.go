@@ -230,6 +230,9 @@ func revoke(ctx context.Context, t *tx, integrationID int64, class string) error
 	if err := freeStreams(ctx, t, laneID, orderly); err != nil {
 		return err
 	}
+	if err := returnQuota(ctx, t, laneID); err != nil {
+		return err
+	}
 	if _, err := t.exec(ctx, "UPDATE integrations SET generation = generation + 1 WHERE id = $1", integrationID); err != nil {
 		return fmt.Errorf("raise generation of integration %d: %w", integrationID, err)
 	}

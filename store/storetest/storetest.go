@@ -48,6 +48,10 @@ type Store interface {
 	RetryStream(ctx context.Context, id int64) (store.Stream, error)
 	SkipStream(ctx context.Context, id int64, reason string) (store.Stream, error)
 
+	DrawQuota(ctx context.Context, lane store.LaneRef, runID int64) (store.Quota, error)
+	LimitRun(ctx context.Context, lane store.LaneRef, runID int64) (store.Run, error)
+	LimitUse(ctx context.Context, integrationID int64) (store.LimitUse, bool, error)
+
 	Apply(ctx context.Context, seg store.Segment) (store.Applied, error)
 	Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error)
 	Records(ctx context.Context, f store.RecordFilter) ([]store.StoredRecord, error)
@@ -93,6 +97,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Positions":     testPositions,
 		"Limits":        testLimits,
 		"Retention":     testRetention,
+		"Quotas":        testQuotas,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 	} {

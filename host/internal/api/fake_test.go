@@ -22,6 +22,7 @@ type fakeStore struct {
 	records      []store.StoredRecord
 	forgotten    int64 // position of the newest deletion that is
 	warnings     []store.Warning
+	uses         map[int64]store.LimitUse // of limits, by integration
 	changed      chan struct{}
 }
 
@@ -215,6 +216,11 @@ func (f *fakeStore) newest() int64 {
 		return f.records[n-1].Position
 	}
 	return 0
+}
+
+func (f *fakeStore) LimitUse(_ context.Context, id int64) (store.LimitUse, bool, error) {
+	use, err := locked(f, func() (store.LimitUse, error) { return f.uses[id], nil })
+	return use, use.Limit > 0, err
 }
 
 func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, error) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/jackfield/jackfield/host/internal/schedule"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
@@ -18,6 +20,7 @@ type integrationStore interface {
 	Integrations(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error)
 	IntegrationByUID(ctx context.Context, uid string) (store.Integration, error)
 	IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error)
+	LimitUse(ctx context.Context, integrationID int64) (store.LimitUse, bool, error)
 	RecordCounts(ctx context.Context, integrationID int64) (map[string]int64, error)
 }
 
@@ -71,11 +74,26 @@ func (s *integrationService) GetIntegration(ctx context.Context, req *hostv1.Get
 		Runs:        convert(runs, s.run),
 		Origins:     s.deps.Config.Origins(in),
 	}
+	if resp.Limit, err = s.limitUse(ctx, in); err != nil {
+		return nil, err
+	}
 	if m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin); ok {
 		resp.Manifest = manifest(m)
 		resp.Manifest.SettingsSchema = nil // plugin show has it
 	}
 	return resp, nil
+}
+
+// limitUse returns how far the integration's limit is used; nil if it has none.
+func (s *Server) limitUse(ctx context.Context, in store.Integration) (*hostv1.LimitUse, error) {
+	use, ok, err := s.deps.Store.LimitUse(ctx, in.ID)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &hostv1.LimitUse{
+		Records: use.Limit, Used: use.Used, Reset_: timestamp(use.Reset),
+		Per: durationpb.New(in.Limit.Per), OnboardingFactor: in.Limit.OnboardingFactor, Key: in.Limit.Key,
+	}, nil
 }
 
 // CheckIntegration asks the plugin to reach the remote system. That the remote

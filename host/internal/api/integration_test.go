@@ -52,6 +52,30 @@ func TestIntegrationsArePaged(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 }
 
+// rows: C23
+func TestAnIntegrationTellsOfItsLimit(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	reset := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	limited, free := acme(1, "limited"), acme(2, "free")
+	limited.Limit = store.RecordLimit{Records: 50, Per: time.Hour, OnboardingFactor: 2, Key: "k"}
+	r.store.edit(func(f *fakeStore) {
+		f.integrations = []store.Integration{limited, free}
+		f.uses = map[int64]store.LimitUse{1: {Limit: 100, Used: 7, Reset: reset}}
+	})
+	resp, err := r.integrations().GetIntegration(r.ctx(), &hostv1.GetIntegrationRequest{Integration: "acme/limited"})
+	require.NoError(t, err)
+	l := resp.GetLimit()
+	require.EqualValues(t, 100, l.GetRecords())
+	require.EqualValues(t, 7, l.GetUsed())
+	require.Equal(t, reset, l.GetReset_().AsTime())
+	require.Equal(t, time.Hour, l.GetPer().AsDuration())
+	require.Equal(t, "k", l.GetKey())
+	resp, err = r.integrations().GetIntegration(r.ctx(), &hostv1.GetIntegrationRequest{Integration: "acme/free"})
+	require.NoError(t, err)
+	require.Nil(t, resp.GetLimit())
+}
+
 // rows: O43, O47
 func TestNoSecretLeaves(t *testing.T) {
 	t.Parallel()

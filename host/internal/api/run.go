@@ -223,7 +223,8 @@ func (s *Server) run(r store.Run) *hostv1.Run {
 			Total: r.Streams.Total(), Pending: r.Streams.Pending, Processing: r.Streams.Processing, Delayed: r.Streams.Delayed,
 			Processed: r.Streams.Processed, Error: r.Streams.Error, Cancelled: r.Streams.Cancelled,
 		},
-		Failure: s.failure(r.Failure),
+		Failure:     s.failure(r.Failure),
+		DelayReason: s.opts.Redact(r.DelayReason),
 	}
 }
 

@@ -94,6 +94,12 @@ func TestWhy(t *testing.T) {
 		"Working":   {func(r *store.Run) { r.Streams = store.StreamCounts{Processing: 2, Pending: 3, Delayed: 1} }, active, nil, nil, "2 streams are worked on, 3 are queued, 1 wait"},
 		"RateLimit": {func(r *store.Run) { r.Streams = store.StreamCounts{Delayed: 1} }, active, nil, &delayed, "waits for streams until 2026-01-02T03:04:05Z: 429"},
 		"Delayed":   {func(r *store.Run) { r.State, r.DelayedUntil = store.RunDelayed, at }, active, nil, nil, "waits until 2026-01-02T03:04:05Z"},
+		"Limited": {func(r *store.Run) {
+			r.State, r.DelayedUntil, r.DelayReason = store.RunDelayed, at, "the limit of 9 records in 1h is reached"
+		}, active, nil, &delayed, "waits until 2026-01-02T03:04:05Z: the limit of 9 records in 1h is reached"},
+		"Spent": {func(r *store.Run) {
+			r.State, r.Failure = store.RunPartial, &store.Failure{Point: "limit", Message: "9 records a run"}
+		}, active, nil, nil, "the run ended early: 9 records a run"},
 		"Paused":    {func(r *store.Run) { r.State = store.RunDelayed }, active, []store.Run{history(8, store.RunProcessing)}, nil, "waits for run 8 of the same integration, which goes first"},
 		"Done":      {func(r *store.Run) { r.State, r.Streams = store.RunProcessed, store.StreamCounts{Processed: 4} }, active, nil, nil, "every stream is processed (4)"},
 		"Failed":    {func(r *store.Run) { r.State, r.Failure = store.RunError, &store.Failure{Message: "no plan"} }, active, nil, nil, "the run failed: no plan"},

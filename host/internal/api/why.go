@@ -99,6 +99,9 @@ func (s *runService) whyDelayed(ctx context.Context, r store.Run, troubled []sto
 	if until.IsZero() {
 		until = firstDue(troubled)
 	}
+	if r.DelayReason != "" {
+		return "waits" + untilText(until) + ": " + r.DelayReason, nil
+	}
 	return "waits" + untilText(until) + causeText(troubled), nil
 }
 
@@ -110,6 +113,9 @@ func whyFailed(r store.Run, troubled []store.Stream) string {
 		}
 	}
 	text := "the run failed"
+	if failure != nil && failure.Point == "limit" {
+		return "the run ended early: " + failure.Message
+	}
 	if r.Streams.Error > 0 {
 		text = fmt.Sprintf("%d of %d streams failed", r.Streams.Error, r.Streams.Total())
 	}

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 const (
@@ -57,8 +58,17 @@ type Schedule struct {
 // Limit bounds how many records an integration may import in a period.
 type Limit struct {
 	Records          int           `json:"records"`
-	Per              time.Duration `json:"per"`
+	Per              time.Duration `json:"per"`               // 0: each run has the limit for itself
 	OnboardingFactor float64       `json:"onboarding_factor"` // 1 if not given
+	Key              string        `json:"key,omitempty"`     // one limit for the tenant's integrations with the same
+}
+
+// spec returns the limit as the store has it; none for nil.
+func (l *Limit) spec() store.RecordLimit {
+	if l == nil {
+		return store.RecordLimit{}
+	}
+	return store.RecordLimit{Records: int64(l.Records), Per: l.Per, OnboardingFactor: l.OnboardingFactor, Key: l.Key}
 }
 
 // over fills what d leaves open from a weaker scope, and notes in origins what
@@ -152,7 +162,7 @@ func (l *loader) every(o object) (int, bool) {
 	return max(v, -1), true
 }
 
-// limit reads a limit. This version does not enforce it, and says so.
+// limit reads a limit.
 func (l *loader) limit(o object) (Limit, bool) {
 	if !o.has("limit") {
 		return Limit{}, false
@@ -162,7 +172,7 @@ func (l *loader) limit(o object) (Limit, bool) {
 	if !ok {
 		return Limit{}, false
 	}
-	v.need("records", "per")
+	v.need("records")
 	out := Limit{OnboardingFactor: 1}
 	out.Records, _ = v.integer("records", 1, math.MaxInt32)
 	if text, ok := v.text("per"); ok {
@@ -179,8 +189,11 @@ func (l *loader) limit(o object) (Limit, bool) {
 		}
 		out.OnboardingFactor = f
 	}
-	o.src.warnAt(CodeNoEffect, o.pairs["limit"].key, "", "%s is checked but not enforced by this version", path)
+	out.Key, _ = v.name("key")
+	if out.Key != "" && !v.has("per") {
+		o.src.failAt(CodeMissingKey, v.at("key"), "such as per: 24h", "%s.key: a limit that is shared needs per", path)
+	}
 	return out, true
 }
 
-func limitKeys() []string { return []string{"records", "per", "onboarding_factor"} }
+func limitKeys() []string { return []string{"records", "per", "onboarding_factor", "key"} }

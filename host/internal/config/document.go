@@ -219,8 +219,9 @@ func scheduleSchema() schemaNode {
 
 func limitSchema() schemaNode {
 	return closed(schemaNode{
-		"records":           schemaNode{"type": "integer", "minimum": 1, "description": "How many in a period. Checked, not enforced by this version."},
-		"per":               described("string", "The period, such as 24h."),
+		"records":           schemaNode{"type": "integer", "minimum": 1, "description": "How many in a period; what comes beyond waits for the next one."},
+		"per":               described("string", "The period, such as 24h. Without it each run has the limit for itself, and ends partial when it is reached."),
 		"onboarding_factor": schemaNode{"type": "number", "exclusiveMinimum": 0, "description": "How many times as many while onboarding."},
-	}, "records", "per")
+		"key":               described("string", "One limit for all of the tenant's integrations with this key, which have the same records and per."),
+	}, "records")
 }

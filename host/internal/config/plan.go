@@ -259,6 +259,7 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("cron", a.Cron != b.Cron)
 	add("timezone", a.Timezone != b.Timezone)
 	add("concurrency", a.Concurrency != b.Concurrency)
+	add("limit", a.Limit != b.Limit)
 	add("log_warnings", a.LogWarnings != b.LogWarnings)
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))
 	return out

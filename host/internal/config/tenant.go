@@ -134,6 +134,28 @@ func (l *loader) tenantRoot(f *TenantFile, root *yaml.Node, defaults Defaults) {
 		f.Integrations = append(f.Integrations, in)
 	}
 	f.checkMoves(list)
+	f.checkLimits(list)
+}
+
+// checkLimits refuses a limit that integrations share and do not agree on.
+func (f *TenantFile) checkLimits(list *yaml.Node) {
+	first := map[string]int{}
+	for i, in := range f.Integrations {
+		key := in.Spec.Limit.Key
+		if key == "" {
+			continue
+		}
+		j, seen := first[key]
+		if !seen {
+			first[key] = i
+			continue
+		}
+		a, b := f.Integrations[j].Spec.Limit, in.Spec.Limit
+		if a.Records != b.Records || a.Per != b.Per {
+			f.src.failAt(CodeBadValue, list.Content[i], "the same records and per in both, or another key",
+				"integrations[%d].limit: %s is not the limit of integrations[%d], which has the key %q too: %s", i, b, j, key, a)
+		}
+	}
 }
 
 // checkMoves refuses moved_from that names an integration which is declared, or
@@ -193,6 +215,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	given = given.over(tenant.of(in.Spec.Plugin), FromTenant, in.Origins)
 	given = given.over(host.of(in.Spec.Plugin), FromHost, in.Origins)
 	in.Limit = given.Limit
+	in.Spec.Limit = given.Limit.spec()
 	connectors, named := o.names("connectors")
 	in.Spec.Connectors = connectors
 	if in.Spec.Plugin == "" { // missing or bad: said already

@@ -36,6 +36,7 @@ type lane struct {
 	service  map[string][]byte // replaced, never changed
 	patching sync.Mutex        // guards in.Patch and service
 	merging  chan struct{}     // of one: held from reading the patch until the new one is applied
+	quota    allowance
 }
 
 // Work works the lane's due streams. It returns when none is due, when the hold

@@ -3,6 +3,7 @@ package runner
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -58,7 +59,7 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 		}
 		if rw.inFlight == 0 {
 			if idle {
-				return rw.result(ctx, firstErr)
+				return rw.result(ctx, errors.Join(firstErr, rw.limit(ctx)))
 			}
 			continue
 		}
@@ -115,7 +116,11 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 		// What its end makes of the run is known here only when it is done.
 		return 0, nil
 	}
-	room := cmp.Or(rw.in.Concurrency, rw.manifest.Limits.PerRun, 4) - rw.inFlight
+	most, err := rw.inLimit(ctx, rw.run.ID)
+	if err != nil {
+		return 0, err
+	}
+	room := min(cmp.Or(rw.in.Concurrency, rw.manifest.Limits.PerRun, 4), most) - rw.inFlight
 	if room <= 0 {
 		return 0, nil
 	}

@@ -21,6 +21,8 @@ type database interface {
 	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
 	BeginRun(ctx context.Context, l store.LaneRef, run int64, b store.RunBegin) (store.Run, error)
 	ClaimStreams(ctx context.Context, l store.LaneRef, run int64, limit int) ([]store.Stream, error)
+	DrawQuota(ctx context.Context, l store.LaneRef, run int64) (store.Quota, error)
+	LimitRun(ctx context.Context, l store.LaneRef, run int64) (store.Run, error)
 	Apply(ctx context.Context, s store.Segment) (store.Applied, error)
 	AttributesDone(ctx context.Context, tenant int64, plugin, version string) (bool, error)
 	SaveAttributes(ctx context.Context, tenant int64, plugin, version string, attrs []store.Attribute) error

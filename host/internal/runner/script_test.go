@@ -149,9 +149,10 @@ type world struct {
 	conc     int
 	conns    []string // connectors of the integrations to create; things if nil
 	warn     bool     // log_warnings
-	plugName string   // of the integrations to create
-	slots    int      // lanes at once; as many as there are by default, if zero
-	meddle   meddler  // with every apply, if not nil
+	limit    store.RecordLimit
+	plugName string  // of the integrations to create
+	slots    int     // lanes at once; as many as there are by default, if zero
+	meddle   meddler // with every apply, if not nil
 
 	onWork func(l store.Lane)
 	works  atomic.Int32 // claims of lanes
@@ -242,7 +243,7 @@ func (w *world) create(name string) {
 		Op: store.ChangeCreate, UID: fmt.Sprintf("%016x", len(name)*1000+int(name[0])), Sync: true,
 		Spec: store.IntegrationSpec{
 			Tenant: "acme", Name: name, Plugin: w.plugName, Connectors: connectors,
-			Every: w.every, Concurrency: w.conc, LogWarnings: w.warn, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
+			Every: w.every, Concurrency: w.conc, LogWarnings: w.warn, Limit: w.limit, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
 		},
 	}}))
 }

@@ -95,6 +95,9 @@ func (s *sink) Checkpoint(ctx context.Context, c sdk.Checkpoint) error {
 	if err := s.checkpoint(ctx, c); err != nil {
 		return err
 	}
+	if !s.within(ctx) {
+		return errYield
+	}
 	select {
 	case <-s.hold.Yield():
 		return errYield
@@ -124,6 +127,7 @@ func (s *sink) close(ctx context.Context, checkpoint []byte) error {
 		return err
 	}
 	s.open.checkpoint = checkpoint
+	s.quota.take(len(s.open.records))
 	s.closed.merge(s.open)
 	s.waiting = true
 	s.open = part{checkpoint: checkpoint}
@@ -200,6 +204,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	if err != nil {
 		return done, err
 	}
+	s.quota.applied(len(p.records))
 	if seg.Patch != nil {
 		s.lane.patched(seg.Patch)
 	}
@@ -254,6 +259,7 @@ func (s *sink) finish(ctx context.Context, e ending) (store.Applied, error) {
 	last := part{checkpoint: s.stream.Checkpoint}
 	if e.keep {
 		last = s.open
+		s.quota.take(len(last.records))
 	}
 	s.open = part{}
 	s.mu.Unlock()

@@ -40,8 +40,10 @@ CREATE TABLE integrations (
   reason        TEXT    NOT NULL DEFAULT '',
   revision      INTEGER NOT NULL DEFAULT 1,
   generation    INTEGER NOT NULL DEFAULT 1,
-  limit_count   INTEGER NOT NULL DEFAULT 0, -- records since limit_reset_at
-  limit_reset_at INTEGER,
+  limit_records INTEGER NOT NULL DEFAULT 0, -- 0: no limit
+  limit_per     INTEGER NOT NULL DEFAULT 0, -- milliseconds; 0: each run has the limit for itself
+  limit_factor  REAL    NOT NULL DEFAULT 1, -- of an onboarding
+  limit_key     TEXT    NOT NULL DEFAULT '', -- shared among the tenant's integrations
   notified_at   INTEGER,          -- when people were told of the first outcome
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
@@ -70,12 +72,23 @@ CREATE TABLE lanes (
   owner          TEXT,             -- NULL: free
   fence          INTEGER NOT NULL DEFAULT 0,
   nudges         INTEGER NOT NULL DEFAULT 0,
+  quota          INTEGER NOT NULL DEFAULT 0, -- records drawn from quota_name and not imported; below zero: imported and not drawn
+  quota_name     TEXT,
+  quota_from     INTEGER,          -- begin of the period in which it was drawn
   UNIQUE (integration_id, class, key)
 ) STRICT;
 -- Without the plugin first, the lanes of a plugin that is not loaded are walked
 -- by every claim.
 CREATE INDEX lanes_due  ON lanes (plugin, shard, prio, wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX lanes_held ON lanes (lease_until) WHERE owner IS NOT NULL;
+
+-- Records that integrations with a limit have imported. A lane draws its part in
+-- advance, so that an apply touches no row that lanes share.
+CREATE TABLE quotas (
+  name    TEXT    NOT NULL PRIMARY KEY, -- integration:ID, or tenant:ID:KEY
+  used    INTEGER NOT NULL,             -- since from_at, with what lanes have drawn
+  from_at INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE runs (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -94,6 +107,8 @@ CREATE TABLE runs (
   started_at     INTEGER,
   planned_at     INTEGER,
   delayed_until  INTEGER,
+  delay_reason   TEXT    NOT NULL DEFAULT '',
+  limit_from     INTEGER NOT NULL DEFAULT 0, -- records read before it was continued, which its limit does not count
   ended_at       INTEGER,
   updated_at     INTEGER NOT NULL,
   failure        TEXT,             -- JSON

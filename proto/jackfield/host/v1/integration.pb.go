@@ -9,6 +9,7 @@ package hostv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -202,7 +203,9 @@ type GetIntegrationResponse struct {
 	Runs []*Run `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
 	// Which scope gave a value, by key (every, cron, timezone, concurrency, limit): integration,
 	// tenant, host, plugin or default.
-	Origins       map[string]string `protobuf:"bytes,6,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Origins map[string]string `protobuf:"bytes,6,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Not set without a limit.
+	Limit         *LimitUse `protobuf:"bytes,7,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +282,103 @@ func (x *GetIntegrationResponse) GetOrigins() map[string]string {
 	return nil
 }
 
+func (x *GetIntegrationResponse) GetLimit() *LimitUse {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+// LimitUse is how far a limit of records is used.
+type LimitUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now: times onboarding_factor while onboarding.
+	Records int64 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
+	// What is drawn in advance and not imported yet is used.
+	Used int64 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
+	// When it begins anew; not set if it is not used, or holds for each run alone.
+	Reset_ *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=reset,proto3" json:"reset,omitempty"`
+	// Of the files: the period, 0 for each run alone.
+	Per              *durationpb.Duration `protobuf:"bytes,4,opt,name=per,proto3" json:"per,omitempty"`
+	OnboardingFactor float64              `protobuf:"fixed64,5,opt,name=onboarding_factor,json=onboardingFactor,proto3" json:"onboarding_factor,omitempty"`
+	// Shared by the tenant's integrations that have it.
+	Key           string `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitUse) Reset() {
+	*x = LimitUse{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitUse) ProtoMessage() {}
+
+func (x *LimitUse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitUse.ProtoReflect.Descriptor instead.
+func (*LimitUse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LimitUse) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *LimitUse) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *LimitUse) GetReset_() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Reset_
+	}
+	return nil
+}
+
+func (x *LimitUse) GetPer() *durationpb.Duration {
+	if x != nil {
+		return x.Per
+	}
+	return nil
+}
+
+func (x *LimitUse) GetOnboardingFactor() float64 {
+	if x != nil {
+		return x.OnboardingFactor
+	}
+	return 0
+}
+
+func (x *LimitUse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 type CheckIntegrationRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
@@ -290,7 +390,7 @@ type CheckIntegrationRequest struct {
 
 func (x *CheckIntegrationRequest) Reset() {
 	*x = CheckIntegrationRequest{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -302,7 +402,7 @@ func (x *CheckIntegrationRequest) String() string {
 func (*CheckIntegrationRequest) ProtoMessage() {}
 
 func (x *CheckIntegrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -315,7 +415,7 @@ func (x *CheckIntegrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckIntegrationRequest.ProtoReflect.Descriptor instead.
 func (*CheckIntegrationRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{4}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckIntegrationRequest) GetIntegration() string {
@@ -347,7 +447,7 @@ type CheckIntegrationResponse struct {
 
 func (x *CheckIntegrationResponse) Reset() {
 	*x = CheckIntegrationResponse{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[5]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +459,7 @@ func (x *CheckIntegrationResponse) String() string {
 func (*CheckIntegrationResponse) ProtoMessage() {}
 
 func (x *CheckIntegrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[5]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +472,7 @@ func (x *CheckIntegrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckIntegrationResponse.ProtoReflect.Descriptor instead.
 func (*CheckIntegrationResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{5}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CheckIntegrationResponse) GetIntegration() string {
@@ -435,7 +535,7 @@ type SyncIntegrationRequest struct {
 
 func (x *SyncIntegrationRequest) Reset() {
 	*x = SyncIntegrationRequest{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +547,7 @@ func (x *SyncIntegrationRequest) String() string {
 func (*SyncIntegrationRequest) ProtoMessage() {}
 
 func (x *SyncIntegrationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +560,7 @@ func (x *SyncIntegrationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncIntegrationRequest.ProtoReflect.Descriptor instead.
 func (*SyncIntegrationRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{6}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SyncIntegrationRequest) GetIntegration() string {
@@ -518,7 +618,7 @@ type SyncIntegrationResponse struct {
 
 func (x *SyncIntegrationResponse) Reset() {
 	*x = SyncIntegrationResponse{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +630,7 @@ func (x *SyncIntegrationResponse) String() string {
 func (*SyncIntegrationResponse) ProtoMessage() {}
 
 func (x *SyncIntegrationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +643,7 @@ func (x *SyncIntegrationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncIntegrationResponse.ProtoReflect.Descriptor instead.
 func (*SyncIntegrationResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{7}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SyncIntegrationResponse) GetIntegration() string {
@@ -613,7 +713,7 @@ type Integration struct {
 
 func (x *Integration) Reset() {
 	*x = Integration{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +725,7 @@ func (x *Integration) String() string {
 func (*Integration) ProtoMessage() {}
 
 func (x *Integration) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +738,7 @@ func (x *Integration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Integration.ProtoReflect.Descriptor instead.
 func (*Integration) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{8}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Integration) GetUid() string {
@@ -813,7 +913,7 @@ var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\n" +
-	"#jackfield/host/v1/integration.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/plugin.proto\x1a\x1bjackfield/host/v1/run.proto\"\x85\x01\n" +
+	"#jackfield/host/v1/integration.proto\x12\x11jackfield.host.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/plugin.proto\x1a\x1bjackfield/host/v1/run.proto\"\x85\x01\n" +
 	"\x17ListIntegrationsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06plugin\x18\x02 \x01(\tR\x06plugin\x12\x1b\n" +
@@ -824,20 +924,28 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\fintegrations\x18\x01 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"9\n" +
 	"\x15GetIntegrationRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xf7\x03\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xaa\x04\n" +
 	"\x16GetIntegrationResponse\x12@\n" +
 	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\x127\n" +
 	"\bmanifest\x18\x03 \x01(\v2\x1b.jackfield.host.v1.ManifestR\bmanifest\x12P\n" +
 	"\arecords\x18\x04 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.RecordsEntryR\arecords\x12*\n" +
 	"\x04runs\x18\x05 \x03(\v2\x16.jackfield.host.v1.RunR\x04runs\x12P\n" +
-	"\aorigins\x18\x06 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.OriginsEntryR\aorigins\x1a:\n" +
+	"\aorigins\x18\x06 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.OriginsEntryR\aorigins\x121\n" +
+	"\x05limit\x18\a \x01(\v2\x1b.jackfield.host.v1.LimitUseR\x05limit\x1a:\n" +
 	"\fRecordsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
 	"\fOriginsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"W\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
+	"\bLimitUse\x12\x18\n" +
+	"\arecords\x18\x01 \x01(\x03R\arecords\x12\x12\n" +
+	"\x04used\x18\x02 \x01(\x03R\x04used\x120\n" +
+	"\x05reset\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05reset\x12+\n" +
+	"\x03per\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03per\x12+\n" +
+	"\x11onboarding_factor\x18\x05 \x01(\x01R\x10onboardingFactor\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\"W\n" +
 	"\x17CheckIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\"\xb1\x01\n" +
@@ -917,53 +1025,58 @@ func file_jackfield_host_v1_integration_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_integration_proto_rawDescData
 }
 
-var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_jackfield_host_v1_integration_proto_goTypes = []any{
 	(*ListIntegrationsRequest)(nil),  // 0: jackfield.host.v1.ListIntegrationsRequest
 	(*ListIntegrationsResponse)(nil), // 1: jackfield.host.v1.ListIntegrationsResponse
 	(*GetIntegrationRequest)(nil),    // 2: jackfield.host.v1.GetIntegrationRequest
 	(*GetIntegrationResponse)(nil),   // 3: jackfield.host.v1.GetIntegrationResponse
-	(*CheckIntegrationRequest)(nil),  // 4: jackfield.host.v1.CheckIntegrationRequest
-	(*CheckIntegrationResponse)(nil), // 5: jackfield.host.v1.CheckIntegrationResponse
-	(*SyncIntegrationRequest)(nil),   // 6: jackfield.host.v1.SyncIntegrationRequest
-	(*SyncIntegrationResponse)(nil),  // 7: jackfield.host.v1.SyncIntegrationResponse
-	(*Integration)(nil),              // 8: jackfield.host.v1.Integration
-	nil,                              // 9: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	nil,                              // 10: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
-	nil,                              // 11: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	(*Manifest)(nil),                 // 12: jackfield.host.v1.Manifest
-	(*Run)(nil),                      // 13: jackfield.host.v1.Run
-	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
+	(*LimitUse)(nil),                 // 4: jackfield.host.v1.LimitUse
+	(*CheckIntegrationRequest)(nil),  // 5: jackfield.host.v1.CheckIntegrationRequest
+	(*CheckIntegrationResponse)(nil), // 6: jackfield.host.v1.CheckIntegrationResponse
+	(*SyncIntegrationRequest)(nil),   // 7: jackfield.host.v1.SyncIntegrationRequest
+	(*SyncIntegrationResponse)(nil),  // 8: jackfield.host.v1.SyncIntegrationResponse
+	(*Integration)(nil),              // 9: jackfield.host.v1.Integration
+	nil,                              // 10: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
+	nil,                              // 11: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	nil,                              // 12: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	(*Manifest)(nil),                 // 13: jackfield.host.v1.Manifest
+	(*Run)(nil),                      // 14: jackfield.host.v1.Run
+	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 16: google.protobuf.Duration
 }
 var file_jackfield_host_v1_integration_proto_depIdxs = []int32{
-	8,  // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
-	8,  // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	12, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
-	9,  // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	13, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
-	10, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
-	11, // 6: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	13, // 7: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
-	14, // 8: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
-	14, // 9: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
-	14, // 10: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
-	14, // 11: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
-	14, // 12: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
-	14, // 13: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
-	14, // 14: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
-	0,  // 15: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
-	2,  // 16: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
-	4,  // 17: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
-	6,  // 18: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
-	1,  // 19: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
-	3,  // 20: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
-	5,  // 21: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
-	7,  // 22: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
+	9,  // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	13, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	10, // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
+	14, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
+	11, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	4,  // 6: jackfield.host.v1.GetIntegrationResponse.limit:type_name -> jackfield.host.v1.LimitUse
+	15, // 7: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
+	16, // 8: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
+	12, // 9: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	14, // 10: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
+	15, // 11: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
+	15, // 12: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
+	15, // 13: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
+	15, // 14: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
+	15, // 15: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
+	15, // 16: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
+	15, // 17: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
+	0,  // 18: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
+	2,  // 19: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
+	5,  // 20: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
+	7,  // 21: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
+	1,  // 22: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
+	3,  // 23: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
+	6,  // 24: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
+	8,  // 25: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_integration_proto_init() }
@@ -979,7 +1092,7 @@ func file_jackfield_host_v1_integration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_integration_proto_rawDesc), len(file_jackfield_host_v1_integration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

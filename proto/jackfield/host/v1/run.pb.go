@@ -563,10 +563,12 @@ type Run struct {
 	EndedAt      *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	UpdatedAt    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// From start to end, or to now.
-	DurationMs    int64         `protobuf:"varint,15,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
-	Stats         *RunStats     `protobuf:"bytes,16,opt,name=stats,proto3" json:"stats,omitempty"`
-	Streams       *StreamCounts `protobuf:"bytes,17,opt,name=streams,proto3" json:"streams,omitempty"`
-	Failure       *Failure      `protobuf:"bytes,18,opt,name=failure,proto3" json:"failure,omitempty"`
+	DurationMs int64         `protobuf:"varint,15,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	Stats      *RunStats     `protobuf:"bytes,16,opt,name=stats,proto3" json:"stats,omitempty"`
+	Streams    *StreamCounts `protobuf:"bytes,17,opt,name=streams,proto3" json:"streams,omitempty"`
+	Failure    *Failure      `protobuf:"bytes,18,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Why it waits until delayed_until.
+	DelayReason   string `protobuf:"bytes,30,opt,name=delay_reason,json=delayReason,proto3" json:"delay_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -725,6 +727,13 @@ func (x *Run) GetFailure() *Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *Run) GetDelayReason() string {
+	if x != nil {
+		return x.DelayReason
+	}
+	return ""
 }
 
 // RunStats count records: read is the sum of added, updated, deleted, unchanged
@@ -1010,7 +1019,7 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"=\n" +
 	"\x11CancelRunResponse\x12(\n" +
-	"\x03run\x18\x01 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\"\xcf\x06\n" +
+	"\x03run\x18\x01 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\"\xf2\x06\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
@@ -1037,7 +1046,8 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"durationMs\x121\n" +
 	"\x05stats\x18\x10 \x01(\v2\x1b.jackfield.host.v1.RunStatsR\x05stats\x129\n" +
 	"\astreams\x18\x11 \x01(\v2\x1f.jackfield.host.v1.StreamCountsR\astreams\x124\n" +
-	"\afailure\x18\x12 \x01(\v2\x1a.jackfield.host.v1.FailureR\afailure\x1a9\n" +
+	"\afailure\x18\x12 \x01(\v2\x1a.jackfield.host.v1.FailureR\afailure\x12!\n" +
+	"\fdelay_reason\x18\x1e \x01(\tR\vdelayReason\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb8\x01\n" +
