@@ -16,5 +16,6 @@ func (h *Host) tasks() []upkeep.Task {
 		{Name: "purge", Every: purgeEvery, Do: func(ctx context.Context) (bool, error) {
 			return h.db.Purge(ctx, h.files.Retention())
 		}},
+		h.snapshots.task(),
 	}
 }

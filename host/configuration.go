@@ -30,6 +30,8 @@ type configuration struct {
 	log      hclog.Logger
 	now      func() time.Time
 
+	follow func(config.Host) // what host.yaml says now
+
 	applying sync.Mutex // one reading is applied at a time
 
 	told string // the problems in the newest log lines; of changed alone
@@ -64,6 +66,9 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 		c.retention = snap.Host.Retention
 	}
 	c.mu.Unlock()
+	if snap.HostOK && c.follow != nil {
+		c.follow(snap.Host)
+	}
 	for _, ch := range changes {
 		log := c.log.With("op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name)
 		if ch.Op == store.ChangeUpdate {

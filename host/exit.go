@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/store"
@@ -78,7 +79,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrNewerSchema), errors.Is(err, store.ErrFull):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrNewerSchema), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrDamaged):
 		return exitEnvironment
 	case errors.Is(err, store.ErrInvalid):
 		return exitUsage
@@ -154,6 +155,9 @@ func remoteError(err error) error {
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*hostv1.ErrorInfo); ok {
 			e.hint = info.GetHint()
+			if info.GetCode() == string(api.KindFull) {
+				e.code = exitEnvironment
+			}
 		}
 	}
 	switch {

@@ -36,6 +36,7 @@ type Host struct {
 	scheduler *scheduler.Scheduler
 	upkeep    *upkeep.Upkeep
 	api       *api.Server
+	snapshots *snapshots
 
 	plugged chan struct{} // of one: the set of plugins that can take work changed
 }
@@ -87,6 +88,11 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
 		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention,
 	}
+	h.snapshots = &snapshots{
+		backup: h.db.Backup, size: h.storeSize, free: freeBytes, now: time.Now, since: time.Now(), log: h.log.Named("snapshot"),
+	}
+	h.snapshots.configure(h.config.Snapshots)
+	h.files.follow = func(c config.Host) { h.snapshots.configure(c.Snapshots) }
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say = h.sup.Say
@@ -100,6 +106,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
 	}, api.Deps{
 		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
+		Database: database{h.db, h.snapshots},
 	})
 	return err
 }
@@ -131,6 +138,12 @@ func (h *Host) Run(ctx context.Context) error {
 	err = errors.Join(err, h.db.Close())
 	h.log.Info("stopped")
 	return err
+}
+
+// storeSize returns roughly what a copy of the store takes.
+func (h *Host) storeSize(ctx context.Context) (int64, error) {
+	st, err := h.db.Status(ctx)
+	return st.DatabaseBytes + st.WALBytes, err
 }
 
 // tellReady logs that the daemon answers.

@@ -40,6 +40,7 @@ func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	t.fact("applied", s.GetConfig().GetAppliedAt())
 	t.fact("store", s.GetStore().GetPath())
 	t.fact("size", fmt.Sprintf("%s, and %s of write-ahead log", bytesText(s.GetStore().GetDatabaseBytes()), bytesText(s.GetStore().GetWalBytes())))
+	t.fact("snapshots", snapshotText(s.GetStore().GetSnapshots()))
 	t.fact("records", s.GetStore().GetRecords())
 	t.fact("tenants", s.GetTenants())
 	t.fact("integrations", counts(s.GetIntegrations()))
@@ -55,6 +56,18 @@ func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	if text := problemText(s.GetConfig().GetProblems()); text != "" {
 		t.section("Configuration")
 		t.text.WriteString(text + "\n")
+	}
+}
+
+// snapshotText tells of the newest one.
+func snapshotText(s *hostv1.StatusSnapshots) string {
+	switch {
+	case !s.GetEnabled():
+		return "off: snapshots.every is 0"
+	case s.GetNewestAt() == nil:
+		return "none yet"
+	default:
+		return fmt.Sprintf("%s, the newest %s", thousands(int64(s.GetKept())), cellText(s.GetNewestAt()))
 	}
 }
 

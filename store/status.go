@@ -16,4 +16,5 @@ type Status struct {
 	Position      int64 // newest of the feed
 	DatabaseBytes int64
 	WALBytes      int64
+	Full          bool // the disk is: nothing new is begun (ErrFull)
 }

@@ -197,7 +197,7 @@ func TestRestoreKeepsWhatItReplaces(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	done, err := Restore(t.Context(), dir, file, at)
 	require.NoError(t, err)
-	kept := filepath.Join(dir, databaseName+".before-restore-20260301T120000Z")
+	kept := filepath.Join(dir, databaseName+".before-restore-20260301T120000.000Z")
 	require.Equal(t, []string{kept}, done.Kept)
 	db, err := Open(t.Context(), Options{Path: dir})
 	require.NoError(t, err)

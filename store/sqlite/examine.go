@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -19,11 +20,30 @@ const maxProblems = 20
 // backup. What is wrong with its content is in the answer; an error says that
 // nobody could look. A file of a newer version is store.ErrNewerSchema.
 func Examine(ctx context.Context, path string, deep bool) (store.Examination, error) {
+	if err := settled(path); err != nil {
+		return store.Examination{}, fmt.Errorf("examine: %w", err)
+	}
 	known, err := Schema()
 	if err != nil {
 		return store.Examination{}, err
 	}
 	return examineCopy(ctx, path, deep, known)
+}
+
+// settled refuses a file that is not all of its database.
+func settled(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file: %w", path, store.ErrInvalid)
+	}
+	if size, err := fileSize(path + "-wal"); err != nil || size > 0 {
+		return store.Hint(errors.Join(fmt.Errorf("%s is in use, or was not closed: its log holds a part of it: %w", path, store.ErrInvalid), err),
+			"name a backup; the daemon's own database is checked by db check without a file")
+	}
+	return nil
 }
 
 // examineCopy is Examine for a program that knows the schema up to known.

@@ -92,12 +92,12 @@ func restore(ctx context.Context, dir, file string, now time.Time) (r store.Rest
 
 // unlike refuses to restore the database from itself.
 func unlike(file, path string) error {
+	if err := settled(file); err != nil {
+		return err
+	}
 	from, err := os.Stat(file)
 	if err != nil {
 		return err
-	}
-	if !from.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file: %w", file, store.ErrInvalid)
 	}
 	if to, err := os.Stat(path); err == nil && os.SameFile(from, to) {
 		return fmt.Errorf("%s is the database itself: %w", file, store.ErrInvalid)
@@ -162,7 +162,7 @@ func goOn(ctx context.Context, path string, old numbers) (err error) {
 // keepOld gives what is there a second, dated name: at no moment is there no
 // database.
 func keepOld(path string, now time.Time) (kept []string, err error) {
-	aside := fmt.Sprintf("%s.before-restore-%s", path, now.UTC().Format("20060102T150405Z"))
+	aside := fmt.Sprintf("%s.before-restore-%s", path, now.UTC().Format("20060102T150405.000Z"))
 	for _, part := range parts[:2] {
 		size, err := fileSize(path + part)
 		if err != nil {

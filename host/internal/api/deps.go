@@ -10,10 +10,11 @@ import (
 
 // Deps are the parts of the host that the API speaks for. All are required.
 type Deps struct {
-	Store   Store
-	Plugins Plugins
-	Engine  Engine
-	Config  Config
+	Store    Store
+	Plugins  Plugins
+	Engine   Engine
+	Config   Config
+	Database Database
 }
 
 // Store is what the API reads of the store and does in it.

@@ -28,6 +28,7 @@ const (
 	KindDenied          Kind = "denied"
 	KindUnauthenticated Kind = "unauthenticated"
 	KindLimit           Kind = "limit"
+	KindFull            Kind = "full" // the disk is
 	KindExpired         Kind = "position_expired"
 	KindUnavailable     Kind = "unavailable"
 	KindInternal        Kind = "internal"
@@ -147,7 +148,9 @@ func kindOf(err error) Kind {
 		return KindLimit
 	case errors.Is(err, store.ErrPositionExpired):
 		return KindExpired
-	case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrLocked):
+	case errors.Is(err, store.ErrFull):
+		return KindFull
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrLocked):
 		return KindUnavailable
 	default:
 		return KindInternal
@@ -166,7 +169,7 @@ func codeOf(kind Kind) codes.Code {
 		return codes.PermissionDenied
 	case KindUnauthenticated:
 		return codes.Unauthenticated
-	case KindLimit:
+	case KindLimit, KindFull:
 		return codes.ResourceExhausted
 	case KindExpired:
 		return codes.OutOfRange

@@ -35,7 +35,7 @@ func TestErrorsOfTheStore(t *testing.T) {
 		"Conflict": {fmt.Errorf("do thing: %w", store.ErrConflict), codes.FailedPrecondition, KindConflict, "do thing: conflict", ""},
 		"Invalid":  {store.ErrInvalid, codes.InvalidArgument, KindInvalid, "invalid", ""},
 		"Limit":    {store.ErrLimit, codes.ResourceExhausted, KindLimit, "limit exceeded", ""},
-		"Full":     {store.ErrFull, codes.Unavailable, KindUnavailable, "disk is full", ""},
+		"Full":     {store.ErrFull, codes.ResourceExhausted, KindFull, "disk is full", ""},
 		"Hint":     {fmt.Errorf("do: %w", store.Hint(store.ErrConflict, "wait")), codes.FailedPrecondition, KindConflict, "do: conflict", "wait"},
 		"Own":      {&Error{Kind: KindDenied, Message: "no", Hint: "ask"}, codes.PermissionDenied, KindDenied, "no", "ask"},
 	} {

@@ -70,7 +70,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 	if opts.Socket == "" {
 		return nil, errors.New("api: no socket")
 	}
-	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil {
+	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil || deps.Database == nil {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	opts.Token = cmp.Or(opts.Token, filepath.Join(filepath.Dir(opts.Socket), TokenName))
@@ -172,6 +172,7 @@ func (s *Server) stop(srv *grpc.Server) {
 
 func (s *Server) register(srv *grpc.Server) {
 	hostv1.RegisterStatusServiceServer(srv, &statusService{Server: s})
+	hostv1.RegisterDatabaseServiceServer(srv, &databaseService{Server: s})
 	hostv1.RegisterConfigServiceServer(srv, &configService{Server: s})
 	hostv1.RegisterPluginServiceServer(srv, &pluginService{Server: s})
 	hostv1.RegisterTenantServiceServer(srv, &tenantService{Server: s})

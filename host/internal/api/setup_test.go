@@ -27,15 +27,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is a server that serves, with all that it depends on.
 type rig struct {
-	t       *testing.T
-	dir     string
-	server  *Server
-	store   *fakeStore
-	plugins *fakePlugins
-	engine  *fakeEngine
-	config  *fakeConfig
-	log     *buffer
-	stop    func() error // ends Run and returns its error
+	t        *testing.T
+	dir      string
+	server   *Server
+	store    *fakeStore
+	plugins  *fakePlugins
+	engine   *fakeEngine
+	config   *fakeConfig
+	database *fakeDatabase
+	log      *buffer
+	stop     func() error // ends Run and returns its error
 }
 
 // socketDir returns a private directory whose path is short enough for a socket.
@@ -51,13 +52,14 @@ func socketDir(t *testing.T) string {
 func serve(t *testing.T, change ...func(*Options)) *rig {
 	t.Helper()
 	r := &rig{
-		t:       t,
-		dir:     socketDir(t),
-		store:   newFakeStore(),
-		plugins: &fakePlugins{manifests: map[string]sdk.Manifest{}, follow: make(chan LogLine)},
-		engine:  &fakeEngine{created: true},
-		config:  &fakeConfig{},
-		log:     &buffer{},
+		t:        t,
+		dir:      socketDir(t),
+		store:    newFakeStore(),
+		plugins:  &fakePlugins{manifests: map[string]sdk.Manifest{}, follow: make(chan LogLine)},
+		engine:   &fakeEngine{created: true},
+		config:   &fakeConfig{},
+		database: &fakeDatabase{},
+		log:      &buffer{},
 	}
 	opts := Options{
 		Socket: filepath.Join(r.dir, SocketName), Version: "1.2.3", Changed: r.store.hint, Grace: 5 * time.Second,
@@ -67,7 +69,7 @@ func serve(t *testing.T, change ...func(*Options)) *rig {
 		f(&opts)
 	}
 	var err error
-	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config})
+	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

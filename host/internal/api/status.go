@@ -45,7 +45,7 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 		StartedAt:    timestamp(s.started),
 		Epoch:        kept.Epoch,
 		Config:       &hostv1.StatusConfig{File: config.File, AppliedAt: timestamp(config.AppliedAt), Problems: s.problems(config.Problems)},
-		Store:        storeStatus(kept),
+		Store:        s.storeStatus(kept),
 		Plugins:      s.plugins(plugins),
 		Tenants:      count(int(kept.Tenants)),
 		Integrations: byName(kept.Integrations),
@@ -74,6 +74,12 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	var reasons []string
 	if files := faulty(config.Problems); len(files) > 0 {
 		reasons = append(reasons, "the configuration files have errors; the last good configuration is in force: "+strings.Join(files, ", "))
+	}
+	if kept.Full {
+		reasons = append(reasons, "the disk is full: nothing is begun and nothing can be changed; the work goes on by itself when there is room (hint: make room where "+kept.Path+" is)")
+	}
+	if err := s.deps.Database.Snapshots().Err; err != nil {
+		reasons = append(reasons, "the newest snapshot of the store failed: "+err.Error())
 	}
 	if unread != nil {
 		text := "the plugins cannot be looked for: " + unread.Error()
@@ -164,13 +170,15 @@ func (s *statusService) newestEnded(ctx context.Context, integration int64) (sto
 	return store.Run{}, nil
 }
 
-func storeStatus(kept store.Status) *hostv1.StatusStore {
+func (s *statusService) storeStatus(kept store.Status) *hostv1.StatusStore {
 	return &hostv1.StatusStore{
 		Path:          kept.Path,
 		Records:       kept.Records,
 		DatabaseBytes: kept.DatabaseBytes,
 		WalBytes:      kept.WALBytes,
 		Position:      position{at: kept.Position}.String(),
+		Snapshots:     s.snapshots(),
+		Full:          kept.Full,
 	}
 }
 

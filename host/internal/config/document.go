@@ -144,6 +144,11 @@ func hostSchema() schemaNode {
 			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},
 			"format": schemaNode{"enum": []string{"text", "json"}},
 		}),
+		"snapshots": closed(schemaNode{
+			"every": schemaNode{"type": []string{"string", "integer"}, "description": "A verified copy of the store each time, such as 24h, the default; 0 makes none."},
+			"keep":  schemaNode{"type": "integer", "minimum": 1, "maximum": maxSnapshots, "description": "How many are kept; 7 if absent."},
+			"dir":   described("string", "Where; snapshots in the data directory if absent. Better on another disk."),
+		}),
 		"defaults": schemaNode{"$ref": "#/$defs/defaults"},
 		"retention": closed(schemaNode{
 			"runs":    keptSchema("How long a run is kept after its end, with its streams and warnings; 2160h if it is left out."),

@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/store"
@@ -32,6 +35,7 @@ type Host struct {
 	Templates string     `json:"templates"`
 	Key       string     `json:"key"` // the key file; never inside Data
 	Log       LogOptions `json:"log"`
+	Snapshots Snapshots  `json:"snapshots"`
 	Defaults  Defaults   `json:"defaults"`
 	// Retention is how long the store keeps what is over.
 	Retention store.Retention `json:"retention"`
@@ -42,6 +46,16 @@ type PluginDir struct {
 	Dir   string `json:"dir"`
 	Trust Trust  `json:"trust"`
 }
+
+// Snapshots say when the store is copied, how many copies are kept, and where.
+type Snapshots struct {
+	Every time.Duration `json:"every"` // 0: never
+	Keep  int           `json:"keep"`
+	Dir   string        `json:"dir"`
+}
+
+// snapshotDir returns where snapshots stand if host.yaml does not say.
+func snapshotDir(data string) string { return filepath.Join(data, "snapshots") }
 
 // LogOptions say what is logged and how. Empty fields leave it to the flags.
 type LogOptions struct {
@@ -69,6 +83,7 @@ func Default(path string) Host {
 		Templates: filepath.Join(dir, "templates"),
 		Key:       secret.KeyPath(abs),
 		Retention: store.DefaultRetention(),
+		Snapshots: Snapshots{Every: 24 * time.Hour, Keep: 7, Dir: snapshotDir(filepath.Join(dir, "data"))},
 	}
 }
 
@@ -95,6 +110,10 @@ func (l *loader) host(path string) (Host, Problems) {
 	l.version(o)
 	h.Listen = l.listen(o, h.Listen)
 	h.Data = l.path(o, "data", h.Data)
+	h.Snapshots.Dir = snapshotDir(h.Data)
+	if o.has("snapshots") {
+		h.Snapshots = l.snapshots(o, h.Snapshots)
+	}
 	h.Tenants = l.path(o, "tenants", h.Tenants)
 	h.Templates = l.path(o, "templates", h.Templates)
 	h.Key = l.path(o, "key", h.Key)
@@ -126,7 +145,7 @@ func (l *loader) host(path string) (Host, Problems) {
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots"}
 }
 
 func (l *loader) version(o object) {
@@ -167,6 +186,36 @@ func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
 		return out
 	}
 	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustDir)))
+	return out
+}
+
+// The bounds of what snapshots may be asked for.
+const (
+	shortestSnapshot = time.Minute
+	longestSnapshot  = 366 * 24 * time.Hour
+	maxSnapshots     = 10_000
+)
+
+// snapshots reads snapshots: {every, keep, dir}.
+func (l *loader) snapshots(o object, otherwise Snapshots) Snapshots {
+	p, ok := o.src.object(o.at("snapshots"), "snapshots", "every", "keep", "dir")
+	if !ok {
+		return otherwise
+	}
+	out := Snapshots{Every: otherwise.Every, Keep: otherwise.Keep, Dir: l.path(p, "dir", otherwise.Dir)}
+	if n, ok := p.integer("keep", 1, maxSnapshots); ok {
+		out.Keep = n
+	}
+	if !p.has("every") {
+		return out
+	}
+	n := deref(p.at("every"))
+	every, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || every != 0 && (every < shortestSnapshot || every > longestSnapshot) {
+		o.src.failAt(CodeBadValue, p.at("every"), "such as 24h; 0 makes none", "snapshots.every: not a time between 1m and 8784h")
+		return out
+	}
+	out.Every = every
 	return out
 }
 

@@ -35,10 +35,31 @@ func TestHostPathsAreRelativeToTheFile(t *testing.T) {
 	require.Empty(t, problems)
 	want := Default(filepath.Join(dir, "host.yaml"))
 	want.Data, want.Tenants = "/srv/state/data", filepath.Join(filepath.Dir(dir), "tenants")
+	want.Snapshots.Dir = "/srv/state/data/snapshots"
 	require.Equal(t, want, h)
 	require.Equal(t, filepath.Join(dir, "jackfield.key"), h.Key)
 	require.Equal(t, filepath.Join(dir, "plugins.lock"), h.LockFile())
 	require.Equal(t, TrustLock, h.Plugins.Trust)
+}
+
+// rows: F13
+func TestSnapshots(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	load := func(text string) Host {
+		h, problems := LoadHost(write(t, filepath.Join(dir, "host.yaml"), "version: 1\n"+text), testOptions())
+		require.Empty(t, problems)
+		return h
+	}
+	require.Equal(t, Snapshots{Every: 24 * time.Hour, Keep: 7, Dir: filepath.Join(dir, "data/snapshots")}, load("").Snapshots)
+	require.Zero(t, load("snapshots: {every: 0}\n").Snapshots.Every)
+	running := load("data: ./old\n")
+	require.Equal(t, filepath.Join(dir, "old/snapshots"), running.Snapshots.Dir)
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "tenants"), 0o700))
+	write(t, filepath.Join(dir, "host.yaml"), "version: 1\ndata: ./new\nsnapshots: {every: 90m, keep: 3}\n")
+	snap := Load(filepath.Join(dir, "host.yaml"), Options{Running: &running})
+	require.Equal(t, Snapshots{Every: 90 * time.Minute, Keep: 3, Dir: filepath.Join(dir, "old/snapshots")}, snap.Host.Snapshots,
+		"changed at once, but for the place, which follows the data")
 }
 
 func TestHostMissingSaysInit(t *testing.T) {

@@ -105,6 +105,9 @@ func (s *Snapshot) keep(running Host) Problems {
 			Message: key + " is read at the start alone; the daemon goes on with what it had", Help: "restart the daemon",
 		})
 	}
+	if s.Host.Snapshots.Dir == snapshotDir(s.Host.Data) { // it follows data, which stays
+		s.Host.Snapshots.Dir = snapshotDir(running.Data)
+	}
 	same("listen", &s.Host.Listen, running.Listen)
 	same("data", &s.Host.Data, running.Data)
 	same("key", &s.Host.Key, running.Key)

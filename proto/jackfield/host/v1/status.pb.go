@@ -436,7 +436,11 @@ type StatusStore struct {
 	DatabaseBytes int64                  `protobuf:"varint,3,opt,name=database_bytes,json=databaseBytes,proto3" json:"database_bytes,omitempty"`
 	WalBytes      int64                  `protobuf:"varint,4,opt,name=wal_bytes,json=walBytes,proto3" json:"wal_bytes,omitempty"`
 	// Of the newest change of the feed.
-	Position      string `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	Position  string           `protobuf:"bytes,5,opt,name=position,proto3" json:"position,omitempty"`
+	Snapshots *StatusSnapshots `protobuf:"bytes,6,opt,name=snapshots,proto3" json:"snapshots,omitempty"`
+	// The disk is full: nothing is begun and nothing can be changed until there is
+	// room again.
+	Full          bool `protobuf:"varint,7,opt,name=full,proto3" json:"full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -506,11 +510,25 @@ func (x *StatusStore) GetPosition() string {
 	return ""
 }
 
+func (x *StatusStore) GetSnapshots() *StatusSnapshots {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
+func (x *StatusStore) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
 var File_jackfield_host_v1_status_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/status.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/plugin.proto\"\x14\n" +
+	"\x1ejackfield/host/v1/status.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a jackfield/host/v1/database.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/plugin.proto\"\x14\n" +
 	"\x12VerifyStoreRequest\"Q\n" +
 	"\x13VerifyStoreResponse\x12:\n" +
 	"\tviolation\x18\x01 \x01(\v2\x1c.jackfield.host.v1.ViolationR\tviolation\"[\n" +
@@ -547,13 +565,15 @@ const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x129\n" +
 	"\n" +
 	"applied_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tappliedAt\x126\n" +
-	"\bproblems\x18\x03 \x03(\v2\x1a.jackfield.host.v1.ProblemR\bproblems\"\x9b\x01\n" +
+	"\bproblems\x18\x03 \x03(\v2\x1a.jackfield.host.v1.ProblemR\bproblems\"\xf1\x01\n" +
 	"\vStatusStore\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x03R\arecords\x12%\n" +
 	"\x0edatabase_bytes\x18\x03 \x01(\x03R\rdatabaseBytes\x12\x1b\n" +
 	"\twal_bytes\x18\x04 \x01(\x03R\bwalBytes\x12\x1a\n" +
-	"\bposition\x18\x05 \x01(\tR\bposition2\xc7\x01\n" +
+	"\bposition\x18\x05 \x01(\tR\bposition\x12@\n" +
+	"\tsnapshots\x18\x06 \x01(\v2\".jackfield.host.v1.StatusSnapshotsR\tsnapshots\x12\x12\n" +
+	"\x04full\x18\a \x01(\bR\x04full2\xc7\x01\n" +
 	"\rStatusService\x12V\n" +
 	"\tGetStatus\x12#.jackfield.host.v1.GetStatusRequest\x1a$.jackfield.host.v1.GetStatusResponse\x12^\n" +
 	"\vVerifyStore\x12%.jackfield.host.v1.VerifyStoreRequest\x1a&.jackfield.host.v1.VerifyStoreResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
@@ -584,6 +604,7 @@ var file_jackfield_host_v1_status_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 	(*Plugin)(nil),                // 10: jackfield.host.v1.Plugin
 	(*Problem)(nil),               // 11: jackfield.host.v1.Problem
+	(*StatusSnapshots)(nil),       // 12: jackfield.host.v1.StatusSnapshots
 }
 var file_jackfield_host_v1_status_proto_depIdxs = []int32{
 	2,  // 0: jackfield.host.v1.VerifyStoreResponse.violation:type_name -> jackfield.host.v1.Violation
@@ -595,15 +616,16 @@ var file_jackfield_host_v1_status_proto_depIdxs = []int32{
 	8,  // 6: jackfield.host.v1.GetStatusResponse.runs:type_name -> jackfield.host.v1.GetStatusResponse.RunsEntry
 	9,  // 7: jackfield.host.v1.StatusConfig.applied_at:type_name -> google.protobuf.Timestamp
 	11, // 8: jackfield.host.v1.StatusConfig.problems:type_name -> jackfield.host.v1.Problem
-	3,  // 9: jackfield.host.v1.StatusService.GetStatus:input_type -> jackfield.host.v1.GetStatusRequest
-	0,  // 10: jackfield.host.v1.StatusService.VerifyStore:input_type -> jackfield.host.v1.VerifyStoreRequest
-	4,  // 11: jackfield.host.v1.StatusService.GetStatus:output_type -> jackfield.host.v1.GetStatusResponse
-	1,  // 12: jackfield.host.v1.StatusService.VerifyStore:output_type -> jackfield.host.v1.VerifyStoreResponse
-	11, // [11:13] is the sub-list for method output_type
-	9,  // [9:11] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 9: jackfield.host.v1.StatusStore.snapshots:type_name -> jackfield.host.v1.StatusSnapshots
+	3,  // 10: jackfield.host.v1.StatusService.GetStatus:input_type -> jackfield.host.v1.GetStatusRequest
+	0,  // 11: jackfield.host.v1.StatusService.VerifyStore:input_type -> jackfield.host.v1.VerifyStoreRequest
+	4,  // 12: jackfield.host.v1.StatusService.GetStatus:output_type -> jackfield.host.v1.GetStatusResponse
+	1,  // 13: jackfield.host.v1.StatusService.VerifyStore:output_type -> jackfield.host.v1.VerifyStoreResponse
+	12, // [12:14] is the sub-list for method output_type
+	10, // [10:12] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_status_proto_init() }
@@ -611,6 +633,7 @@ func file_jackfield_host_v1_status_proto_init() {
 	if File_jackfield_host_v1_status_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_database_proto_init()
 	file_jackfield_host_v1_error_proto_init()
 	file_jackfield_host_v1_plugin_proto_init()
 	type x struct{}
