@@ -11,6 +11,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/identity"
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/scheduler"
 	"github.com/jackfield/jackfield/host/internal/secret"
@@ -35,6 +36,7 @@ type Host struct {
 	runner    *runner.Runner
 	scheduler *scheduler.Scheduler
 	upkeep    *upkeep.Upkeep
+	members   *identity.Projector
 	api       *api.Server
 	snapshots *snapshots
 
@@ -101,6 +103,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		return h.runner.Work(ctx, l, hold)
 	}, scheduler.Options{Plugins: h.sup.Loaded, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
 	h.upkeep = upkeep.New(h.log.Named("upkeep"), h.tasks()...)
+	h.members = identity.New(h.db, identity.Options{Changed: h.db.Changed, Log: h.log.Named("member")})
 	h.api, err = api.New(api.Options{
 		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
@@ -128,6 +131,7 @@ func (h *Host) Run(ctx context.Context) error {
 		{"api", h.api.Run},
 		{"scheduler", h.scheduler.Run},
 		{"upkeep", h.upkeep.Run},
+		{"members", h.members.Run},
 		{"config", func(ctx context.Context) error { return h.watch.Run(ctx, h.files.changed) }},
 		{"discovery", func(ctx context.Context) error { return h.found.Run(ctx, artifacts) }},
 		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},

@@ -23,6 +23,16 @@ func (db *DB) Records(ctx context.Context, f store.RecordFilter) ([]store.Stored
 // returns store.ErrPositionExpired for one who goes on, and wants to know of
 // deletions, from a position after which some are forgotten.
 func (db *DB) Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error) {
+	page, err := db.feed(ctx, f)
+	// Looked at last: what was forgotten meanwhile may be missing above.
+	if err == nil && f.After > 0 && f.Deleted {
+		err = db.notForgotten(ctx, f)
+	}
+	return page, err
+}
+
+// feed is Feed for a reader who has other means to know what was forgotten.
+func (db *DB) feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error) {
 	// The integrations are read one after the other, while others write. What is
 	// beyond the position that was committed before the first of them is left for
 	// the next page: its neighbours may not have been seen.
@@ -53,11 +63,7 @@ func (db *DB) Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, e
 		page.Through = page.Records[n-1].Position
 	}
 	page.Through = max(page.Through, f.After)
-	// Looked at last: what was forgotten meanwhile may be missing above.
-	if f.After > 0 && f.Deleted {
-		err = db.notForgotten(ctx, f)
-	}
-	return page, err
+	return page, nil
 }
 
 // source is an integration whose feed is read.
@@ -132,8 +138,11 @@ func earliest(records []store.StoredRecord, n int) []store.StoredRecord {
 // fits.
 func (db *DB) recordsOf(ctx context.Context, integrationID int64, f store.RecordFilter, upTo int64, n int) (out []store.Record, err error) {
 	query := feedQuery
-	if f.Kind != "" && f.ExternalID != "" {
+	switch {
+	case f.Kind != "" && f.ExternalID != "":
 		query = recordQuery
+	case f.Kind == store.KindMember:
+		query = memberFeedQuery
 	}
 	err = db.list(ctx, query, []any{integrationID, f.After, f.Kind, f.ExternalID, flag(f.Deleted), n, upTo}, func(s scanner) error {
 		r, err := scanRecord(s)
@@ -152,6 +161,9 @@ const (
 	FROM     records
 	WHERE    integration_id = $1 AND pos > $2 AND pos <= $7 AND `
 	feedQuery = recordFields + `($3 = '' OR kind = $3) AND ($4 = '' OR external_id = $4) AND ($5 = 1 OR deleted = 0)
+	ORDER BY pos
+	LIMIT    $6`
+	memberFeedQuery = recordFields + `kind = 'member' AND kind = $3 AND ($4 = '' OR external_id = $4) AND ($5 = 1 OR deleted = 0)
 	ORDER BY pos
 	LIMIT    $6`
 	recordQuery = recordFields + `kind = $3 AND external_id = $4 AND ($5 = 1 OR deleted = 0)

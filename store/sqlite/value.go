@@ -112,3 +112,5 @@ func decodeFailure(s sql.NullString) (*store.Failure, error) {
 // numbers because SQLite looks numbered ones up one by one, which makes binding a
 // thousand of them quadratic.
 func holes(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+func repeated(s string, n int) string { return strings.Repeat(s, max(n, 0)) }

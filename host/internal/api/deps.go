@@ -27,6 +27,7 @@ type Store interface {
 	runStore
 	streamStore
 	recordStore
+	memberStore
 }
 
 // Plugins tells how the plugins are. Its methods do not wait for a plugin.

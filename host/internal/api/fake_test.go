@@ -23,6 +23,9 @@ type fakeStore struct {
 	forgotten    int64 // position of the newest deletion that is
 	warnings     []store.Warning
 	uses         map[int64]store.LimitUse // of limits, by integration
+	members      []store.Member
+	merges       []store.MemberMerge
+	rebuilt      []int64 // tenants whose members are made anew
 	changed      chan struct{}
 }
 

@@ -180,6 +180,7 @@ func (s *Server) register(srv *grpc.Server) {
 	hostv1.RegisterRunServiceServer(srv, &runService{Server: s})
 	hostv1.RegisterStreamServiceServer(srv, &streamService{Server: s})
 	hostv1.RegisterRecordServiceServer(srv, &recordService{Server: s})
+	hostv1.RegisterMemberServiceServer(srv, &memberService{Server: s})
 }
 
 // acquire takes a place among the calls that do not end by themselves.

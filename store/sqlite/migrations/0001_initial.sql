@@ -289,6 +289,70 @@ CREATE TABLE overlays (
   UNIQUE (integration_id, kind, external_id, origin, field)
 ) STRICT;
 
+-- Members: a projection of the feed's records of that kind, a tenant at a time.
+-- It can be thrown away and made anew; only member_splits cannot.
+CREATE INDEX records_members ON records (integration_id, pos) WHERE kind = 'member';
+
+CREATE TABLE member_cursors (
+  tenant_id INTEGER PRIMARY KEY REFERENCES tenants (id),
+  pos       INTEGER NOT NULL, -- negative: being cleared, to be made anew
+  version   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE members (
+  id        INTEGER PRIMARY KEY, -- its smallest source
+  tenant_id INTEGER NOT NULL,
+  sources   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX members_tenant ON members (tenant_id, id);
+
+CREATE TABLE member_sources (
+  record_id      INTEGER PRIMARY KEY,
+  tenant_id      INTEGER NOT NULL,
+  member_id      INTEGER NOT NULL,
+  integration_id INTEGER NOT NULL,
+  external_id    TEXT    NOT NULL,
+  redo           INTEGER NOT NULL DEFAULT 0 CHECK (redo IN (0, 1)) -- to be looked at again, though the feed does not say so
+) STRICT;
+CREATE INDEX member_sources_member ON member_sources (member_id);
+CREATE INDEX member_sources_tenant ON member_sources (tenant_id, record_id);
+CREATE INDEX member_sources_redo   ON member_sources (tenant_id, record_id) WHERE redo = 1;
+
+CREATE TABLE member_claims (
+  tenant_id INTEGER NOT NULL,
+  platform  TEXT    NOT NULL,
+  username  TEXT    NOT NULL,
+  split     INTEGER NOT NULL,
+  record_id INTEGER NOT NULL,
+  UNIQUE (tenant_id, platform, username, split, record_id)
+) STRICT;
+CREATE INDEX member_claims_record ON member_claims (record_id);
+
+CREATE TABLE member_merges (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant_id INTEGER NOT NULL,
+  member_id INTEGER NOT NULL,
+  merged_id INTEGER NOT NULL,
+  sources   TEXT    NOT NULL, -- JSON array: of the merged member
+  platform  TEXT    NOT NULL,
+  username  TEXT    NOT NULL,
+  at        INTEGER NOT NULL,
+  undone_at INTEGER
+) STRICT;
+CREATE INDEX member_merges_tenant ON member_merges (tenant_id, id);
+
+-- What a person has taken apart. It names the source as the remote system does, so
+-- that it holds for an import anew.
+CREATE TABLE member_splits (
+  tenant_id      INTEGER NOT NULL,
+  integration_id INTEGER NOT NULL,
+  external_id    TEXT    NOT NULL,
+  platform       TEXT    NOT NULL,
+  username       TEXT    NOT NULL,
+  split          INTEGER NOT NULL, -- member_merges.id
+  UNIQUE (tenant_id, integration_id, external_id, platform, username)
+) STRICT;
+
 -- What a plugin keeps for all integrations of a tenant.
 CREATE TABLE services (
   tenant_id  INTEGER NOT NULL REFERENCES tenants (id),
