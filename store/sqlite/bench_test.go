@@ -237,7 +237,7 @@ func fill(b *testing.B, w *bench, n int, throttled bool) {
 		if _, err := t.exec(ctx, `
 			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $3)
 			INSERT INTO streams (run_id, integration_id, type, phase, connector, ident, limit_key, state, due_at, created_at, updated_at)
-			SELECT $1, $2, 'root', 2, 'commits', 'n' || i, CASE WHEN $4 = 1 AND i % 2 = 0 THEN 'a:throttled' ELSE 'b:free' END, 'pending', i, 0, 0 FROM n`,
+			SELECT $1, $2, 'root', 201, 'commits', 'n' || i, CASE WHEN $4 = 1 AND i % 2 = 0 THEN 'a:throttled' ELSE 'b:free' END, 'pending', i, 0, 0 FROM n`,
 			w.run.ID, w.run.IntegrationID, n, flag(throttled)); err != nil {
 			return err
 		}

@@ -157,7 +157,7 @@ func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueS
 		FROM     streams
 		WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at > $4
 		ORDER BY due_at, id
-		LIMIT    $5`, []any{r.ID, r.phase, key, t.ms + maxAhead.Milliseconds(), n}, add)
+		LIMIT    $5 + 0`, []any{r.ID, r.phase, key, t.ms + maxAhead.Milliseconds(), n}, add)
 	return out, err
 }
 
@@ -166,7 +166,7 @@ const dueStreamQuery = `
 	FROM     streams
 	WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at <= $4
 	ORDER BY due_at, id
-	LIMIT    $5`
+	LIMIT    $5 + 0`
 
 // claimStream raises the claim, and the interrupts until there is an answer.
 func claimStream(ctx context.Context, t *tx, r *run, id int64) error {
@@ -233,7 +233,7 @@ func (db *DB) NextStreamDue(ctx context.Context, runID int64) (at time.Time, ok 
 		r   run
 		now = db.opts.Now().UnixMilli()
 	)
-	err = db.get(ctx, `SELECT`+runColumns+` WHERE r.id = $1`, []any{runID}, func(s scanner) (err error) {
+	err = db.get(ctx, runQuery, []any{runID}, func(s scanner) (err error) {
 		r, err = scanRun(s)
 		return err
 	})

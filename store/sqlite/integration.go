@@ -17,6 +17,8 @@ const integrationColumns = `
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
 
+const integrationQuery = `SELECT` + integrationColumns + " WHERE i.id = $1"
+
 func scanIntegration(s scanner) (store.Integration, error) {
 	var (
 		i                                                         store.Integration
@@ -96,7 +98,7 @@ func (db *DB) integration(ctx context.Context, what, where string, args ...any) 
 
 // integrationByID reads within t.
 func integrationByID(ctx context.Context, t *tx, id int64) (store.Integration, error) {
-	row, err := t.row(ctx, `SELECT`+integrationColumns+` WHERE i.id = $1`, id)
+	row, err := t.row(ctx, integrationQuery, id)
 	if err != nil {
 		return store.Integration{}, err
 	}

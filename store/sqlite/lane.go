@@ -32,17 +32,15 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 	if len(prios) == 0 {
 		prios = []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk}
 	}
+	// Mostly nothing is due: to see that needs no turn of the writer.
+	if due, err := dueLanes(ctx, db.list, c.Plugins, prios, db.opts.Now().UnixMilli(), 1); err != nil || len(due) == 0 {
+		return nil, err
+	}
 	err = db.update(ctx, func(ctx context.Context, t *tx) error {
 		lanes = nil
-		var due []dueLane
-		for _, prio := range prios {
-			for _, plugin := range c.Plugins {
-				found, err := dueLanes(ctx, t, plugin, prio, c.Limit)
-				if err != nil {
-					return err
-				}
-				due = append(due, found...)
-			}
+		due, err := dueLanes(ctx, t.each, c.Plugins, prios, t.ms, c.Limit)
+		if err != nil {
+			return err
 		}
 		slices.SortFunc(due, func(a, b dueLane) int {
 			return cmp.Or(cmp.Compare(a.prio, b.prio), cmp.Compare(a.wakeAt, b.wakeAt), cmp.Compare(a.id, b.id))
@@ -62,29 +60,40 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 	return lanes, nil
 }
 
-// dueLanes reads what may be claimed. A time too far ahead counts as come (K09).
-func dueLanes(ctx context.Context, t *tx, plugin string, prio, n int) (out []dueLane, err error) {
-	add := func(s scanner) error {
-		d := dueLane{prio: int64(prio)}
-		err := s.Scan(&d.id, &d.wakeAt, &d.held)
-		out = append(out, d)
-		return err
+// dueLanes reads what may be claimed, n lanes of each plugin and class at most. A
+// time too far ahead counts as come (K09).
+func dueLanes(ctx context.Context, list lister, plugins []string, prios []int, now int64, n int) (out []dueLane, err error) {
+	farLease := now + maxLease.Milliseconds()
+	for _, prio := range prios {
+		for _, plugin := range plugins {
+			before := len(out)
+			add := func(s scanner) error {
+				d := dueLane{prio: int64(prio)}
+				err := s.Scan(&d.id, &d.wakeAt, &d.held)
+				out = append(out, d)
+				return err
+			}
+			err = list(ctx, dueLaneQuery, []any{plugin, prio, now, farLease, n}, add)
+			if left := n - len(out) + before; err == nil && left > 0 {
+				err = list(ctx, farLaneQuery, []any{plugin, prio, now, farLease, left, now + maxAhead.Milliseconds()}, add)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("lanes of plugin %s: %w", plugin, err)
+			}
+		}
 	}
-	farLease := t.ms + maxLease.Milliseconds()
-	err = t.each(ctx, dueLaneQuery, []any{plugin, prio, t.ms, farLease, n}, add)
-	if err == nil && len(out) < n {
-		err = t.each(ctx, farLaneQuery, []any{plugin, prio, t.ms, farLease, n - len(out), t.ms + maxAhead.Milliseconds()}, add)
-	}
-	return out, err
+	return out, nil
 }
 
+// The limit is an expression: a plain parameter there makes SQLite compile a
+// prepared statement anew each time it is bound.
 const dueLaneQuery = `
 	SELECT   id, wake_at, owner IS NOT NULL
 	FROM     lanes
 	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at <= $3
 	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
 	ORDER BY wake_at
-	LIMIT    $5`
+	LIMIT    $5 + 0`
 
 const farLaneQuery = `
 	SELECT   id, $3, owner IS NOT NULL
@@ -92,7 +101,7 @@ const farLaneQuery = `
 	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at > $6
 	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
 	ORDER BY wake_at
-	LIMIT    $5`
+	LIMIT    $5 + 0`
 
 func claimLane(ctx context.Context, t *tx, d dueLane, owner string, lease time.Duration) (store.Lane, error) {
 	if d.held {

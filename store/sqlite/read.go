@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
@@ -15,11 +17,43 @@ const readTime = 5 * time.Second
 func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanner) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	rows, err := db.read.QueryContext(ctx, query, args...)
+	var (
+		rows *sql.Rows
+		err  error
+	)
+	if stmt, ok := db.hot[query]; ok {
+		rows, err = stmt.QueryContext(ctx, args...)
+	} else {
+		rows, err = db.read.QueryContext(ctx, query, args...)
+	}
 	if err != nil {
 		return db.readError(err)
 	}
 	return db.readError(drain(rows, fn))
+}
+
+// prepareHot prepares what the scheduler and its workers read all the time: to
+// compile such a statement takes longer than to run it.
+func (db *DB) prepareHot(ctx context.Context) error {
+	db.hot = make(map[string]*sql.Stmt)
+	for _, query := range []string{
+		dueLaneQuery, farLaneQuery, freeLaneQuery, heldLanesQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery,
+	} {
+		stmt, err := db.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // closeHot closes it
+		if err != nil {
+			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, err), db.closeHot())
+		}
+		db.hot[query] = stmt
+	}
+	return nil
+}
+
+func (db *DB) closeHot() error {
+	var errs []error
+	for _, stmt := range db.hot {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // get reads one row. It returns store.ErrNotFound if there is none.

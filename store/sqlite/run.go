@@ -26,6 +26,11 @@ const runColumns = `
 	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled
 	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id`
 
+const (
+	runQuery          = `SELECT` + runColumns + ` WHERE r.id = $1`
+	preprocessedQuery = "SELECT preprocessed FROM run_data WHERE run_id = $1"
+)
+
 func scanRun(s scanner) (run, error) {
 	var (
 		r                              run
@@ -59,7 +64,7 @@ func scanRun(s scanner) (run, error) {
 
 // loadRun reads a run within t, without what Preprocess made.
 func loadRun(ctx context.Context, t *tx, id int64) (*run, error) {
-	row, err := t.row(ctx, `SELECT`+runColumns+` WHERE r.id = $1`, id)
+	row, err := t.row(ctx, runQuery, id)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +154,7 @@ func (r *run) move(typ store.StreamType, from, to store.StreamState) {
 // Run returns a run with what Preprocess made.
 func (db *DB) Run(ctx context.Context, id int64) (store.Run, error) {
 	var r run
-	err := db.get(ctx, `SELECT`+runColumns+` WHERE r.id = $1`, []any{id}, func(s scanner) (err error) {
+	err := db.get(ctx, runQuery, []any{id}, func(s scanner) (err error) {
 		r, err = scanRun(s)
 		return err
 	})
@@ -163,7 +168,7 @@ func (db *DB) Run(ctx context.Context, id int64) (store.Run, error) {
 }
 
 func preprocessed(ctx context.Context, list lister, runID int64) (data []byte, err error) {
-	err = list(ctx, "SELECT preprocessed FROM run_data WHERE run_id = $1", []any{runID}, func(s scanner) error {
+	err = list(ctx, preprocessedQuery, []any{runID}, func(s scanner) error {
 		return s.Scan(&data)
 	})
 	return data, err

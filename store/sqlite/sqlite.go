@@ -24,10 +24,6 @@ const (
 	lockName     = "jackfield.lock"
 )
 
-// readerIdle is how long a connection for reading is kept, with the memory of its
-// pages, when nobody reads.
-const readerIdle = 10 * time.Second
-
 // Options say how to open a store. Path is required, the zero value of the rest
 // means what is said there.
 type Options struct {
@@ -41,6 +37,9 @@ type Options struct {
 	OnRevoke func(laneIDs []int64)
 	// Readers is the number of connections for reading; 4 if zero.
 	Readers int
+	// ReaderIdle is how long a connection for reading is kept, with the memory of
+	// its pages, when nobody reads; 10s if zero.
+	ReaderIdle time.Duration
 	// NoSync leaves out the fsync of each commit. Commits may be lost with the
 	// power: for benchmarks of what the fsync costs.
 	NoSync bool
@@ -61,6 +60,7 @@ type DB struct {
 	lock   *os.File
 	write  *writer
 	read   *sql.DB
+	hot    map[string]*sql.Stmt // what is read all the time, by its text
 	wakes  chan struct{}
 	news   news
 	quit   chan struct{}
@@ -87,6 +87,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		opts.migrations = migrations
 	}
 	opts.Readers = cmp.Or(opts.Readers, 4)
+	opts.ReaderIdle = cmp.Or(opts.ReaderIdle, 10*time.Second)
 	opts.frames = cmp.Or(opts.frames, checkpointFrames)
 	dir, err := filepath.Abs(opts.Path)
 	if err != nil || opts.Path == "" {
@@ -139,13 +140,13 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	db.read.SetMaxOpenConns(db.opts.Readers)
 	db.read.SetMaxIdleConns(db.opts.Readers)
-	db.read.SetConnMaxIdleTime(readerIdle)
-	if err := db.read.PingContext(ctx); err != nil {
+	db.read.SetConnMaxIdleTime(db.opts.ReaderIdle)
+	if err := db.prepareHot(ctx); err != nil {
 		return errors.Join(err, db.read.Close(), w.close())
 	}
 	keeper, err := newCheckpointer(checkpointDSN(file), w)
 	if err != nil {
-		return errors.Join(err, db.read.Close(), w.close())
+		return errors.Join(err, db.closeHot(), db.read.Close(), w.close())
 	}
 	db.wg.Go(func() { w.loop(ctx, db.quit) })
 	db.wg.Go(func() { keeper.loop(ctx, db.quit) })
@@ -160,7 +161,7 @@ func (db *DB) Close() error {
 		close(db.quit)
 		db.wg.Wait()
 		// The writer goes last: the last connection to leave removes the log.
-		db.closed = errors.Join(db.closeCheap(), db.read.Close(), db.write.close(), unlockDir(db.lock))
+		db.closed = errors.Join(db.closeCheap(), db.closeHot(), db.read.Close(), db.write.close(), unlockDir(db.lock))
 	})
 	return db.closed
 }

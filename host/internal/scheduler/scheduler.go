@@ -30,6 +30,7 @@ type Work func(ctx context.Context, lane store.Lane, hold *Hold) error
 type Options struct {
 	Slots   int             // lanes held at once; 32 if zero
 	Lease   time.Duration   // of a claim; 30s if zero, renewed at a third of it
+	Idle    time.Duration   // the longest time without a look at what is due; 30s if zero
 	Grace   time.Duration   // from asking a worker to stop to cancelling it; 15s if zero
 	Plugins func() []string // the plugins that can take work now
 	Wake    <-chan struct{} // something may have become due
@@ -58,6 +59,7 @@ type Scheduler struct {
 func New(db lanes, work Work, opts Options) *Scheduler {
 	opts.Slots = cmp.Or(opts.Slots, 32)
 	opts.Lease = cmp.Or(opts.Lease, 30*time.Second)
+	opts.Idle = cmp.Or(opts.Idle, 30*time.Second)
 	opts.Grace = cmp.Or(opts.Grace, 15*time.Second)
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -147,13 +149,39 @@ func (s *Scheduler) drain(hard context.Context, cancel context.CancelCauseFunc, 
 	return nil
 }
 
-// claim fills the free slots and returns how long nothing more will be due.
+// claim fills the free slots and returns how long nothing more will be due. It
+// looks before it writes: mostly nothing is.
 func (s *Scheduler) claim(ctx context.Context) time.Duration {
-	const idle, crowded = 30 * time.Second, 50 * time.Millisecond
+	const crowded = 50 * time.Millisecond
 	plugins := s.opts.Plugins()
 	if len(plugins) == 0 {
-		return idle
+		return s.opts.Idle
 	}
+	wait, err := s.nextWake(ctx, plugins)
+	if err == nil && wait <= 0 {
+		if err = s.fill(ctx, plugins); err == nil {
+			wait, err = s.nextWake(ctx, plugins)
+		}
+	}
+	if err != nil {
+		s.opts.Log.Error("claim", "error", err)
+		return time.Second
+	}
+	s.crowded.Store(wait <= 0) // due, and no slot for it
+	return max(crowded, min(wait, s.opts.Idle))
+}
+
+// nextWake returns how long nothing is due, the idle time at most.
+func (s *Scheduler) nextWake(ctx context.Context, plugins []string) (time.Duration, error) {
+	next, ok, err := s.db.NextWake(ctx, plugins)
+	if err != nil || !ok {
+		return s.opts.Idle, err
+	}
+	return next.Sub(s.opts.Now()), nil
+}
+
+// fill claims lanes for the free slots, each class its share.
+func (s *Scheduler) fill(ctx context.Context, plugins []string) error {
 	for _, prio := range []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk} {
 		free := s.shares.free(prio)
 		if free <= 0 {
@@ -161,25 +189,13 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 		}
 		got, err := s.db.ClaimLanes(ctx, store.LaneClaim{Plugins: plugins, Prios: []int{prio}, Limit: free, Lease: s.opts.Lease})
 		if err != nil {
-			s.opts.Log.Error("claim lanes", "error", err)
-			return time.Second
+			return err
 		}
 		for _, lane := range got {
 			s.start(ctx, lane)
 		}
 	}
-	next, ok, err := s.db.NextWake(ctx, plugins)
-	if err != nil {
-		s.opts.Log.Error("next wake", "error", err)
-		return time.Second
-	}
-	if !ok {
-		s.crowded.Store(false)
-		return idle
-	}
-	wait := next.Sub(s.opts.Now())
-	s.crowded.Store(wait <= 0) // due, and no slot for it
-	return max(crowded, min(wait, idle))
+	return nil
 }
 
 // start has a lane worked in a goroutine that ends before Run does.
