@@ -62,7 +62,8 @@ func tookText(r *hostv1.Run) string {
 }
 
 func (c *cli) runShowCommand() *cobra.Command {
-	return &cobra.Command{
+	var tree bool
+	cmd := &cobra.Command{
 		Use:   "show RUN",
 		Short: "Show a run: what it waits for, why it failed, what it stored",
 		Args:  exactArgs("RUN"),
@@ -72,11 +73,20 @@ func (c *cli) runShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return c.print(resp, func(t *table) { runFacts(t, resp) })
+				if !tree {
+					return c.print(resp, func(t *table) { runFacts(t, resp) })
+				}
+				streams, more, err := c.tree(ctx, d, args[0])
+				if err != nil {
+					return err
+				}
+				return c.printTree(resp, streams, more)
 			})
 		},
 		ValidArgsFunction: c.complete(completeRuns),
 	}
+	cmd.Flags().BoolVar(&tree, "tree", false, "with its streams below those that made them, 5,000 at most")
+	return cmd
 }
 
 func runFacts(t *table, resp *hostv1.GetRunResponse) {
@@ -89,6 +99,7 @@ func runFacts(t *table, resp *hostv1.GetRunResponse) {
 	why, _ := splitHint(resp.GetWhy())
 	t.fact("why", why)
 	t.fact("delayed until", r.GetDelayedUntil())
+	t.fact("next attempt", resp.GetNextAttemptAt())
 	t.fact("connectors", r.GetConnectors())
 	for _, key := range sortedKeys(r.GetParams()) {
 		t.fact("parameter "+key, r.GetParams()[key])
@@ -106,6 +117,11 @@ func runFacts(t *table, resp *hostv1.GetRunResponse) {
 	t.fact("  stale", s.GetStale())
 	t.fact("warnings", s.GetWarnings())
 	failureFacts(t, r.GetFailure())
+	t.fact("next", resp.GetNext())
+	if len(resp.GetConnectors()) > 0 {
+		t.section("Connectors")
+		connectorTable(t, resp.GetConnectors())
+	}
 	if len(resp.GetTroubled()) > 0 {
 		t.section("Streams that failed or wait")
 		streamTable(t, resp.GetTroubled())
@@ -193,7 +209,7 @@ func failureLines(t *table, f *hostv1.Failure) {
 // class, and at which attempt.
 func failureText(f *hostv1.Failure) string {
 	text, _ := splitHint(f.GetMessage())
-	if f.GetCode() != "" && !strings.Contains(text, f.GetCode()) {
+	if f.GetCode() != "" && !strings.HasPrefix(text, f.GetCode()+":") {
 		text = f.GetCode() + ": " + text
 	}
 	where := make([]string, 0, 3)

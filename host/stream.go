@@ -10,8 +10,8 @@ import (
 )
 
 func (c *cli) streamCommand() *cobra.Command {
-	return group("stream", "Show, retry and skip the units of work of a run",
-		c.streamListCommand(), c.streamShowCommand(), c.streamRetryCommand(), c.streamSkipCommand())
+	return group("stream", "Show, process, retry and skip the units of work of a run",
+		c.streamListCommand(), c.streamShowCommand(), c.streamProcessCommand(), c.streamRetryCommand(), c.streamSkipCommand())
 }
 
 func (c *cli) streamListCommand() *cobra.Command {
@@ -108,23 +108,6 @@ func streamFacts(t *table, s *hostv1.Stream) {
 	t.fact("updated", s.GetUpdatedAt())
 	t.fact("processed", s.GetProcessedAt())
 	failureFacts(t, s.GetFailure())
-}
-
-func (c *cli) streamRetryCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "retry STREAM",
-		Short: "Try a stream again that failed for good; its run goes on",
-		Args:  exactArgs("STREAM"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
-				resp, err := hostv1.NewStreamServiceClient(d).RetryStream(ctx, &hostv1.RetryStreamRequest{Id: args[0]})
-				if err != nil {
-					return err
-				}
-				return c.print(resp, func(t *table) { streamLine(t, resp.GetStream()) })
-			})
-		},
-	}
 }
 
 func (c *cli) streamSkipCommand() *cobra.Command {

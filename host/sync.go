@@ -13,7 +13,10 @@ import (
 
 func (c *cli) syncCommand() *cobra.Command {
 	req := &hostv1.SyncIntegrationRequest{}
-	var wait bool
+	var (
+		wait   bool
+		plugin string
+	)
 	cmd := &cobra.Command{
 		Use:   "sync INTEGRATION... [KEY=VALUE...]",
 		Short: "Start a run now",
@@ -23,27 +26,64 @@ A run with --onboarding, --connector, --force or parameters is one of its own: i
 and what runs already goes on afterwards, unless --replace cancels that.`,
 		Example: `  jackfield integration sync acme/history --wait
   jackfield integration sync acme/history,acme/team-slack --onboarding
+  jackfield integration sync --plugin slack
   jackfield integration sync acme/team-slack --connector channels channel=C012`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, params := splitArgs(args)
-			if len(names) == 0 {
+			switch {
+			case plugin != "" && len(names) > 0:
+				return usageError(fmt.Errorf("%s: names and --plugin exclude each other", cmd.CommandPath()), "")
+			case plugin == "" && len(names) == 0:
 				_, _ = fmt.Fprintln(c.stderr, cmd.UsageString())
 				return usageError(fmt.Errorf("%s: missing INTEGRATION", cmd.CommandPath()), "jackfield integration list")
 			}
 			req.Params = params
 			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
+				if plugin != "" {
+					var err error
+					if names, err = c.ofPlugin(ctx, d, plugin); err != nil {
+						return err
+					}
+				}
 				return c.sync(ctx, d, names, req, wait)
 			})
 		},
 		ValidArgsFunction: c.complete(completeIntegrations),
 	}
 	f := cmd.Flags()
+	f.StringVar(&plugin, "plugin", "", "all integrations of this plugin that can run")
 	f.BoolVar(&req.Onboarding, "onboarding", false, "read everything again, as the first run did")
 	f.StringSliceVar(&req.Connectors, "connector", nil, "only these connectors")
 	f.BoolVar(&req.Force, "force", false, "ignore the cursors, and replace them on success")
 	f.BoolVar(&req.Replace, "replace", false, "cancel the integration's open runs")
 	f.BoolVarP(&wait, "wait", "w", false, "wait for the end; exit with 1 if it is not a good one")
 	return cmd
+}
+
+// ofPlugin returns the integrations of a plugin that can run.
+func (c *cli) ofPlugin(ctx context.Context, d *daemon, plugin string) (names []string, err error) {
+	req := &hostv1.ListIntegrationsRequest{Plugin: plugin, PageSize: 1000}
+	for {
+		resp, err := hostv1.NewIntegrationServiceClient(d).ListIntegrations(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range resp.GetIntegrations() {
+			switch i.GetState() {
+			case "active", "error", "needs-reconnect":
+				names = append(names, i.GetId())
+			default:
+				c.tell("%s: left out, it is %s", i.GetId(), i.GetState())
+			}
+		}
+		if req.PageToken = resp.GetNext(); resp.GetNext() != "" {
+			continue
+		}
+		if len(names) == 0 {
+			return nil, &exitError{code: exitFailed, err: fmt.Errorf("no integration of plugin %q can run", plugin), hint: c.command("integration list")}
+		}
+		return names, nil
+	}
 }
 
 // splitArgs tells names, which may be joined by commas, from parameters.

@@ -73,6 +73,9 @@ func (t *table) flush(w io.Writer) error {
 	return nil
 }
 
+// indented is a text that keeps the blanks at its beginning.
+type indented string
+
 // blank is a text that stays empty when it is, instead of a dash.
 type blank string
 
@@ -89,6 +92,9 @@ func cellText(v any) string {
 	switch v := v.(type) {
 	case blank:
 		return clean(string(v))
+	case indented:
+		rest := strings.TrimLeft(string(v), " ")
+		return strings.Repeat(" ", len(v)-len(rest)) + clean(rest)
 	case string:
 		text = v
 	case []string:

@@ -45,3 +45,11 @@ type Event struct {
 	RunID         int64
 	Data          []byte // JSON
 }
+
+// EventFilter selects events, the newest first. Zero fields select all.
+type EventFilter struct {
+	IntegrationID int64
+	Kind          string // run.processed, or run for all that begin so
+	Limit         int    // 100 if zero
+	Before        int64  // id
+}

@@ -52,7 +52,7 @@ func RunTransitions() map[RunState][]RunState {
 		RunDelayed:    {RunProcessing, RunPending, RunProcessed, RunPartial, RunError, RunCancelled},
 		RunPartial:    {RunPending},
 		RunError:      {RunPending},
-		RunProcessed:  {},
+		RunProcessed:  {RunPending}, // only by a person who has one of its streams worked on again
 		RunCancelled:  {},
 	}
 }
@@ -65,7 +65,7 @@ func StreamTransitions() map[StreamState][]StreamState {
 		StreamProcessing: {StreamPending, StreamDelayed, StreamProcessed, StreamError, StreamCancelled},
 		StreamDelayed:    {StreamProcessing, StreamPending, StreamCancelled},
 		StreamError:      {StreamPending, StreamCancelled},
-		StreamProcessed:  {},
+		StreamProcessed:  {StreamPending}, // only by a person
 		StreamCancelled:  {StreamPending}, // only by continuing a run that ended before the stream was worked on
 	}
 }

@@ -48,8 +48,9 @@ func TestMovesLeadToKnownStates(t *testing.T) {
 			require.NotContains(t, to, store.StreamProcessing)
 		}
 	}
-	require.Empty(t, streams[store.StreamProcessed])
-	require.Empty(t, runs[store.RunProcessed])
+	// A stream that is processed is worked on again when a person forces it.
+	require.Equal(t, []store.StreamState{store.StreamPending}, streams[store.StreamProcessed])
+	require.Equal(t, []store.RunState{store.RunPending}, runs[store.RunProcessed])
 	require.Empty(t, runs[store.RunCancelled])
 }
 

@@ -85,3 +85,12 @@ const (
 	MaxStreamDataBytes  = 64 << 10
 	MaxWarningsKept     = 100 // of a run; all are counted
 )
+
+// FailedFilter selects streams that ended in error and that nothing has taken the
+// place of. Zero fields select all.
+type FailedFilter struct {
+	Plugin        string
+	IntegrationID int64
+	Limit         int // 100 if zero
+	After         int64
+}

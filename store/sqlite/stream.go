@@ -88,68 +88,6 @@ func loadStream(ctx context.Context, t *tx, id int64) (store.Stream, error) {
 	return st, nil
 }
 
-// RetryStream lets a stream that ended in error wait for another try, with its
-// attempts anew. Its run, if that is over, is pending again. It returns
-// store.ErrConflict for a stream in another state, or if another run has taken
-// the place of its run.
-func (db *DB) RetryStream(ctx context.Context, id int64) (st store.Stream, err error) {
-	err = db.update(ctx, func(ctx context.Context, t *tx) error {
-		if st, err = loadStream(ctx, t, id); err != nil {
-			return err
-		}
-		if st.State != store.StreamError {
-			return fmt.Errorf("stream %d is %s: %w", id, st.State, store.ErrConflict)
-		}
-		r, err := loadRun(ctx, t, st.RunID)
-		if err != nil {
-			return err
-		}
-		i, err := integrationByID(ctx, t, r.IntegrationID)
-		if err != nil {
-			return err
-		}
-		if err := mayRun(i, store.RunRequest{}); err != nil {
-			return err
-		}
-		over := r.State.Terminal()
-		if over && r.State != store.RunPartial && r.State != store.RunError {
-			return fmt.Errorf("run %d is %s: %w", r.ID, r.State, store.ErrConflict)
-		}
-		if over {
-			if err := r.mayReopen(ctx, t); err != nil {
-				return err
-			}
-		}
-		var phase int
-		if err := t.get(ctx, `
-			UPDATE    streams
-			SET       state = 'pending', attempts = 0, interrupts = 0, crashes = 0, due_at = $2, updated_at = $2
-			WHERE     id = $1
-			RETURNING phase`, []any{id, t.ms}, &phase); err != nil {
-			return err
-		}
-		t.writes++
-		r.move(st.Type, st.State, store.StreamPending)
-		r.phase = min(r.phase, phase)
-		if over {
-			err = r.pend(ctx, t)
-		} else {
-			err = r.save(ctx, t)
-		}
-		if err != nil {
-			return err
-		}
-		if st, err = loadStream(ctx, t, id); err != nil {
-			return err
-		}
-		return nudge(ctx, t, r.IntegrationID, r.Class, t.ms, prioOf(store.RunManual))
-	})
-	if err != nil {
-		return store.Stream{}, fmt.Errorf("retry stream %d: %w", id, err)
-	}
-	return st, nil
-}
-
 // SkipStream gives a stream up that waits or ended in error. Its run may be over
 // by that; one that was over stays as it ended. It returns store.ErrConflict for
 // a stream in another state and for the run's own calls.

@@ -46,6 +46,9 @@ type Store interface {
 	Stream(ctx context.Context, id int64) (store.Stream, error)
 	ConnectorStatuses(ctx context.Context, f store.ConnectorFilter) ([]store.ConnectorStatus, error)
 	RetryStream(ctx context.Context, id int64) (store.Stream, error)
+	ProcessStream(ctx context.Context, id int64, force bool) (store.Stream, error)
+	FailedStreams(ctx context.Context, f store.FailedFilter) ([]int64, error)
+	OpenStreams(ctx context.Context, plugin string, integrationID int64) (int64, error)
 	SkipStream(ctx context.Context, id int64, reason string) (store.Stream, error)
 
 	DrawQuota(ctx context.Context, lane store.LaneRef, runID int64) (store.Quota, error)
@@ -59,6 +62,7 @@ type Store interface {
 	Position(ctx context.Context) (int64, error)
 	Warnings(ctx context.Context, runID int64, n int) ([]store.Warning, error)
 	Events(ctx context.Context, after int64, n int) ([]store.Event, error)
+	RecentEvents(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
@@ -89,6 +93,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Streams":       testStreams,
 		"Connectors":    testConnectors,
 		"Alerts":        testAlerts,
+		"Redo":          testRedo,
 		"Guards":        testGuards,
 		"Records":       testRecords,
 		"Feed":          testFeed,

@@ -26,6 +26,7 @@ type Store interface {
 	integrationStore
 	runStore
 	streamStore
+	eventStore
 	recordStore
 	memberStore
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -26,6 +27,10 @@ type fakeStore struct {
 	members      []store.Member
 	merges       []store.MemberMerge
 	rebuilt      []int64 // tenants whose members are made anew
+	parts        []store.ConnectorStatus
+	events       []store.Event
+	failed       []int64
+	due          time.Time // of the next stream
 	changed      chan struct{}
 }
 
@@ -187,6 +192,60 @@ func (f *fakeStore) setStream(id int64, state store.StreamState, from ...store.S
 
 func (f *fakeStore) RetryStream(_ context.Context, id int64) (store.Stream, error) {
 	return f.setStream(id, store.StreamPending, store.StreamError)
+}
+
+func (f *fakeStore) ProcessStream(_ context.Context, id int64, force bool) (store.Stream, error) {
+	from := []store.StreamState{store.StreamError, store.StreamPending, store.StreamDelayed}
+	if force {
+		from = append(from, store.StreamProcessed, store.StreamCancelled)
+	}
+	return f.setStream(id, store.StreamPending, from...)
+}
+
+func (f *fakeStore) FailedStreams(_ context.Context, q store.FailedFilter) ([]int64, error) {
+	return locked(f, func() ([]int64, error) {
+		return pick(f.failed, q.Limit, func(id int64) bool { return id > q.After }), nil
+	})
+}
+
+func (f *fakeStore) OpenStreams(context.Context, string, int64) (int64, error) {
+	return locked(f, func() (int64, error) {
+		return int64(len(pick(f.streams, 0, func(s store.Stream) bool { return !s.State.Terminal() }))), nil
+	})
+}
+
+func (f *fakeStore) ConnectorStatuses(_ context.Context, q store.ConnectorFilter) ([]store.ConnectorStatus, error) {
+	return locked(f, func() ([]store.ConnectorStatus, error) {
+		newest := slices.Clone(f.parts)
+		slices.Reverse(newest)
+		return pick(newest, q.Limit, func(c store.ConnectorStatus) bool {
+			return (q.Before == 0 || c.ID < q.Before) && (q.RunID == 0 || c.RunID == q.RunID) && (q.Code == "" || c.Code == q.Code) &&
+				(q.Connector == "" || c.Connector == q.Connector) && (q.IntegrationID == 0 || c.IntegrationID == q.IntegrationID) &&
+				!c.EndedAt.Before(q.Since) && (q.Until.IsZero() || c.EndedAt.Before(q.Until))
+		}), nil
+	})
+}
+
+func (f *fakeStore) NextStreamDue(context.Context, int64) (time.Time, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.due, !f.due.IsZero(), f.err
+}
+
+func (f *fakeStore) RecentEvents(_ context.Context, q store.EventFilter) ([]store.Event, error) {
+	return locked(f, func() ([]store.Event, error) {
+		newest := slices.Clone(f.events)
+		slices.Reverse(newest)
+		return pick(newest, q.Limit, func(e store.Event) bool {
+			return (q.Before == 0 || e.ID < q.Before) && (q.Kind == "" || e.Kind == q.Kind) && (q.IntegrationID == 0 || e.IntegrationID == q.IntegrationID)
+		}), nil
+	})
+}
+
+func (f *fakeStore) IntegrationByID(_ context.Context, id int64) (store.Integration, error) {
+	return locked(f, func() (store.Integration, error) {
+		return one(f.integrations, func(i store.Integration) bool { return i.ID == id })
+	})
 }
 
 func (f *fakeStore) SkipStream(_ context.Context, id int64, _ string) (store.Stream, error) {

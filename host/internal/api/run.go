@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -19,6 +20,8 @@ type runStore interface {
 	Runs(ctx context.Context, f store.RunFilter) ([]store.Run, error)
 	CancelRun(ctx context.Context, id int64, reason string) (store.Run, error)
 	ContinueRun(ctx context.Context, id int64) (store.Run, error)
+	ConnectorStatuses(ctx context.Context, f store.ConnectorFilter) ([]store.ConnectorStatus, error)
+	NextStreamDue(ctx context.Context, runID int64) (time.Time, bool, error)
 	Warnings(ctx context.Context, runID int64, limit int) ([]store.Warning, error)
 }
 
@@ -80,10 +83,21 @@ func (s *runService) GetRun(ctx context.Context, req *hostv1.GetRunRequest) (*ho
 	if err != nil {
 		return nil, err
 	}
+	connectors, err := s.connectorsOf(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	due, err := s.nextAttempt(ctx, run)
+	if err != nil {
+		return nil, err
+	}
 	return &hostv1.GetRunResponse{
-		Run:      s.run(run),
-		Why:      s.opts.Redact(why),
-		Troubled: convert(troubled, s.stream),
+		Run:           s.run(run),
+		Why:           s.opts.Redact(why),
+		Connectors:    connectors,
+		NextAttemptAt: timestamp(due),
+		Next:          nextCommand(run),
+		Troubled:      convert(troubled, s.stream),
 		Warnings: convert(warnings, func(w store.Warning) *hostv1.Warning {
 			return &hostv1.Warning{RecordId: w.RecordID, Message: s.opts.Redact(w.Message), At: timestamp(w.At)}
 		}),

@@ -177,6 +177,7 @@ func (s *Server) register(srv *grpc.Server) {
 	hostv1.RegisterPluginServiceServer(srv, &pluginService{Server: s})
 	hostv1.RegisterTenantServiceServer(srv, &tenantService{Server: s})
 	hostv1.RegisterIntegrationServiceServer(srv, &integrationService{Server: s})
+	hostv1.RegisterEventServiceServer(srv, &eventService{Server: s})
 	hostv1.RegisterRunServiceServer(srv, &runService{Server: s})
 	hostv1.RegisterStreamServiceServer(srv, &streamService{Server: s})
 	hostv1.RegisterRecordServiceServer(srv, &recordService{Server: s})

@@ -12,6 +12,9 @@ type streamStore interface {
 	Stream(ctx context.Context, id int64) (store.Stream, error)
 	Streams(ctx context.Context, f store.StreamFilter) ([]store.Stream, error)
 	RetryStream(ctx context.Context, id int64) (store.Stream, error)
+	ProcessStream(ctx context.Context, id int64, force bool) (store.Stream, error)
+	FailedStreams(ctx context.Context, f store.FailedFilter) ([]int64, error)
+	OpenStreams(ctx context.Context, plugin string, integrationID int64) (int64, error)
 	SkipStream(ctx context.Context, id int64, reason string) (store.Stream, error)
 }
 

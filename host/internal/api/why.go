@@ -150,3 +150,34 @@ func causeText(streams []store.Stream) string {
 	}
 	return ""
 }
+
+// nextAttempt returns when the next of a run's streams that wait is tried; the zero
+// time if that has come, or none waits.
+func (s *runService) nextAttempt(ctx context.Context, r store.Run) (time.Time, error) {
+	if r.State.Terminal() || r.State == store.RunPending {
+		return time.Time{}, nil
+	}
+	at, ok, err := s.deps.Store.NextStreamDue(ctx, r.ID)
+	if err != nil || !ok || !at.After(s.opts.Now()) {
+		return time.Time{}, err
+	}
+	return at, nil
+}
+
+// nextCommand returns what to type next; empty if there is nothing to do.
+func nextCommand(r store.Run) string {
+	id, name := idText(r.ID), r.Tenant+"/"+r.Integration
+	switch r.State {
+	case store.RunProcessed:
+		return ""
+	case store.RunCancelled:
+		return "jackfield integration sync " + name
+	case store.RunPartial, store.RunError:
+		if f := r.Failure; f != nil && (f.Class == "config" || f.Class == "auth") {
+			return "jackfield integration check " + name + ", then: jackfield run continue " + id
+		}
+		return "jackfield run continue " + id
+	default:
+		return "jackfield run watch " + id
+	}
+}

@@ -417,6 +417,7 @@ CREATE TABLE events (
   run_id         INTEGER,
   data           TEXT                -- JSON
 ) STRICT;
+CREATE INDEX events_integration ON events (integration_id, id);
 
 -- The legal moves are those of store.RunTransitions and store.StreamTransitions;
 -- a test compares every pair.
@@ -431,7 +432,7 @@ WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
   'pending>processing', 'pending>cancelled', 'pending>error',
   'processing>delayed', 'processing>pending', 'processing>processed', 'processing>partial', 'processing>error', 'processing>cancelled',
   'delayed>processing', 'delayed>pending', 'delayed>processed', 'delayed>partial', 'delayed>error', 'delayed>cancelled',
-  'partial>pending',
+  'processed>pending', 'partial>pending',
   'error>pending')
 BEGIN
   SELECT RAISE(ABORT, 'illegal move of a run');
@@ -448,7 +449,7 @@ WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
   'pending>processing', 'pending>cancelled',
   'processing>pending', 'processing>delayed', 'processing>processed', 'processing>error', 'processing>cancelled',
   'delayed>processing', 'delayed>pending', 'delayed>cancelled',
-  'error>pending', 'error>cancelled',
+  'processed>pending', 'error>pending', 'error>cancelled',
   'cancelled>pending')
 BEGIN
   SELECT RAISE(ABORT, 'illegal move of a stream');

@@ -206,7 +206,13 @@ type GetRunResponse struct {
 	// Streams that failed or wait, 20 at most.
 	Troubled []*Stream `protobuf:"bytes,3,rep,name=troubled,proto3" json:"troubled,omitempty"`
 	// What the run skipped, 20 at most.
-	Warnings      []*Warning `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []*Warning `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// The parts of its connectors, in their order.
+	Connectors []*ConnectorStatus `protobuf:"bytes,5,rep,name=connectors,proto3" json:"connectors,omitempty"`
+	// When the next of its streams that wait is tried; not set if none does.
+	NextAttemptAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next_attempt_at,json=nextAttemptAt,proto3" json:"next_attempt_at,omitempty"`
+	// The command to run next, if a person can do something.
+	Next          string `protobuf:"bytes,7,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -267,6 +273,27 @@ func (x *GetRunResponse) GetWarnings() []*Warning {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *GetRunResponse) GetConnectors() []*ConnectorStatus {
+	if x != nil {
+		return x.Connectors
+	}
+	return nil
+}
+
+func (x *GetRunResponse) GetNextAttemptAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAttemptAt
+	}
+	return nil
+}
+
+func (x *GetRunResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
 }
 
 type WatchRunRequest struct {
@@ -541,6 +568,321 @@ func (x *CancelRunResponse) GetRun() *Run {
 	return nil
 }
 
+type ListConnectorStatusesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// tenant/name, or uid.
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	// With those of a run that goes on.
+	RunId     string `protobuf:"bytes,3,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	Connector string `protobuf:"bytes,4,opt,name=connector,proto3" json:"connector,omitempty"`
+	// completed, partial, failed, skipped, cancelled.
+	Code string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	// Ended at or after, and before.
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
+	// 100 if zero, 1,000 at most.
+	PageSize uint32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next of the page before.
+	PageToken     string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectorStatusesRequest) Reset() {
+	*x = ListConnectorStatusesRequest{}
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectorStatusesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectorStatusesRequest) ProtoMessage() {}
+
+func (x *ListConnectorStatusesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectorStatusesRequest.ProtoReflect.Descriptor instead.
+func (*ListConnectorStatusesRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListConnectorStatusesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListConnectorStatusesRequest) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+func (x *ListConnectorStatusesRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListConnectorStatusesRequest) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *ListConnectorStatusesRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ListConnectorStatusesRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListConnectorStatusesRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListConnectorStatusesRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListConnectorStatusesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListConnectorStatusesResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Statuses []*ConnectorStatus     `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
+	// Empty on the last page.
+	Next          string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectorStatusesResponse) Reset() {
+	*x = ListConnectorStatusesResponse{}
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectorStatusesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectorStatusesResponse) ProtoMessage() {}
+
+func (x *ListConnectorStatusesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectorStatusesResponse.ProtoReflect.Descriptor instead.
+func (*ListConnectorStatusesResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListConnectorStatusesResponse) GetStatuses() []*ConnectorStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *ListConnectorStatusesResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// ConnectorStatus is a connector's part of a run. It lives as long as the run; the
+// last one that completed stays.
+type ConnectorStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// tenant/name.
+	Integration string `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	RunId       string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	Connector   string `protobuf:"bytes,3,opt,name=connector,proto3" json:"connector,omitempty"`
+	// completed, partial, failed, skipped, cancelled; empty while the run goes on.
+	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	// Why, if it is not completed.
+	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// Not set if none of its streams was worked on.
+	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	EndedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	DurationMs int64                  `protobuf:"varint,8,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	Stats      *RunStats              `protobuf:"bytes,9,opt,name=stats,proto3" json:"stats,omitempty"`
+	// Its streams that are done.
+	Processed int64 `protobuf:"varint,10,opt,name=processed,proto3" json:"processed,omitempty"`
+	Failed    int64 `protobuf:"varint,11,opt,name=failed,proto3" json:"failed,omitempty"`
+	Cancelled int64 `protobuf:"varint,12,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// JSON: watermark, if it moved.
+	Data          []byte `protobuf:"bytes,13,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectorStatus) Reset() {
+	*x = ConnectorStatus{}
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectorStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectorStatus) ProtoMessage() {}
+
+func (x *ConnectorStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectorStatus.ProtoReflect.Descriptor instead.
+func (*ConnectorStatus) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ConnectorStatus) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+func (x *ConnectorStatus) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ConnectorStatus) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *ConnectorStatus) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ConnectorStatus) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ConnectorStatus) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *ConnectorStatus) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *ConnectorStatus) GetDurationMs() int64 {
+	if x != nil {
+		return x.DurationMs
+	}
+	return 0
+}
+
+func (x *ConnectorStatus) GetStats() *RunStats {
+	if x != nil {
+		return x.Stats
+	}
+	return nil
+}
+
+func (x *ConnectorStatus) GetProcessed() int64 {
+	if x != nil {
+		return x.Processed
+	}
+	return 0
+}
+
+func (x *ConnectorStatus) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *ConnectorStatus) GetCancelled() int64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
+func (x *ConnectorStatus) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // Run is one processing of an integration.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -575,7 +917,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[10]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +929,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[10]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +942,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{10}
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Run) GetId() string {
@@ -754,7 +1096,7 @@ type RunStats struct {
 
 func (x *RunStats) Reset() {
 	*x = RunStats{}
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +1108,7 @@ func (x *RunStats) String() string {
 func (*RunStats) ProtoMessage() {}
 
 func (x *RunStats) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +1121,7 @@ func (x *RunStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunStats.ProtoReflect.Descriptor instead.
 func (*RunStats) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{11}
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RunStats) GetRead() int64 {
@@ -847,7 +1189,7 @@ type StreamCounts struct {
 
 func (x *StreamCounts) Reset() {
 	*x = StreamCounts{}
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[12]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1201,7 @@ func (x *StreamCounts) String() string {
 func (*StreamCounts) ProtoMessage() {}
 
 func (x *StreamCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[12]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1214,7 @@ func (x *StreamCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamCounts.ProtoReflect.Descriptor instead.
 func (*StreamCounts) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{12}
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StreamCounts) GetTotal() int64 {
@@ -936,7 +1278,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[13]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1290,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_run_proto_msgTypes[13]
+	mi := &file_jackfield_host_v1_run_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1303,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{13}
+	return file_jackfield_host_v1_run_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Warning) GetRecordId() string {
@@ -1001,12 +1343,17 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\x04runs\x18\x01 \x03(\v2\x16.jackfield.host.v1.RunR\x04runs\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\x1f\n" +
 	"\rGetRunRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xbb\x01\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xd7\x02\n" +
 	"\x0eGetRunResponse\x12(\n" +
 	"\x03run\x18\x01 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\x12\x10\n" +
 	"\x03why\x18\x02 \x01(\tR\x03why\x125\n" +
 	"\btroubled\x18\x03 \x03(\v2\x19.jackfield.host.v1.StreamR\btroubled\x126\n" +
-	"\bwarnings\x18\x04 \x03(\v2\x1a.jackfield.host.v1.WarningR\bwarnings\"!\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x1a.jackfield.host.v1.WarningR\bwarnings\x12B\n" +
+	"\n" +
+	"connectors\x18\x05 \x03(\v2\".jackfield.host.v1.ConnectorStatusR\n" +
+	"connectors\x12B\n" +
+	"\x0fnext_attempt_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\x12\x12\n" +
+	"\x04next\x18\a \x01(\tR\x04next\"!\n" +
 	"\x0fWatchRunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"<\n" +
 	"\x10WatchRunResponse\x12(\n" +
@@ -1019,7 +1366,38 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"=\n" +
 	"\x11CancelRunResponse\x12(\n" +
-	"\x03run\x18\x01 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\"\xf2\x06\n" +
+	"\x03run\x18\x01 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\"\xc1\x02\n" +
+	"\x1cListConnectorStatusesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
+	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x15\n" +
+	"\x06run_id\x18\x03 \x01(\tR\x05runId\x12\x1c\n" +
+	"\tconnector\x18\x04 \x01(\tR\tconnector\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
+	"\tpage_size\x18\b \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\t \x01(\tR\tpageToken\"s\n" +
+	"\x1dListConnectorStatusesResponse\x12>\n" +
+	"\bstatuses\x18\x01 \x03(\v2\".jackfield.host.v1.ConnectorStatusR\bstatuses\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"\xc4\x03\n" +
+	"\x0fConnectorStatus\x12 \n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
+	"\tconnector\x18\x03 \x01(\tR\tconnector\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x129\n" +
+	"\n" +
+	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
+	"\bended_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1f\n" +
+	"\vduration_ms\x18\b \x01(\x03R\n" +
+	"durationMs\x121\n" +
+	"\x05stats\x18\t \x01(\v2\x1b.jackfield.host.v1.RunStatsR\x05stats\x12\x1c\n" +
+	"\tprocessed\x18\n" +
+	" \x01(\x03R\tprocessed\x12\x16\n" +
+	"\x06failed\x18\v \x01(\x03R\x06failed\x12\x1c\n" +
+	"\tcancelled\x18\f \x01(\x03R\tcancelled\x12\x12\n" +
+	"\x04data\x18\r \x01(\fR\x04data\"\xf2\x06\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
@@ -1072,14 +1450,15 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\aWarning\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\tR\brecordId\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\xbd\x03\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\xb9\x04\n" +
 	"\n" +
 	"RunService\x12S\n" +
 	"\bListRuns\x12\".jackfield.host.v1.ListRunsRequest\x1a#.jackfield.host.v1.ListRunsResponse\x12M\n" +
 	"\x06GetRun\x12 .jackfield.host.v1.GetRunRequest\x1a!.jackfield.host.v1.GetRunResponse\x12U\n" +
 	"\bWatchRun\x12\".jackfield.host.v1.WatchRunRequest\x1a#.jackfield.host.v1.WatchRunResponse0\x01\x12\\\n" +
 	"\vContinueRun\x12%.jackfield.host.v1.ContinueRunRequest\x1a&.jackfield.host.v1.ContinueRunResponse\x12V\n" +
-	"\tCancelRun\x12#.jackfield.host.v1.CancelRunRequest\x1a$.jackfield.host.v1.CancelRunResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\tCancelRun\x12#.jackfield.host.v1.CancelRunRequest\x1a$.jackfield.host.v1.CancelRunResponse\x12z\n" +
+	"\x15ListConnectorStatuses\x12/.jackfield.host.v1.ListConnectorStatusesRequest\x1a0.jackfield.host.v1.ListConnectorStatusesResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_run_proto_rawDescOnce sync.Once
@@ -1093,61 +1472,74 @@ func file_jackfield_host_v1_run_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_run_proto_rawDescData
 }
 
-var file_jackfield_host_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_jackfield_host_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_jackfield_host_v1_run_proto_goTypes = []any{
-	(*ListRunsRequest)(nil),       // 0: jackfield.host.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),      // 1: jackfield.host.v1.ListRunsResponse
-	(*GetRunRequest)(nil),         // 2: jackfield.host.v1.GetRunRequest
-	(*GetRunResponse)(nil),        // 3: jackfield.host.v1.GetRunResponse
-	(*WatchRunRequest)(nil),       // 4: jackfield.host.v1.WatchRunRequest
-	(*WatchRunResponse)(nil),      // 5: jackfield.host.v1.WatchRunResponse
-	(*ContinueRunRequest)(nil),    // 6: jackfield.host.v1.ContinueRunRequest
-	(*ContinueRunResponse)(nil),   // 7: jackfield.host.v1.ContinueRunResponse
-	(*CancelRunRequest)(nil),      // 8: jackfield.host.v1.CancelRunRequest
-	(*CancelRunResponse)(nil),     // 9: jackfield.host.v1.CancelRunResponse
-	(*Run)(nil),                   // 10: jackfield.host.v1.Run
-	(*RunStats)(nil),              // 11: jackfield.host.v1.RunStats
-	(*StreamCounts)(nil),          // 12: jackfield.host.v1.StreamCounts
-	(*Warning)(nil),               // 13: jackfield.host.v1.Warning
-	nil,                           // 14: jackfield.host.v1.Run.ParamsEntry
-	(*Stream)(nil),                // 15: jackfield.host.v1.Stream
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*Failure)(nil),               // 17: jackfield.host.v1.Failure
+	(*ListRunsRequest)(nil),               // 0: jackfield.host.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),              // 1: jackfield.host.v1.ListRunsResponse
+	(*GetRunRequest)(nil),                 // 2: jackfield.host.v1.GetRunRequest
+	(*GetRunResponse)(nil),                // 3: jackfield.host.v1.GetRunResponse
+	(*WatchRunRequest)(nil),               // 4: jackfield.host.v1.WatchRunRequest
+	(*WatchRunResponse)(nil),              // 5: jackfield.host.v1.WatchRunResponse
+	(*ContinueRunRequest)(nil),            // 6: jackfield.host.v1.ContinueRunRequest
+	(*ContinueRunResponse)(nil),           // 7: jackfield.host.v1.ContinueRunResponse
+	(*CancelRunRequest)(nil),              // 8: jackfield.host.v1.CancelRunRequest
+	(*CancelRunResponse)(nil),             // 9: jackfield.host.v1.CancelRunResponse
+	(*ListConnectorStatusesRequest)(nil),  // 10: jackfield.host.v1.ListConnectorStatusesRequest
+	(*ListConnectorStatusesResponse)(nil), // 11: jackfield.host.v1.ListConnectorStatusesResponse
+	(*ConnectorStatus)(nil),               // 12: jackfield.host.v1.ConnectorStatus
+	(*Run)(nil),                           // 13: jackfield.host.v1.Run
+	(*RunStats)(nil),                      // 14: jackfield.host.v1.RunStats
+	(*StreamCounts)(nil),                  // 15: jackfield.host.v1.StreamCounts
+	(*Warning)(nil),                       // 16: jackfield.host.v1.Warning
+	nil,                                   // 17: jackfield.host.v1.Run.ParamsEntry
+	(*Stream)(nil),                        // 18: jackfield.host.v1.Stream
+	(*timestamppb.Timestamp)(nil),         // 19: google.protobuf.Timestamp
+	(*Failure)(nil),                       // 20: jackfield.host.v1.Failure
 }
 var file_jackfield_host_v1_run_proto_depIdxs = []int32{
-	10, // 0: jackfield.host.v1.ListRunsResponse.runs:type_name -> jackfield.host.v1.Run
-	10, // 1: jackfield.host.v1.GetRunResponse.run:type_name -> jackfield.host.v1.Run
-	15, // 2: jackfield.host.v1.GetRunResponse.troubled:type_name -> jackfield.host.v1.Stream
-	13, // 3: jackfield.host.v1.GetRunResponse.warnings:type_name -> jackfield.host.v1.Warning
-	10, // 4: jackfield.host.v1.WatchRunResponse.run:type_name -> jackfield.host.v1.Run
-	10, // 5: jackfield.host.v1.ContinueRunResponse.run:type_name -> jackfield.host.v1.Run
-	10, // 6: jackfield.host.v1.CancelRunResponse.run:type_name -> jackfield.host.v1.Run
-	14, // 7: jackfield.host.v1.Run.params:type_name -> jackfield.host.v1.Run.ParamsEntry
-	16, // 8: jackfield.host.v1.Run.created_at:type_name -> google.protobuf.Timestamp
-	16, // 9: jackfield.host.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	16, // 10: jackfield.host.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
-	16, // 11: jackfield.host.v1.Run.delayed_until:type_name -> google.protobuf.Timestamp
-	16, // 12: jackfield.host.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
-	16, // 13: jackfield.host.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
-	11, // 14: jackfield.host.v1.Run.stats:type_name -> jackfield.host.v1.RunStats
-	12, // 15: jackfield.host.v1.Run.streams:type_name -> jackfield.host.v1.StreamCounts
-	17, // 16: jackfield.host.v1.Run.failure:type_name -> jackfield.host.v1.Failure
-	16, // 17: jackfield.host.v1.Warning.at:type_name -> google.protobuf.Timestamp
-	0,  // 18: jackfield.host.v1.RunService.ListRuns:input_type -> jackfield.host.v1.ListRunsRequest
-	2,  // 19: jackfield.host.v1.RunService.GetRun:input_type -> jackfield.host.v1.GetRunRequest
-	4,  // 20: jackfield.host.v1.RunService.WatchRun:input_type -> jackfield.host.v1.WatchRunRequest
-	6,  // 21: jackfield.host.v1.RunService.ContinueRun:input_type -> jackfield.host.v1.ContinueRunRequest
-	8,  // 22: jackfield.host.v1.RunService.CancelRun:input_type -> jackfield.host.v1.CancelRunRequest
-	1,  // 23: jackfield.host.v1.RunService.ListRuns:output_type -> jackfield.host.v1.ListRunsResponse
-	3,  // 24: jackfield.host.v1.RunService.GetRun:output_type -> jackfield.host.v1.GetRunResponse
-	5,  // 25: jackfield.host.v1.RunService.WatchRun:output_type -> jackfield.host.v1.WatchRunResponse
-	7,  // 26: jackfield.host.v1.RunService.ContinueRun:output_type -> jackfield.host.v1.ContinueRunResponse
-	9,  // 27: jackfield.host.v1.RunService.CancelRun:output_type -> jackfield.host.v1.CancelRunResponse
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 0: jackfield.host.v1.ListRunsResponse.runs:type_name -> jackfield.host.v1.Run
+	13, // 1: jackfield.host.v1.GetRunResponse.run:type_name -> jackfield.host.v1.Run
+	18, // 2: jackfield.host.v1.GetRunResponse.troubled:type_name -> jackfield.host.v1.Stream
+	16, // 3: jackfield.host.v1.GetRunResponse.warnings:type_name -> jackfield.host.v1.Warning
+	12, // 4: jackfield.host.v1.GetRunResponse.connectors:type_name -> jackfield.host.v1.ConnectorStatus
+	19, // 5: jackfield.host.v1.GetRunResponse.next_attempt_at:type_name -> google.protobuf.Timestamp
+	13, // 6: jackfield.host.v1.WatchRunResponse.run:type_name -> jackfield.host.v1.Run
+	13, // 7: jackfield.host.v1.ContinueRunResponse.run:type_name -> jackfield.host.v1.Run
+	13, // 8: jackfield.host.v1.CancelRunResponse.run:type_name -> jackfield.host.v1.Run
+	19, // 9: jackfield.host.v1.ListConnectorStatusesRequest.since:type_name -> google.protobuf.Timestamp
+	19, // 10: jackfield.host.v1.ListConnectorStatusesRequest.until:type_name -> google.protobuf.Timestamp
+	12, // 11: jackfield.host.v1.ListConnectorStatusesResponse.statuses:type_name -> jackfield.host.v1.ConnectorStatus
+	19, // 12: jackfield.host.v1.ConnectorStatus.started_at:type_name -> google.protobuf.Timestamp
+	19, // 13: jackfield.host.v1.ConnectorStatus.ended_at:type_name -> google.protobuf.Timestamp
+	14, // 14: jackfield.host.v1.ConnectorStatus.stats:type_name -> jackfield.host.v1.RunStats
+	17, // 15: jackfield.host.v1.Run.params:type_name -> jackfield.host.v1.Run.ParamsEntry
+	19, // 16: jackfield.host.v1.Run.created_at:type_name -> google.protobuf.Timestamp
+	19, // 17: jackfield.host.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	19, // 18: jackfield.host.v1.Run.planned_at:type_name -> google.protobuf.Timestamp
+	19, // 19: jackfield.host.v1.Run.delayed_until:type_name -> google.protobuf.Timestamp
+	19, // 20: jackfield.host.v1.Run.ended_at:type_name -> google.protobuf.Timestamp
+	19, // 21: jackfield.host.v1.Run.updated_at:type_name -> google.protobuf.Timestamp
+	14, // 22: jackfield.host.v1.Run.stats:type_name -> jackfield.host.v1.RunStats
+	15, // 23: jackfield.host.v1.Run.streams:type_name -> jackfield.host.v1.StreamCounts
+	20, // 24: jackfield.host.v1.Run.failure:type_name -> jackfield.host.v1.Failure
+	19, // 25: jackfield.host.v1.Warning.at:type_name -> google.protobuf.Timestamp
+	0,  // 26: jackfield.host.v1.RunService.ListRuns:input_type -> jackfield.host.v1.ListRunsRequest
+	2,  // 27: jackfield.host.v1.RunService.GetRun:input_type -> jackfield.host.v1.GetRunRequest
+	4,  // 28: jackfield.host.v1.RunService.WatchRun:input_type -> jackfield.host.v1.WatchRunRequest
+	6,  // 29: jackfield.host.v1.RunService.ContinueRun:input_type -> jackfield.host.v1.ContinueRunRequest
+	8,  // 30: jackfield.host.v1.RunService.CancelRun:input_type -> jackfield.host.v1.CancelRunRequest
+	10, // 31: jackfield.host.v1.RunService.ListConnectorStatuses:input_type -> jackfield.host.v1.ListConnectorStatusesRequest
+	1,  // 32: jackfield.host.v1.RunService.ListRuns:output_type -> jackfield.host.v1.ListRunsResponse
+	3,  // 33: jackfield.host.v1.RunService.GetRun:output_type -> jackfield.host.v1.GetRunResponse
+	5,  // 34: jackfield.host.v1.RunService.WatchRun:output_type -> jackfield.host.v1.WatchRunResponse
+	7,  // 35: jackfield.host.v1.RunService.ContinueRun:output_type -> jackfield.host.v1.ContinueRunResponse
+	9,  // 36: jackfield.host.v1.RunService.CancelRun:output_type -> jackfield.host.v1.CancelRunResponse
+	11, // 37: jackfield.host.v1.RunService.ListConnectorStatuses:output_type -> jackfield.host.v1.ListConnectorStatusesResponse
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_run_proto_init() }
@@ -1163,7 +1555,7 @@ func file_jackfield_host_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_run_proto_rawDesc), len(file_jackfield_host_v1_run_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RunService_ListRuns_FullMethodName    = "/jackfield.host.v1.RunService/ListRuns"
-	RunService_GetRun_FullMethodName      = "/jackfield.host.v1.RunService/GetRun"
-	RunService_WatchRun_FullMethodName    = "/jackfield.host.v1.RunService/WatchRun"
-	RunService_ContinueRun_FullMethodName = "/jackfield.host.v1.RunService/ContinueRun"
-	RunService_CancelRun_FullMethodName   = "/jackfield.host.v1.RunService/CancelRun"
+	RunService_ListRuns_FullMethodName              = "/jackfield.host.v1.RunService/ListRuns"
+	RunService_GetRun_FullMethodName                = "/jackfield.host.v1.RunService/GetRun"
+	RunService_WatchRun_FullMethodName              = "/jackfield.host.v1.RunService/WatchRun"
+	RunService_ContinueRun_FullMethodName           = "/jackfield.host.v1.RunService/ContinueRun"
+	RunService_CancelRun_FullMethodName             = "/jackfield.host.v1.RunService/CancelRun"
+	RunService_ListConnectorStatuses_FullMethodName = "/jackfield.host.v1.RunService/ListConnectorStatuses"
 )
 
 // RunServiceClient is the client API for RunService service.
@@ -43,6 +44,9 @@ type RunServiceClient interface {
 	// is processed stays so.
 	ContinueRun(ctx context.Context, in *ContinueRunRequest, opts ...grpc.CallOption) (*ContinueRunResponse, error)
 	CancelRun(ctx context.Context, in *CancelRunRequest, opts ...grpc.CallOption) (*CancelRunResponse, error)
+	// ListConnectorStatuses tells how connectors' parts of runs ended, the newest
+	// first.
+	ListConnectorStatuses(ctx context.Context, in *ListConnectorStatusesRequest, opts ...grpc.CallOption) (*ListConnectorStatusesResponse, error)
 }
 
 type runServiceClient struct {
@@ -112,6 +116,16 @@ func (c *runServiceClient) CancelRun(ctx context.Context, in *CancelRunRequest, 
 	return out, nil
 }
 
+func (c *runServiceClient) ListConnectorStatuses(ctx context.Context, in *ListConnectorStatusesRequest, opts ...grpc.CallOption) (*ListConnectorStatusesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConnectorStatusesResponse)
+	err := c.cc.Invoke(ctx, RunService_ListConnectorStatuses_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RunServiceServer is the server API for RunService service.
 // All implementations must embed UnimplementedRunServiceServer
 // for forward compatibility.
@@ -129,6 +143,9 @@ type RunServiceServer interface {
 	// is processed stays so.
 	ContinueRun(context.Context, *ContinueRunRequest) (*ContinueRunResponse, error)
 	CancelRun(context.Context, *CancelRunRequest) (*CancelRunResponse, error)
+	// ListConnectorStatuses tells how connectors' parts of runs ended, the newest
+	// first.
+	ListConnectorStatuses(context.Context, *ListConnectorStatusesRequest) (*ListConnectorStatusesResponse, error)
 	mustEmbedUnimplementedRunServiceServer()
 }
 
@@ -153,6 +170,9 @@ func (UnimplementedRunServiceServer) ContinueRun(context.Context, *ContinueRunRe
 }
 func (UnimplementedRunServiceServer) CancelRun(context.Context, *CancelRunRequest) (*CancelRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelRun not implemented")
+}
+func (UnimplementedRunServiceServer) ListConnectorStatuses(context.Context, *ListConnectorStatusesRequest) (*ListConnectorStatusesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConnectorStatuses not implemented")
 }
 func (UnimplementedRunServiceServer) mustEmbedUnimplementedRunServiceServer() {}
 func (UnimplementedRunServiceServer) testEmbeddedByValue()                    {}
@@ -258,6 +278,24 @@ func _RunService_CancelRun_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RunService_ListConnectorStatuses_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConnectorStatusesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).ListConnectorStatuses(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_ListConnectorStatuses_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).ListConnectorStatuses(ctx, req.(*ListConnectorStatusesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RunService_ServiceDesc is the grpc.ServiceDesc for RunService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -280,6 +318,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelRun",
 			Handler:    _RunService_CancelRun_Handler,
+		},
+		{
+			MethodName: "ListConnectorStatuses",
+			Handler:    _RunService_ListConnectorStatuses_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

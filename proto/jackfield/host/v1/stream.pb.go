@@ -347,6 +347,255 @@ func (x *RetryStreamResponse) GetStream() *Stream {
 	return nil
 }
 
+type RetryStreamsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of plugin and integration is needed.
+	Plugin string `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	// tenant/name, or uid.
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	// 100 if zero, 1,000 at most.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next of the page before.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryStreamsRequest) Reset() {
+	*x = RetryStreamsRequest{}
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryStreamsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryStreamsRequest) ProtoMessage() {}
+
+func (x *RetryStreamsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryStreamsRequest.ProtoReflect.Descriptor instead.
+func (*RetryStreamsRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RetryStreamsRequest) GetPlugin() string {
+	if x != nil {
+		return x.Plugin
+	}
+	return ""
+}
+
+func (x *RetryStreamsRequest) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+func (x *RetryStreamsRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *RetryStreamsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type RetryStreamsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Retried uint32                 `protobuf:"varint,1,opt,name=retried,proto3" json:"retried,omitempty"`
+	// Left as they are, because of the state of their run or integration.
+	Refused uint32 `protobuf:"varint,2,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Why the last of them was refused.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Streams of the plugin or integration that wait or are worked on now.
+	Open int64 `protobuf:"varint,4,opt,name=open,proto3" json:"open,omitempty"`
+	// Empty on the last page.
+	Next          string `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryStreamsResponse) Reset() {
+	*x = RetryStreamsResponse{}
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryStreamsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryStreamsResponse) ProtoMessage() {}
+
+func (x *RetryStreamsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryStreamsResponse.ProtoReflect.Descriptor instead.
+func (*RetryStreamsResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RetryStreamsResponse) GetRetried() uint32 {
+	if x != nil {
+		return x.Retried
+	}
+	return 0
+}
+
+func (x *RetryStreamsResponse) GetRefused() uint32 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *RetryStreamsResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RetryStreamsResponse) GetOpen() int64 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *RetryStreamsResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+type ProcessStreamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Also one that is processed or was skipped, from its first page.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessStreamRequest) Reset() {
+	*x = ProcessStreamRequest{}
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessStreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessStreamRequest) ProtoMessage() {}
+
+func (x *ProcessStreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessStreamRequest.ProtoReflect.Descriptor instead.
+func (*ProcessStreamRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ProcessStreamRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ProcessStreamRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type ProcessStreamResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stream        *Stream                `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessStreamResponse) Reset() {
+	*x = ProcessStreamResponse{}
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessStreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessStreamResponse) ProtoMessage() {}
+
+func (x *ProcessStreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessStreamResponse.ProtoReflect.Descriptor instead.
+func (*ProcessStreamResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ProcessStreamResponse) GetStream() *Stream {
+	if x != nil {
+		return x.Stream
+	}
+	return nil
+}
+
 type SkipStreamRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -357,7 +606,7 @@ type SkipStreamRequest struct {
 
 func (x *SkipStreamRequest) Reset() {
 	*x = SkipStreamRequest{}
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +618,7 @@ func (x *SkipStreamRequest) String() string {
 func (*SkipStreamRequest) ProtoMessage() {}
 
 func (x *SkipStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +631,7 @@ func (x *SkipStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkipStreamRequest.ProtoReflect.Descriptor instead.
 func (*SkipStreamRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{6}
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SkipStreamRequest) GetId() string {
@@ -408,7 +657,7 @@ type SkipStreamResponse struct {
 
 func (x *SkipStreamResponse) Reset() {
 	*x = SkipStreamResponse{}
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +669,7 @@ func (x *SkipStreamResponse) String() string {
 func (*SkipStreamResponse) ProtoMessage() {}
 
 func (x *SkipStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +682,7 @@ func (x *SkipStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkipStreamResponse.ProtoReflect.Descriptor instead.
 func (*SkipStreamResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{7}
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SkipStreamResponse) GetStream() *Stream {
@@ -476,7 +725,7 @@ type Stream struct {
 
 func (x *Stream) Reset() {
 	*x = Stream{}
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +737,7 @@ func (x *Stream) String() string {
 func (*Stream) ProtoMessage() {}
 
 func (x *Stream) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +750,7 @@ func (x *Stream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stream.ProtoReflect.Descriptor instead.
 func (*Stream) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{8}
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Stream) GetId() string {
@@ -646,7 +895,7 @@ type StreamStats struct {
 
 func (x *StreamStats) Reset() {
 	*x = StreamStats{}
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +907,7 @@ func (x *StreamStats) String() string {
 func (*StreamStats) ProtoMessage() {}
 
 func (x *StreamStats) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_stream_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_stream_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +920,7 @@ func (x *StreamStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStats.ProtoReflect.Descriptor instead.
 func (*StreamStats) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{9}
+	return file_jackfield_host_v1_stream_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamStats) GetRead() int64 {
@@ -747,6 +996,23 @@ const file_jackfield_host_v1_stream_proto_rawDesc = "" +
 	"\x12RetryStreamRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"H\n" +
 	"\x13RetryStreamResponse\x121\n" +
+	"\x06stream\x18\x01 \x01(\v2\x19.jackfield.host.v1.StreamR\x06stream\"\x8b\x01\n" +
+	"\x13RetryStreamsRequest\x12\x16\n" +
+	"\x06plugin\x18\x01 \x01(\tR\x06plugin\x12 \n" +
+	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\x8a\x01\n" +
+	"\x14RetryStreamsResponse\x12\x18\n" +
+	"\aretried\x18\x01 \x01(\rR\aretried\x12\x18\n" +
+	"\arefused\x18\x02 \x01(\rR\arefused\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04open\x18\x04 \x01(\x03R\x04open\x12\x12\n" +
+	"\x04next\x18\x05 \x01(\tR\x04next\"<\n" +
+	"\x14ProcessStreamRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"J\n" +
+	"\x15ProcessStreamResponse\x121\n" +
 	"\x06stream\x18\x01 \x01(\v2\x19.jackfield.host.v1.StreamR\x06stream\";\n" +
 	"\x11SkipStreamRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
@@ -787,11 +1053,13 @@ const file_jackfield_host_v1_stream_proto_rawDesc = "" +
 	"\adeleted\x18\x04 \x01(\x03R\adeleted\x12\x1c\n" +
 	"\tunchanged\x18\x05 \x01(\x03R\tunchanged\x12\x14\n" +
 	"\x05stale\x18\x06 \x01(\x03R\x05stale\x12\x1a\n" +
-	"\bwarnings\x18\a \x01(\x03R\bwarnings2\xfe\x02\n" +
+	"\bwarnings\x18\a \x01(\x03R\bwarnings2\xc3\x04\n" +
 	"\rStreamService\x12\\\n" +
 	"\vListStreams\x12%.jackfield.host.v1.ListStreamsRequest\x1a&.jackfield.host.v1.ListStreamsResponse\x12V\n" +
 	"\tGetStream\x12#.jackfield.host.v1.GetStreamRequest\x1a$.jackfield.host.v1.GetStreamResponse\x12\\\n" +
-	"\vRetryStream\x12%.jackfield.host.v1.RetryStreamRequest\x1a&.jackfield.host.v1.RetryStreamResponse\x12Y\n" +
+	"\vRetryStream\x12%.jackfield.host.v1.RetryStreamRequest\x1a&.jackfield.host.v1.RetryStreamResponse\x12_\n" +
+	"\fRetryStreams\x12&.jackfield.host.v1.RetryStreamsRequest\x1a'.jackfield.host.v1.RetryStreamsResponse\x12b\n" +
+	"\rProcessStream\x12'.jackfield.host.v1.ProcessStreamRequest\x1a(.jackfield.host.v1.ProcessStreamResponse\x12Y\n" +
 	"\n" +
 	"SkipStream\x12$.jackfield.host.v1.SkipStreamRequest\x1a%.jackfield.host.v1.SkipStreamResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
@@ -807,7 +1075,7 @@ func file_jackfield_host_v1_stream_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_stream_proto_rawDescData
 }
 
-var file_jackfield_host_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_jackfield_host_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_jackfield_host_v1_stream_proto_goTypes = []any{
 	(*ListStreamsRequest)(nil),    // 0: jackfield.host.v1.ListStreamsRequest
 	(*ListStreamsResponse)(nil),   // 1: jackfield.host.v1.ListStreamsResponse
@@ -815,38 +1083,47 @@ var file_jackfield_host_v1_stream_proto_goTypes = []any{
 	(*GetStreamResponse)(nil),     // 3: jackfield.host.v1.GetStreamResponse
 	(*RetryStreamRequest)(nil),    // 4: jackfield.host.v1.RetryStreamRequest
 	(*RetryStreamResponse)(nil),   // 5: jackfield.host.v1.RetryStreamResponse
-	(*SkipStreamRequest)(nil),     // 6: jackfield.host.v1.SkipStreamRequest
-	(*SkipStreamResponse)(nil),    // 7: jackfield.host.v1.SkipStreamResponse
-	(*Stream)(nil),                // 8: jackfield.host.v1.Stream
-	(*StreamStats)(nil),           // 9: jackfield.host.v1.StreamStats
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*Failure)(nil),               // 11: jackfield.host.v1.Failure
+	(*RetryStreamsRequest)(nil),   // 6: jackfield.host.v1.RetryStreamsRequest
+	(*RetryStreamsResponse)(nil),  // 7: jackfield.host.v1.RetryStreamsResponse
+	(*ProcessStreamRequest)(nil),  // 8: jackfield.host.v1.ProcessStreamRequest
+	(*ProcessStreamResponse)(nil), // 9: jackfield.host.v1.ProcessStreamResponse
+	(*SkipStreamRequest)(nil),     // 10: jackfield.host.v1.SkipStreamRequest
+	(*SkipStreamResponse)(nil),    // 11: jackfield.host.v1.SkipStreamResponse
+	(*Stream)(nil),                // 12: jackfield.host.v1.Stream
+	(*StreamStats)(nil),           // 13: jackfield.host.v1.StreamStats
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Failure)(nil),               // 15: jackfield.host.v1.Failure
 }
 var file_jackfield_host_v1_stream_proto_depIdxs = []int32{
-	8,  // 0: jackfield.host.v1.ListStreamsResponse.streams:type_name -> jackfield.host.v1.Stream
-	8,  // 1: jackfield.host.v1.GetStreamResponse.stream:type_name -> jackfield.host.v1.Stream
-	8,  // 2: jackfield.host.v1.RetryStreamResponse.stream:type_name -> jackfield.host.v1.Stream
-	8,  // 3: jackfield.host.v1.SkipStreamResponse.stream:type_name -> jackfield.host.v1.Stream
-	10, // 4: jackfield.host.v1.Stream.due_at:type_name -> google.protobuf.Timestamp
-	10, // 5: jackfield.host.v1.Stream.last_record_at:type_name -> google.protobuf.Timestamp
-	10, // 6: jackfield.host.v1.Stream.created_at:type_name -> google.protobuf.Timestamp
-	10, // 7: jackfield.host.v1.Stream.updated_at:type_name -> google.protobuf.Timestamp
-	10, // 8: jackfield.host.v1.Stream.processed_at:type_name -> google.protobuf.Timestamp
-	9,  // 9: jackfield.host.v1.Stream.stats:type_name -> jackfield.host.v1.StreamStats
-	11, // 10: jackfield.host.v1.Stream.failure:type_name -> jackfield.host.v1.Failure
-	0,  // 11: jackfield.host.v1.StreamService.ListStreams:input_type -> jackfield.host.v1.ListStreamsRequest
-	2,  // 12: jackfield.host.v1.StreamService.GetStream:input_type -> jackfield.host.v1.GetStreamRequest
-	4,  // 13: jackfield.host.v1.StreamService.RetryStream:input_type -> jackfield.host.v1.RetryStreamRequest
-	6,  // 14: jackfield.host.v1.StreamService.SkipStream:input_type -> jackfield.host.v1.SkipStreamRequest
-	1,  // 15: jackfield.host.v1.StreamService.ListStreams:output_type -> jackfield.host.v1.ListStreamsResponse
-	3,  // 16: jackfield.host.v1.StreamService.GetStream:output_type -> jackfield.host.v1.GetStreamResponse
-	5,  // 17: jackfield.host.v1.StreamService.RetryStream:output_type -> jackfield.host.v1.RetryStreamResponse
-	7,  // 18: jackfield.host.v1.StreamService.SkipStream:output_type -> jackfield.host.v1.SkipStreamResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 0: jackfield.host.v1.ListStreamsResponse.streams:type_name -> jackfield.host.v1.Stream
+	12, // 1: jackfield.host.v1.GetStreamResponse.stream:type_name -> jackfield.host.v1.Stream
+	12, // 2: jackfield.host.v1.RetryStreamResponse.stream:type_name -> jackfield.host.v1.Stream
+	12, // 3: jackfield.host.v1.ProcessStreamResponse.stream:type_name -> jackfield.host.v1.Stream
+	12, // 4: jackfield.host.v1.SkipStreamResponse.stream:type_name -> jackfield.host.v1.Stream
+	14, // 5: jackfield.host.v1.Stream.due_at:type_name -> google.protobuf.Timestamp
+	14, // 6: jackfield.host.v1.Stream.last_record_at:type_name -> google.protobuf.Timestamp
+	14, // 7: jackfield.host.v1.Stream.created_at:type_name -> google.protobuf.Timestamp
+	14, // 8: jackfield.host.v1.Stream.updated_at:type_name -> google.protobuf.Timestamp
+	14, // 9: jackfield.host.v1.Stream.processed_at:type_name -> google.protobuf.Timestamp
+	13, // 10: jackfield.host.v1.Stream.stats:type_name -> jackfield.host.v1.StreamStats
+	15, // 11: jackfield.host.v1.Stream.failure:type_name -> jackfield.host.v1.Failure
+	0,  // 12: jackfield.host.v1.StreamService.ListStreams:input_type -> jackfield.host.v1.ListStreamsRequest
+	2,  // 13: jackfield.host.v1.StreamService.GetStream:input_type -> jackfield.host.v1.GetStreamRequest
+	4,  // 14: jackfield.host.v1.StreamService.RetryStream:input_type -> jackfield.host.v1.RetryStreamRequest
+	6,  // 15: jackfield.host.v1.StreamService.RetryStreams:input_type -> jackfield.host.v1.RetryStreamsRequest
+	8,  // 16: jackfield.host.v1.StreamService.ProcessStream:input_type -> jackfield.host.v1.ProcessStreamRequest
+	10, // 17: jackfield.host.v1.StreamService.SkipStream:input_type -> jackfield.host.v1.SkipStreamRequest
+	1,  // 18: jackfield.host.v1.StreamService.ListStreams:output_type -> jackfield.host.v1.ListStreamsResponse
+	3,  // 19: jackfield.host.v1.StreamService.GetStream:output_type -> jackfield.host.v1.GetStreamResponse
+	5,  // 20: jackfield.host.v1.StreamService.RetryStream:output_type -> jackfield.host.v1.RetryStreamResponse
+	7,  // 21: jackfield.host.v1.StreamService.RetryStreams:output_type -> jackfield.host.v1.RetryStreamsResponse
+	9,  // 22: jackfield.host.v1.StreamService.ProcessStream:output_type -> jackfield.host.v1.ProcessStreamResponse
+	11, // 23: jackfield.host.v1.StreamService.SkipStream:output_type -> jackfield.host.v1.SkipStreamResponse
+	18, // [18:24] is the sub-list for method output_type
+	12, // [12:18] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_stream_proto_init() }
@@ -861,7 +1138,7 @@ func file_jackfield_host_v1_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_stream_proto_rawDesc), len(file_jackfield_host_v1_stream_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StreamService_ListStreams_FullMethodName = "/jackfield.host.v1.StreamService/ListStreams"
-	StreamService_GetStream_FullMethodName   = "/jackfield.host.v1.StreamService/GetStream"
-	StreamService_RetryStream_FullMethodName = "/jackfield.host.v1.StreamService/RetryStream"
-	StreamService_SkipStream_FullMethodName  = "/jackfield.host.v1.StreamService/SkipStream"
+	StreamService_ListStreams_FullMethodName   = "/jackfield.host.v1.StreamService/ListStreams"
+	StreamService_GetStream_FullMethodName     = "/jackfield.host.v1.StreamService/GetStream"
+	StreamService_RetryStream_FullMethodName   = "/jackfield.host.v1.StreamService/RetryStream"
+	StreamService_RetryStreams_FullMethodName  = "/jackfield.host.v1.StreamService/RetryStreams"
+	StreamService_ProcessStream_FullMethodName = "/jackfield.host.v1.StreamService/ProcessStream"
+	StreamService_SkipStream_FullMethodName    = "/jackfield.host.v1.StreamService/SkipStream"
 )
 
 // StreamServiceClient is the client API for StreamService service.
@@ -36,6 +38,11 @@ type StreamServiceClient interface {
 	GetStream(ctx context.Context, in *GetStreamRequest, opts ...grpc.CallOption) (*GetStreamResponse, error)
 	// RetryStream tries a stream again that ended as error.
 	RetryStream(ctx context.Context, in *RetryStreamRequest, opts ...grpc.CallOption) (*RetryStreamResponse, error)
+	// RetryStreams tries streams again that ended as error, a page of them, the oldest
+	// first. Those of a run that a newer one has overtaken are left alone.
+	RetryStreams(ctx context.Context, in *RetryStreamsRequest, opts ...grpc.CallOption) (*RetryStreamsResponse, error)
+	// ProcessStream has a stream worked on now, whatever it waits for.
+	ProcessStream(ctx context.Context, in *ProcessStreamRequest, opts ...grpc.CallOption) (*ProcessStreamResponse, error)
 	// SkipStream gives a stream up that waits or failed.
 	SkipStream(ctx context.Context, in *SkipStreamRequest, opts ...grpc.CallOption) (*SkipStreamResponse, error)
 }
@@ -78,6 +85,26 @@ func (c *streamServiceClient) RetryStream(ctx context.Context, in *RetryStreamRe
 	return out, nil
 }
 
+func (c *streamServiceClient) RetryStreams(ctx context.Context, in *RetryStreamsRequest, opts ...grpc.CallOption) (*RetryStreamsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryStreamsResponse)
+	err := c.cc.Invoke(ctx, StreamService_RetryStreams_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *streamServiceClient) ProcessStream(ctx context.Context, in *ProcessStreamRequest, opts ...grpc.CallOption) (*ProcessStreamResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProcessStreamResponse)
+	err := c.cc.Invoke(ctx, StreamService_ProcessStream_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *streamServiceClient) SkipStream(ctx context.Context, in *SkipStreamRequest, opts ...grpc.CallOption) (*SkipStreamResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SkipStreamResponse)
@@ -99,6 +126,11 @@ type StreamServiceServer interface {
 	GetStream(context.Context, *GetStreamRequest) (*GetStreamResponse, error)
 	// RetryStream tries a stream again that ended as error.
 	RetryStream(context.Context, *RetryStreamRequest) (*RetryStreamResponse, error)
+	// RetryStreams tries streams again that ended as error, a page of them, the oldest
+	// first. Those of a run that a newer one has overtaken are left alone.
+	RetryStreams(context.Context, *RetryStreamsRequest) (*RetryStreamsResponse, error)
+	// ProcessStream has a stream worked on now, whatever it waits for.
+	ProcessStream(context.Context, *ProcessStreamRequest) (*ProcessStreamResponse, error)
 	// SkipStream gives a stream up that waits or failed.
 	SkipStream(context.Context, *SkipStreamRequest) (*SkipStreamResponse, error)
 	mustEmbedUnimplementedStreamServiceServer()
@@ -119,6 +151,12 @@ func (UnimplementedStreamServiceServer) GetStream(context.Context, *GetStreamReq
 }
 func (UnimplementedStreamServiceServer) RetryStream(context.Context, *RetryStreamRequest) (*RetryStreamResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryStream not implemented")
+}
+func (UnimplementedStreamServiceServer) RetryStreams(context.Context, *RetryStreamsRequest) (*RetryStreamsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryStreams not implemented")
+}
+func (UnimplementedStreamServiceServer) ProcessStream(context.Context, *ProcessStreamRequest) (*ProcessStreamResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProcessStream not implemented")
 }
 func (UnimplementedStreamServiceServer) SkipStream(context.Context, *SkipStreamRequest) (*SkipStreamResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SkipStream not implemented")
@@ -198,6 +236,42 @@ func _StreamService_RetryStream_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StreamService_RetryStreams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryStreamsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StreamServiceServer).RetryStreams(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StreamService_RetryStreams_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StreamServiceServer).RetryStreams(ctx, req.(*RetryStreamsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StreamService_ProcessStream_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProcessStreamRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StreamServiceServer).ProcessStream(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StreamService_ProcessStream_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StreamServiceServer).ProcessStream(ctx, req.(*ProcessStreamRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StreamService_SkipStream_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SkipStreamRequest)
 	if err := dec(in); err != nil {
@@ -234,6 +308,14 @@ var StreamService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryStream",
 			Handler:    _StreamService_RetryStream_Handler,
+		},
+		{
+			MethodName: "RetryStreams",
+			Handler:    _StreamService_RetryStreams_Handler,
+		},
+		{
+			MethodName: "ProcessStream",
+			Handler:    _StreamService_ProcessStream_Handler,
 		},
 		{
 			MethodName: "SkipStream",

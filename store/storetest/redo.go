@@ -1,0 +1,156 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// rows: C37, C38
+func testRedo(t *testing.T, setup func(*testing.T) *world) {
+	t.Helper()
+	again := func(j *job) {
+		j.w.Helper()
+		j.release()
+		j.lane = j.w.claimLane()
+		_, err := j.w.s.BeginRun(j.w.ctx(), j.lane.Ref(), j.run.ID, store.RunBegin{})
+		require.NoError(j.w, err)
+	}
+	t.Run("a processed stream is worked on again when it is forced", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a", "b")...)
+		a := j.claim()
+		seg := j.segment(a)
+		seg.Cursor, seg.Checkpoint = []byte("cursor"), []byte("checkpoint")
+		j.apply(seg)
+		a.Seq++
+		j.finish(a, store.StreamEnd{State: store.StreamPending, NextPage: []byte("2"), Answered: true}, record("1", "x"))
+		a = j.claim()
+		if a.Ident != "a" { // the other one waited longer
+			j.finish(a, done())
+			a = j.claim()
+		}
+		j.finish(a, done())
+		if j.reload().State != store.RunProcessed {
+			j.finish(j.claim(), done())
+		}
+		require.Equal(t, store.RunProcessed, j.reload().State)
+
+		_, err := w.s.ProcessStream(w.ctx(), a.ID, false)
+		require.ErrorIs(t, err, store.ErrConflict, "it is done")
+		st, err := w.s.ProcessStream(w.ctx(), a.ID, true)
+		require.NoError(t, err)
+		require.Equal(t, store.StreamPending, st.State)
+		run := j.reload()
+		require.Equal(t, store.RunPending, run.State)
+		require.Equal(t, store.StreamCounts{Pending: 1, Processed: 1}, run.Streams)
+		again(j)
+		st = j.claim()
+		require.Equal(t, a.ID, st.ID, "it alone")
+		require.Nil(t, st.Page)
+		require.Nil(t, st.Checkpoint)
+		require.Equal(t, "cursor", string(st.Cursor))
+		j.finish(st, done(), record("1", "y"))
+		require.Equal(t, store.RunProcessed, j.reload().State)
+		parts, err := w.s.ConnectorStatuses(w.ctx(), store.ConnectorFilter{Connector: "commits"})
+		require.NoError(t, err)
+		require.Equal(t, int64(2), parts[0].Processed)
+		require.Equal(t, int64(1), parts[0].Stats.Updated)
+	})
+	t.Run("one that waits is due now", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a")...)
+		s := j.claim()
+		_, err := w.s.ProcessStream(w.ctx(), s.ID, true)
+		require.ErrorIs(t, err, store.ErrConflict, "it is being worked on")
+		j.finish(s, store.StreamEnd{State: store.StreamDelayed, DueAt: w.clock.Now().Add(time.Hour), Answered: true})
+		require.Empty(t, j.claims(1))
+		_, err = w.s.ProcessStream(w.ctx(), s.ID, false)
+		require.NoError(t, err)
+		require.Equal(t, s.ID, j.claim().ID)
+	})
+	t.Run("one that was skipped, and one of a run that was cancelled", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a", "b")...)
+		list, err := w.s.Streams(w.ctx(), store.StreamFilter{RunID: j.run.ID})
+		require.NoError(t, err)
+		_, err = w.s.SkipStream(w.ctx(), list[0].ID, "no")
+		require.NoError(t, err)
+		_, err = w.s.ProcessStream(w.ctx(), list[0].ID, false)
+		require.ErrorIs(t, err, store.ErrConflict)
+		_, err = w.s.ProcessStream(w.ctx(), list[0].ID, true)
+		require.NoError(t, err)
+		require.Equal(t, int64(2), j.reload().Streams.Pending)
+		_, err = w.s.CancelRun(w.ctx(), j.run.ID, "")
+		require.NoError(t, err)
+		_, err = w.s.ProcessStream(w.ctx(), list[0].ID, true)
+		require.ErrorIs(t, err, store.ErrConflict)
+		_, err = w.s.ProcessStream(w.ctx(), 1000, true)
+		require.ErrorIs(t, err, store.ErrNotFound)
+	})
+	t.Run("the run's own calls are not forced", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a")...)
+		list, err := w.s.Streams(w.ctx(), store.StreamFilter{RunID: j.run.ID, System: true})
+		require.NoError(t, err)
+		require.Equal(t, store.StreamPlan, list[0].Type)
+		_, err = w.s.ProcessStream(w.ctx(), list[0].ID, true)
+		require.ErrorIs(t, err, store.ErrConflict)
+	})
+	t.Run("failed streams, page by page, but for those that a newer run has overtaken", func(t *testing.T) {
+		w := setup(t)
+		old := w.plan(store.RunRequest{}, names("a", "b")...)
+		old.finish(old.claim(), failed("no"))
+		old.finish(old.claim(), failed("no"))
+		old.release()
+		ids, err := w.s.FailedStreams(w.ctx(), store.FailedFilter{Plugin: plug})
+		require.NoError(t, err)
+		require.Len(t, ids, 2)
+
+		w.clock.add(time.Hour)
+		j := w.beginOf(old.i, store.RunRequest{}, store.RunBegin{})
+		j.plan(names("a", "b", "c")...)
+		n, err := w.s.OpenStreams(w.ctx(), plug, 0)
+		require.NoError(t, err)
+		require.Equal(t, int64(3), n)
+		for range 3 {
+			j.finish(j.claim(), failed("no"))
+		}
+		j.release()
+		all, err := w.s.FailedStreams(w.ctx(), store.FailedFilter{IntegrationID: j.i.ID})
+		require.NoError(t, err)
+		require.Len(t, all, 3)
+		require.NotContains(t, all, ids[0])
+		first, err := w.s.FailedStreams(w.ctx(), store.FailedFilter{Limit: 2})
+		require.NoError(t, err)
+		rest, err := w.s.FailedStreams(w.ctx(), store.FailedFilter{After: first[1]})
+		require.NoError(t, err)
+		require.Equal(t, all, append(first, rest...))
+		none, err := w.s.FailedStreams(w.ctx(), store.FailedFilter{Plugin: "other"})
+		require.NoError(t, err)
+		require.Empty(t, none)
+		n, err = w.s.OpenStreams(w.ctx(), "", j.i.ID)
+		require.NoError(t, err)
+		require.Zero(t, n)
+	})
+	t.Run("events by integration and kind, the newest first", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a")...)
+		j.finish(j.claim(), done())
+		w.create("other")
+		all, err := w.s.RecentEvents(w.ctx(), store.EventFilter{})
+		require.NoError(t, err)
+		require.Greater(t, len(all), 2)
+		require.Greater(t, all[0].ID, all[1].ID)
+		runs, err := w.s.RecentEvents(w.ctx(), store.EventFilter{Kind: "run"})
+		require.NoError(t, err)
+		require.Len(t, runs, 1)
+		require.Equal(t, "run.processed", runs[0].Kind)
+		of, err := w.s.RecentEvents(w.ctx(), store.EventFilter{IntegrationID: j.i.ID, Before: runs[0].ID + 1, Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, runs, of)
+	})
+}
