@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 const (
@@ -60,6 +62,7 @@ func (c *checkpointer) loop(ctx context.Context, quit <-chan struct{}) {
 // run chases the writer until little is left, and leaves that to it.
 func (c *checkpointer) run(ctx context.Context) {
 	for range checkpointTries {
+		failpoint.Hit("write back")
 		var busy, log, done int
 		err := c.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // ClaimStreams claims up to limit due streams of a run's phase under the lane's
@@ -44,6 +45,7 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 		if err != nil || len(due) == 0 {
 			return err
 		}
+		failpoint.Hit("claim")
 		for _, d := range due {
 			if err := claimStream(ctx, t, r, d.id); err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // settle commits and answers ops.
@@ -14,7 +15,9 @@ func (w *writer) settle(ctx context.Context, ops []*op) {
 		w.retry(ctx, ops, err)
 		return
 	}
+	failpoint.Hit("commit")
 	err := w.commit(ctx)
+	failpoint.Hit("committed")
 	if err != nil {
 		err = w.unsure(ctx, ops, driverError(err))
 	}
@@ -27,6 +30,7 @@ func (w *writer) settle(ctx context.Context, ops []*op) {
 		}
 	}
 	w.answer(ops, err)
+	failpoint.Hit("answered")
 }
 
 // unsure decides whether a commit that failed has happened, and returns nil if it

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"fmt"
+
+	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // positionBlock is how many positions of the feed are reserved at once. A restart
@@ -22,6 +24,7 @@ func (w *writer) recover(ctx context.Context) (epoch int64, err error) {
 	if err := w.tx.get(ctx, "SELECT value FROM meta WHERE name = 'position'", nil, &w.reserved); err != nil {
 		return 0, fmt.Errorf("read position: %w", driverError(err))
 	}
+	failpoint.Hit("epoch")
 	if err := w.commit(ctx); err != nil {
 		return 0, fmt.Errorf("begin epoch: %w", driverError(err))
 	}

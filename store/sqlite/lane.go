@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // dueLane is a lane that may be claimed.
@@ -192,6 +193,7 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 		if err := returnQuota(ctx, t, l.ID); err != nil {
 			return err
 		}
+		failpoint.Hit("release")
 		wake, prio, err := wakeOf(ctx, t, l.IntegrationID, l.Class)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // Bounds of a group. Whoever waits behind it waits at most as long.
@@ -215,6 +216,7 @@ func (w *writer) group(ctx context.Context, first *op) {
 		w.answer([]*op{first}, err)
 		return
 	}
+	failpoint.Hit("begun")
 	var (
 		ops  []*op // that are part of the transaction
 		size int
@@ -228,6 +230,7 @@ func (w *writer) group(ctx context.Context, first *op) {
 		}
 		before := w.tx.writes
 		err := o.run(ctx, &w.tx)
+		failpoint.Hit("part")
 		switch {
 		case err == nil:
 			ops = append(ops, o)
