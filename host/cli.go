@@ -73,7 +73,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.SetHelpCommandGroupID(groupStart)
 	add(root, groupStart, c.quickstartCommand(), c.initCommand(), c.serveCommand(), c.statusCommand(), c.doctorCommand(),
 		c.versionCommand(), c.completionCommand())
-	add(root, groupConfig, c.validateCommand(), c.schemaCommand(), c.diffCommand(), c.reloadCommand())
+	add(root, groupConfig, c.validateCommand(), c.schemaCommand(), c.diffCommand(), c.reloadCommand(), c.explainCommand())
 	add(root, groupWork, c.pluginCommand(), c.tenantCommand(), c.integrationCommand(), c.runCommand(),
 		c.streamCommand(), c.recordCommand(), c.memberCommand(), c.eventCommand(), c.databaseCommand())
 	return root

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jackfield/jackfield/host/internal/explain"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
 
@@ -180,6 +181,9 @@ func failureFacts(t *table, f *hostv1.Failure) {
 	t.fact("request", requestText(f.GetRequest()))
 	_, hint := splitHint(f.GetMessage())
 	t.fact("hint", hint)
+	if found, err := explain.Lookup(f.GetCode()); err == nil && len(found) > 0 {
+		t.fact("explain", t.c.command("explain "+f.GetCode()))
+	}
 }
 
 // requestText says which request failed, how, and how long it took.
