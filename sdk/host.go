@@ -23,6 +23,18 @@ type Host interface {
 	CacheGet(ctx context.Context, scope CacheScope, key string) ([]byte, bool, error)
 	// CachePut keeps a value of at most 64 KiB for ttl, or a day if ttl is zero.
 	CachePut(ctx context.Context, scope CacheScope, key string, value []byte, ttl time.Duration) error
+	// Limit waits until the bucket has a call left, and takes it. If that is not
+	// soon it returns a rate-limited *Error with the time: the stream goes on then.
+	Limit(ctx context.Context, b Bucket) error
+	// Slot waits until fewer than limit of the scope's calls hold a slot of the key,
+	// and takes one until release, or the end of the call if that is sooner. If that
+	// is not soon it returns a rate-limited *Error.
+	Slot(ctx context.Context, scope CacheScope, key string, limit int) (release func(), err error)
+	// Pick returns one of the limit keys, such as those of a pool of tokens, that no
+	// rate limit holds back: each in its turn. If all are held back it returns a
+	// rate-limited *Error with the earliest reset. An error or an outcome with
+	// RateLimit.Key holds a key back.
+	Pick(ctx context.Context, keys []string) (string, error)
 	// Progress says that the call is alive though it sends nothing, until then
 	// at most (10 minutes at most).
 	Progress(ctx context.Context, what string, until time.Time) error
@@ -46,6 +58,15 @@ const (
 	CacheTenant      CacheScope = "tenant"      // the tenant's integrations of this plugin
 	CachePlugin      CacheScope = "plugin"      // every integration of this plugin: nothing of a tenant may go in
 )
+
+// Bucket is a number of calls that a remote system takes in a time: never more
+// than Max in any Window, over all streams and restarts.
+type Bucket struct {
+	Scope  CacheScope // who shares it
+	Key    string
+	Max    int
+	Window time.Duration
+}
 
 // LogLevel is how much a line matters.
 type LogLevel string
@@ -101,6 +122,12 @@ func (noHost) CacheGet(context.Context, CacheScope, string) ([]byte, bool, error
 func (noHost) CachePut(context.Context, CacheScope, string, []byte, time.Duration) error {
 	return ErrNoHost
 }
+
+func (noHost) Limit(context.Context, Bucket) error { return ErrNoHost }
+
+func (noHost) Slot(context.Context, CacheScope, string, int) (func(), error) { return nil, ErrNoHost }
+
+func (noHost) Pick(context.Context, []string) (string, error) { return "", ErrNoHost }
 
 func (noHost) Progress(context.Context, string, time.Time) error { return ErrNoHost }
 

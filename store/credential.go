@@ -28,6 +28,14 @@ const (
 	MaxCacheValueBytes = 256 << 10
 )
 
+// Caps on the buckets of plugins.
+const (
+	MaxBuckets       = 1_000               // of a scope, in use
+	MaxBucketWindow  = 31 * 24 * time.Hour // of a bucket
+	MaxTurnsAhead    = 48 * time.Hour      // a bucket whose next turn lies further ahead than this and its window is free: the clock has jumped
+	MaxBucketKeySize = MaxExternalIDBytes
+)
+
 // Attribute is a member attribute that a plugin declared for a tenant.
 type Attribute struct {
 	Name  string

@@ -16,6 +16,30 @@ type call struct {
 	host    sdk.Host
 	asks    chan struct{}
 	commits chan struct{}
+
+	mu    sync.Mutex        // guards slots
+	slots map[uint64]func() // what gives them back, by the asks that took them
+}
+
+// keepSlot keeps a slot that the plugin took until it gives it back. The host frees
+// those that are left at the end of the call.
+func (c *call) keepSlot(id uint64, release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slots == nil {
+		c.slots = map[uint64]func(){}
+	}
+	c.slots[id] = release
+}
+
+func (c *call) freeSlot(id uint64) {
+	c.mu.Lock()
+	release := c.slots[id]
+	delete(c.slots, id)
+	c.mu.Unlock()
+	if release != nil {
+		release()
+	}
 }
 
 // calls knows those under way by their tokens.

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -102,6 +103,39 @@ func (h *callHost) CachePut(ctx context.Context, scope sdk.CacheScope, key strin
 	}})
 	return err
 }
+
+// Limit implements sdk.Host.
+func (h *callHost) Limit(ctx context.Context, b sdk.Bucket) error {
+	_, err := h.ask(ctx, &pluginv1.HostLinkResponse{Ask: &pluginv1.HostLinkResponse_Limit{
+		Limit: &pluginv1.Limit{Scope: string(b.Scope), Key: text(b.Key), Max: small(b.Max), Window: durationToProto(b.Window)},
+	}})
+	return err
+}
+
+// Slot implements sdk.Host.
+func (h *callHost) Slot(ctx context.Context, scope sdk.CacheScope, key string, limit int) (func(), error) {
+	what := &pluginv1.HostLinkResponse{Ask: &pluginv1.HostLinkResponse_Slot{
+		Slot: &pluginv1.Slot{Scope: string(scope), Key: text(key), Max: small(limit)},
+	}}
+	if _, err := h.ask(ctx, what); err != nil {
+		return nil, err
+	}
+	return func() {
+		h.link.tell(&pluginv1.HostLinkResponse{Token: h.token, Ask: &pluginv1.HostLinkResponse_SlotRelease{SlotRelease: what.GetId()}})
+	}, nil
+}
+
+// Pick implements sdk.Host.
+func (h *callHost) Pick(ctx context.Context, keys []string) (string, error) {
+	what := &pluginv1.Pick{}
+	for _, key := range keys {
+		what.Keys = append(what.Keys, text(key))
+	}
+	answer, err := h.ask(ctx, &pluginv1.HostLinkResponse{Ask: &pluginv1.HostLinkResponse_Pick{Pick: what}})
+	return answer.GetPicked().GetKey(), err
+}
+
+func small(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
 
 // Progress implements sdk.Host.
 func (h *callHost) Progress(ctx context.Context, what string, until time.Time) error {

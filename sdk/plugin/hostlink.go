@@ -72,6 +72,12 @@ func (l *hostLink) handle(what *pluginv1.HostLinkResponse) {
 		return
 	}
 	of := l.calls.find(what.GetToken())
+	if id := what.GetSlotRelease(); id != 0 {
+		if of != nil {
+			of.freeSlot(id)
+		}
+		return
+	}
 	if line := what.GetLog(); line != nil {
 		if of != nil {
 			of.host.Log(sdk.LogLevel(line.GetLevel()), line.GetMessage(), argsOf(line.GetFields())...)
@@ -96,7 +102,7 @@ func (l *hostLink) handle(what *pluginv1.HostLinkResponse) {
 	l.cancels[what.GetId()] = cancel
 	l.mu.Unlock()
 	l.wg.Go(func() {
-		answer := respond(ctx, of.host, what)
+		answer := respond(ctx, of, what)
 		l.mu.Lock()
 		delete(l.cancels, what.GetId())
 		l.mu.Unlock()
@@ -136,10 +142,11 @@ func (l *hostLink) answer(what *pluginv1.HostLinkResponse, answer *pluginv1.Host
 	_ = l.stream.Send(answer) // an error ends Recv too
 }
 
-// respond asks host what is asked.
-func respond(ctx context.Context, host sdk.Host, what *pluginv1.HostLinkResponse) *pluginv1.HostLinkRequest {
+// respond asks the host of the call what is asked.
+func respond(ctx context.Context, of *call, what *pluginv1.HostLinkResponse) *pluginv1.HostLinkRequest {
 	var (
 		answer = &pluginv1.HostLinkRequest{Answer: &pluginv1.HostLinkRequest_Done{Done: &pluginv1.Done{}}}
+		host   = of.host
 		cred   sdk.Credential
 		err    error
 	)
@@ -174,6 +181,19 @@ func respond(ctx context.Context, host sdk.Host, what *pluginv1.HostLinkResponse
 			break
 		}
 		err = host.CachePut(ctx, sdk.CacheScope(a.GetScope()), a.GetKey(), a.GetValue(), a.GetTtl().AsDuration())
+	case *pluginv1.HostLinkResponse_Limit:
+		a := ask.Limit
+		err = host.Limit(ctx, sdk.Bucket{Scope: sdk.CacheScope(a.GetScope()), Key: a.GetKey(), Max: int(a.GetMax()), Window: a.GetWindow().AsDuration()})
+	case *pluginv1.HostLinkResponse_Slot:
+		var release func()
+		a := ask.Slot
+		if release, err = host.Slot(ctx, sdk.CacheScope(a.GetScope()), a.GetKey(), int(a.GetMax())); err == nil {
+			of.keepSlot(what.GetId(), release)
+		}
+	case *pluginv1.HostLinkResponse_Pick:
+		var key string
+		key, err = host.Pick(ctx, ask.Pick.GetKeys())
+		answer.Answer = &pluginv1.HostLinkRequest_Picked{Picked: &pluginv1.Picked{Key: key}}
 	case *pluginv1.HostLinkResponse_Progress:
 		a := ask.Progress
 		err = host.Progress(ctx, a.GetWhat(), timeFromProto(a.GetUntil()))

@@ -64,6 +64,40 @@ func TestHostOverTheLink(t *testing.T) {
 	require.Equal(t, "t0ken", h.creds["token"].Token.Reveal())
 }
 
+// rows: C49, C50
+func TestLimitsOverTheLink(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	require.NoError(t, during(t, h, func(ctx context.Context, host sdk.Host) error {
+		err := host.Limit(ctx, sdk.Bucket{Scope: sdk.CacheTenant, Key: "b", Max: 5, Window: time.Minute})
+		e, ok := errors.AsType[*sdk.Error](err)
+		if !ok || e.Class != sdk.ClassRateLimited || e.Limit.After != time.Minute || e.Limit.Key != "bucket:b" {
+			return errors.Join(errors.New("another refusal"), err)
+		}
+		release, err := host.Slot(ctx, sdk.CachePlugin, "s", 1)
+		if err != nil {
+			return err
+		}
+		if _, err = host.Slot(ctx, sdk.CachePlugin, "s", 1); sdk.AsError(err).Class != sdk.ClassRateLimited {
+			return errors.Join(errors.New("a second slot"), err)
+		}
+		release()
+		release()                                                    // nothing more happens
+		if _, err = host.Pick(ctx, []string{"a", "b"}); err != nil { // behind it, on the same link
+			return err
+		}
+		if n := h.held(); n != 0 {
+			return errors.New("the slot is still held")
+		}
+		key, err := host.Pick(ctx, []string{"a", "b"})
+		if key != "b" {
+			return errors.Join(errors.New("another key"), err)
+		}
+		return err
+	}))
+	require.Equal(t, []string{"limit tenant b 5 1m0s", "slot plugin s 1"}, h.lines)
+}
+
 // rows: K19
 func TestAnEndedCallAsksNothing(t *testing.T) {
 	t.Parallel()

@@ -179,6 +179,38 @@ func (h *host) CommitCredential(_ context.Context, name string, version int64, t
 	return h.creds[name], nil
 }
 
+func (h *host) Limit(_ context.Context, b sdk.Bucket) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = append(h.lines, fmt.Sprintf("limit %s %s %d %v", b.Scope, b.Key, b.Max, b.Window))
+	e := sdk.RateLimitedFor(time.Minute)
+	e.Limit.Key = "bucket:" + b.Key
+	return e
+}
+
+func (h *host) Slot(_ context.Context, scope sdk.CacheScope, key string, limit int) (func(), error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy >= limit {
+		return nil, sdk.RateLimitedFor(time.Second)
+	}
+	h.busy++
+	h.lines = append(h.lines, fmt.Sprintf("slot %s %s %d", scope, key, limit))
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.busy--
+	}, nil
+}
+
+func (h *host) Pick(_ context.Context, keys []string) (string, error) { return keys[len(keys)-1], nil }
+
+func (h *host) held() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy
+}
+
 func (h *host) CacheGet(_ context.Context, scope sdk.CacheScope, key string) ([]byte, bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

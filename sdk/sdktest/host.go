@@ -17,13 +17,15 @@ type Host struct {
 	busy  map[string]chan struct{} // closed when the refresh of a credential ends
 	cache map[string][]byte
 	lines []string
+	slots map[string]int // held
+	picks int
 }
 
 var _ sdk.Host = (*Host)(nil)
 
 // NewHost returns an empty Host.
 func NewHost() *Host {
-	return &Host{creds: map[string]sdk.Credential{}, busy: map[string]chan struct{}{}, cache: map[string][]byte{}}
+	return &Host{creds: map[string]sdk.Credential{}, busy: map[string]chan struct{}{}, cache: map[string][]byte{}, slots: map[string]int{}}
 }
 
 // Lines returns what was logged, a string a line.
@@ -96,6 +98,46 @@ func (h *Host) CachePut(_ context.Context, scope sdk.CacheScope, key string, val
 	defer h.mu.Unlock()
 	h.cache[string(scope)+"\x00"+key] = append([]byte{}, value...)
 	return nil
+}
+
+// Limit implements sdk.Host. There is always a call left.
+func (h *Host) Limit(ctx context.Context, b sdk.Bucket) error {
+	if b.Key == "" || b.Max < 1 || b.Window <= 0 {
+		return &sdk.Error{Class: sdk.ClassSystem, Code: "bad_bucket", Message: fmt.Sprintf("a bucket needs a key, a number and a time: %+v", b)}
+	}
+	return ctx.Err()
+}
+
+// Slot implements sdk.Host. It does not wait: a slot that is not there is refused.
+func (h *Host) Slot(_ context.Context, scope sdk.CacheScope, key string, limit int) (func(), error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name := string(scope) + "\x00" + key
+	if h.slots[name] >= limit {
+		e := sdk.RateLimitedFor(time.Second)
+		e.Code = "slots_taken"
+		return nil, e
+	}
+	h.slots[name]++
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.slots[name]--
+		})
+	}, nil
+}
+
+// Pick implements sdk.Host. No key is held back: each comes in its turn.
+func (h *Host) Pick(_ context.Context, keys []string) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(keys) == 0 {
+		return "", &sdk.Error{Class: sdk.ClassSystem, Code: "bad_pick", Message: "there is no key to pick from"}
+	}
+	h.picks++
+	return keys[(h.picks-1)%len(keys)], nil
 }
 
 // Progress implements sdk.Host.

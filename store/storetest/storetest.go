@@ -66,6 +66,9 @@ type Store interface {
 	Status(ctx context.Context) (store.Status, error)
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
+	TakeTurns(ctx context.Context, scope, key string, every time.Duration, n int) (time.Time, error)
+	Throttles(ctx context.Context, plugin string, keys []string) (map[string]time.Time, error)
+
 	Credential(ctx context.Context, integrationID int64, name string) (store.Credential, error)
 	CommitCredential(ctx context.Context, integrationID int64, name string, version int64, sealed []byte, expires time.Time) (store.Credential, error)
 	Services(ctx context.Context, tenantID int64, plugin string) (map[string][]byte, error)
@@ -103,6 +106,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Limits":        testLimits,
 		"Retention":     testRetention,
 		"Quotas":        testQuotas,
+		"Buckets":       testBuckets,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 	} {

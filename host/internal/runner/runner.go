@@ -31,6 +31,8 @@ type database interface {
 	Services(ctx context.Context, tenant int64, plugin string) (map[string][]byte, error)
 	CacheGet(ctx context.Context, scope, key string) ([]byte, bool, error)
 	CachePut(ctx context.Context, e store.CacheEntry) error
+	TakeTurns(ctx context.Context, scope, key string, every time.Duration, n int) (time.Time, error)
+	Throttles(ctx context.Context, plugin string, keys []string) (map[string]time.Time, error)
 }
 
 // Plugin is a plugin opened for an integration, for one call.
@@ -109,7 +111,11 @@ type Runner struct {
 	memory  *pool
 	private *semaphore.Weighted // processes of suspects
 
+	slotsHeld slots
+
 	mu        sync.Mutex // guards what follows
+	buckets   map[bucketKey]*bucket
+	turns     map[int64]int // of the rotation of keys, by integration
 	calls     map[room]*semaphore.Weighted
 	refreshes map[refreshKey]*refresh
 	patches   map[int64]int64 // how often an integration's patch changed
@@ -148,6 +154,9 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	r := &Runner{
 		db: db, plugins: plugins, vault: vault, opts: opts,
 		memory:    newPool(opts.Memory),
+		slotsHeld: slots{names: map[bucketKey]*slot{}},
+		buckets:   map[bucketKey]*bucket{},
+		turns:     map[int64]int{},
 		private:   semaphore.NewWeighted(int64(opts.Private)),
 		calls:     map[room]*semaphore.Weighted{},
 		refreshes: map[refreshKey]*refresh{},

@@ -32,15 +32,17 @@ type services struct {
 	run, stream int64
 	dog         *watchdog // nil for a call without one
 
-	mu    sync.Mutex // guards ended
+	mu    sync.Mutex // guards what follows, and the closing of done
 	ended bool
-	done  chan struct{} // closed with ended
+	taken int
+	owned map[int]func() // what is given back at the end
+	done  chan struct{}  // closed with ended
 }
 
 var _ sdk.Host = (*services)(nil)
 
 func (w *lane) services(run, stream int64, dog *watchdog) *services {
-	return &services{lane: w, run: run, stream: stream, dog: dog, done: make(chan struct{})}
+	return &services{lane: w, run: run, stream: stream, dog: dog, done: make(chan struct{}), owned: map[int]func(){}}
 }
 
 // end refuses everything from now on, and wakes a refresh that the call began
@@ -51,6 +53,10 @@ func (s *services) end() {
 	if !s.ended {
 		s.ended = true
 		close(s.done)
+		for _, give := range s.owned {
+			give()
+		}
+		clear(s.owned)
 	}
 }
 

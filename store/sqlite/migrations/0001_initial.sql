@@ -371,6 +371,15 @@ CREATE TABLE throttles (
 ) STRICT;
 CREATE INDEX throttles_until ON throttles (until);
 
+-- Calls that plugins are granted one after another, over restarts.
+CREATE TABLE buckets (
+  scope   TEXT    NOT NULL,
+  key     TEXT    NOT NULL,
+  next_at INTEGER NOT NULL, -- when the next turn begins that nobody has
+  UNIQUE (scope, key)
+) STRICT;
+CREATE INDEX buckets_next ON buckets (scope, next_at);
+
 CREATE TABLE credentials (
   integration_id INTEGER NOT NULL REFERENCES integrations (id),
   name           TEXT    NOT NULL,

@@ -40,6 +40,10 @@ type HostLinkResponse struct {
 	//	*HostLinkResponse_Progress
 	//	*HostLinkResponse_Log
 	//	*HostLinkResponse_Cancel
+	//	*HostLinkResponse_Limit
+	//	*HostLinkResponse_Slot
+	//	*HostLinkResponse_SlotRelease
+	//	*HostLinkResponse_Pick
 	Ask           isHostLinkResponse_Ask `protobuf_oneof:"ask"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -168,6 +172,42 @@ func (x *HostLinkResponse) GetCancel() uint64 {
 	return 0
 }
 
+func (x *HostLinkResponse) GetLimit() *Limit {
+	if x != nil {
+		if x, ok := x.Ask.(*HostLinkResponse_Limit); ok {
+			return x.Limit
+		}
+	}
+	return nil
+}
+
+func (x *HostLinkResponse) GetSlot() *Slot {
+	if x != nil {
+		if x, ok := x.Ask.(*HostLinkResponse_Slot); ok {
+			return x.Slot
+		}
+	}
+	return nil
+}
+
+func (x *HostLinkResponse) GetSlotRelease() uint64 {
+	if x != nil {
+		if x, ok := x.Ask.(*HostLinkResponse_SlotRelease); ok {
+			return x.SlotRelease
+		}
+	}
+	return 0
+}
+
+func (x *HostLinkResponse) GetPick() *Pick {
+	if x != nil {
+		if x, ok := x.Ask.(*HostLinkResponse_Pick); ok {
+			return x.Pick
+		}
+	}
+	return nil
+}
+
 type isHostLinkResponse_Ask interface {
 	isHostLinkResponse_Ask()
 }
@@ -205,6 +245,24 @@ type HostLinkResponse_Cancel struct {
 	Cancel uint64 `protobuf:"varint,10,opt,name=cancel,proto3,oneof"`
 }
 
+type HostLinkResponse_Limit struct {
+	Limit *Limit `protobuf:"bytes,11,opt,name=limit,proto3,oneof"`
+}
+
+type HostLinkResponse_Slot struct {
+	// the slot has the id of this ask
+	Slot *Slot `protobuf:"bytes,12,opt,name=slot,proto3,oneof"`
+}
+
+type HostLinkResponse_SlotRelease struct {
+	// gives the slot with this id back; not answered
+	SlotRelease uint64 `protobuf:"varint,13,opt,name=slot_release,json=slotRelease,proto3,oneof"`
+}
+
+type HostLinkResponse_Pick struct {
+	Pick *Pick `protobuf:"bytes,14,opt,name=pick,proto3,oneof"`
+}
+
 func (*HostLinkResponse_CredentialGet) isHostLinkResponse_Ask() {}
 
 func (*HostLinkResponse_CredentialBeginRefresh) isHostLinkResponse_Ask() {}
@@ -221,6 +279,14 @@ func (*HostLinkResponse_Log) isHostLinkResponse_Ask() {}
 
 func (*HostLinkResponse_Cancel) isHostLinkResponse_Ask() {}
 
+func (*HostLinkResponse_Limit) isHostLinkResponse_Ask() {}
+
+func (*HostLinkResponse_Slot) isHostLinkResponse_Ask() {}
+
+func (*HostLinkResponse_SlotRelease) isHostLinkResponse_Ask() {}
+
+func (*HostLinkResponse_Pick) isHostLinkResponse_Ask() {}
+
 // HostLinkRequest is the host's answer. Log and cancel are not answered.
 type HostLinkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -231,6 +297,7 @@ type HostLinkRequest struct {
 	//	*HostLinkRequest_Credential
 	//	*HostLinkRequest_CacheValue
 	//	*HostLinkRequest_Done
+	//	*HostLinkRequest_Picked
 	Answer        isHostLinkRequest_Answer `protobuf_oneof:"answer"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -314,6 +381,15 @@ func (x *HostLinkRequest) GetDone() *Done {
 	return nil
 }
 
+func (x *HostLinkRequest) GetPicked() *Picked {
+	if x != nil {
+		if x, ok := x.Answer.(*HostLinkRequest_Picked); ok {
+			return x.Picked
+		}
+	}
+	return nil
+}
+
 type isHostLinkRequest_Answer interface {
 	isHostLinkRequest_Answer()
 }
@@ -330,11 +406,17 @@ type HostLinkRequest_Done struct {
 	Done *Done `protobuf:"bytes,5,opt,name=done,proto3,oneof"`
 }
 
+type HostLinkRequest_Picked struct {
+	Picked *Picked `protobuf:"bytes,6,opt,name=picked,proto3,oneof"`
+}
+
 func (*HostLinkRequest_Credential) isHostLinkRequest_Answer() {}
 
 func (*HostLinkRequest_CacheValue) isHostLinkRequest_Answer() {}
 
 func (*HostLinkRequest_Done) isHostLinkRequest_Answer() {}
+
+func (*HostLinkRequest_Picked) isHostLinkRequest_Answer() {}
 
 type CredentialGet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -777,6 +859,225 @@ func (*Done) Descriptor() ([]byte, []int) {
 	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{9}
 }
 
+// Limit takes one call from a bucket, waiting a moment for it.
+type Limit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scope         string                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Max           int32                  `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	Window        *durationpb.Duration   `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Limit) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Limit) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Limit) GetMax() int32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Limit) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+// Slot is for one of at most so many calls at once.
+type Slot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scope         string                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Max           int32                  `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Slot) Reset() {
+	*x = Slot{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Slot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Slot) ProtoMessage() {}
+
+func (x *Slot) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Slot.ProtoReflect.Descriptor instead.
+func (*Slot) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Slot) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *Slot) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Slot) GetMax() int32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+// Pick asks for a limit key that is not held back.
+type Pick struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []string               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pick) Reset() {
+	*x = Pick{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pick) ProtoMessage() {}
+
+func (x *Pick) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pick.ProtoReflect.Descriptor instead.
+func (*Pick) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Pick) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type Picked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Picked) Reset() {
+	*x = Picked{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Picked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Picked) ProtoMessage() {}
+
+func (x *Picked) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Picked.ProtoReflect.Descriptor instead.
+func (*Picked) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Picked) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	What          string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
@@ -787,7 +1088,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[10]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +1100,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[10]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +1113,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{10}
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Progress) GetWhat() string {
@@ -840,7 +1141,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[11]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1153,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[11]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1166,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{11}
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Log) GetLevel() string {
@@ -893,7 +1194,7 @@ var File_jackfield_plugin_v1_hostlink_proto protoreflect.FileDescriptor
 
 const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"\n" +
-	"\"jackfield/plugin/v1/hostlink.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fjackfield/plugin/v1/error.proto\"\xcc\x04\n" +
+	"\"jackfield/plugin/v1/hostlink.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fjackfield/plugin/v1/error.proto\"\x87\x06\n" +
 	"\x10HostLinkResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\fR\x05token\x12K\n" +
@@ -905,8 +1206,12 @@ const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"\bprogress\x18\b \x01(\v2\x1d.jackfield.plugin.v1.ProgressH\x00R\bprogress\x12,\n" +
 	"\x03log\x18\t \x01(\v2\x18.jackfield.plugin.v1.LogH\x00R\x03log\x12\x18\n" +
 	"\x06cancel\x18\n" +
-	" \x01(\x04H\x00R\x06cancelB\x05\n" +
-	"\x03ask\"\x95\x02\n" +
+	" \x01(\x04H\x00R\x06cancel\x122\n" +
+	"\x05limit\x18\v \x01(\v2\x1a.jackfield.plugin.v1.LimitH\x00R\x05limit\x12/\n" +
+	"\x04slot\x18\f \x01(\v2\x19.jackfield.plugin.v1.SlotH\x00R\x04slot\x12#\n" +
+	"\fslot_release\x18\r \x01(\x04H\x00R\vslotRelease\x12/\n" +
+	"\x04pick\x18\x0e \x01(\v2\x19.jackfield.plugin.v1.PickH\x00R\x04pickB\x05\n" +
+	"\x03ask\"\xcc\x02\n" +
 	"\x0fHostLinkRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x120\n" +
 	"\x05error\x18\x02 \x01(\v2\x1a.jackfield.plugin.v1.ErrorR\x05error\x12A\n" +
@@ -915,7 +1220,8 @@ const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"credential\x12B\n" +
 	"\vcache_value\x18\x04 \x01(\v2\x1f.jackfield.plugin.v1.CacheValueH\x00R\n" +
 	"cacheValue\x12/\n" +
-	"\x04done\x18\x05 \x01(\v2\x19.jackfield.plugin.v1.DoneH\x00R\x04doneB\b\n" +
+	"\x04done\x18\x05 \x01(\v2\x19.jackfield.plugin.v1.DoneH\x00R\x04done\x125\n" +
+	"\x06picked\x18\x06 \x01(\v2\x1b.jackfield.plugin.v1.PickedH\x00R\x06pickedB\b\n" +
 	"\x06answer\"D\n" +
 	"\rCredentialGet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
@@ -947,7 +1253,20 @@ const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"CacheValue\x12\x19\n" +
 	"\x05value\x18\x01 \x01(\fH\x00R\x05value\x88\x01\x01B\b\n" +
 	"\x06_value\"\x06\n" +
-	"\x04Done\"P\n" +
+	"\x04Done\"t\n" +
+	"\x05Limit\x12\x14\n" +
+	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x05R\x03max\x121\n" +
+	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\"@\n" +
+	"\x04Slot\x12\x14\n" +
+	"\x05scope\x18\x01 \x01(\tR\x05scope\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x05R\x03max\"\x1a\n" +
+	"\x04Pick\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\tR\x04keys\"\x1a\n" +
+	"\x06Picked\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"P\n" +
 	"\bProgress\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xae\x01\n" +
@@ -971,7 +1290,7 @@ func file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP() []byte {
 	return file_jackfield_plugin_v1_hostlink_proto_rawDescData
 }
 
-var file_jackfield_plugin_v1_hostlink_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_jackfield_plugin_v1_hostlink_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_jackfield_plugin_v1_hostlink_proto_goTypes = []any{
 	(*HostLinkResponse)(nil),       // 0: jackfield.plugin.v1.HostLinkResponse
 	(*HostLinkRequest)(nil),        // 1: jackfield.plugin.v1.HostLinkRequest
@@ -983,12 +1302,16 @@ var file_jackfield_plugin_v1_hostlink_proto_goTypes = []any{
 	(*CachePut)(nil),               // 7: jackfield.plugin.v1.CachePut
 	(*CacheValue)(nil),             // 8: jackfield.plugin.v1.CacheValue
 	(*Done)(nil),                   // 9: jackfield.plugin.v1.Done
-	(*Progress)(nil),               // 10: jackfield.plugin.v1.Progress
-	(*Log)(nil),                    // 11: jackfield.plugin.v1.Log
-	nil,                            // 12: jackfield.plugin.v1.Log.FieldsEntry
-	(*Error)(nil),                  // 13: jackfield.plugin.v1.Error
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 15: google.protobuf.Duration
+	(*Limit)(nil),                  // 10: jackfield.plugin.v1.Limit
+	(*Slot)(nil),                   // 11: jackfield.plugin.v1.Slot
+	(*Pick)(nil),                   // 12: jackfield.plugin.v1.Pick
+	(*Picked)(nil),                 // 13: jackfield.plugin.v1.Picked
+	(*Progress)(nil),               // 14: jackfield.plugin.v1.Progress
+	(*Log)(nil),                    // 15: jackfield.plugin.v1.Log
+	nil,                            // 16: jackfield.plugin.v1.Log.FieldsEntry
+	(*Error)(nil),                  // 17: jackfield.plugin.v1.Error
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 19: google.protobuf.Duration
 }
 var file_jackfield_plugin_v1_hostlink_proto_depIdxs = []int32{
 	2,  // 0: jackfield.plugin.v1.HostLinkResponse.credential_get:type_name -> jackfield.plugin.v1.CredentialGet
@@ -996,22 +1319,27 @@ var file_jackfield_plugin_v1_hostlink_proto_depIdxs = []int32{
 	4,  // 2: jackfield.plugin.v1.HostLinkResponse.credential_commit:type_name -> jackfield.plugin.v1.CredentialCommit
 	6,  // 3: jackfield.plugin.v1.HostLinkResponse.cache_get:type_name -> jackfield.plugin.v1.CacheGet
 	7,  // 4: jackfield.plugin.v1.HostLinkResponse.cache_put:type_name -> jackfield.plugin.v1.CachePut
-	10, // 5: jackfield.plugin.v1.HostLinkResponse.progress:type_name -> jackfield.plugin.v1.Progress
-	11, // 6: jackfield.plugin.v1.HostLinkResponse.log:type_name -> jackfield.plugin.v1.Log
-	13, // 7: jackfield.plugin.v1.HostLinkRequest.error:type_name -> jackfield.plugin.v1.Error
-	5,  // 8: jackfield.plugin.v1.HostLinkRequest.credential:type_name -> jackfield.plugin.v1.Credential
-	8,  // 9: jackfield.plugin.v1.HostLinkRequest.cache_value:type_name -> jackfield.plugin.v1.CacheValue
-	9,  // 10: jackfield.plugin.v1.HostLinkRequest.done:type_name -> jackfield.plugin.v1.Done
-	14, // 11: jackfield.plugin.v1.CredentialCommit.expires:type_name -> google.protobuf.Timestamp
-	14, // 12: jackfield.plugin.v1.Credential.expires:type_name -> google.protobuf.Timestamp
-	15, // 13: jackfield.plugin.v1.CachePut.ttl:type_name -> google.protobuf.Duration
-	14, // 14: jackfield.plugin.v1.Progress.until:type_name -> google.protobuf.Timestamp
-	12, // 15: jackfield.plugin.v1.Log.fields:type_name -> jackfield.plugin.v1.Log.FieldsEntry
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 5: jackfield.plugin.v1.HostLinkResponse.progress:type_name -> jackfield.plugin.v1.Progress
+	15, // 6: jackfield.plugin.v1.HostLinkResponse.log:type_name -> jackfield.plugin.v1.Log
+	10, // 7: jackfield.plugin.v1.HostLinkResponse.limit:type_name -> jackfield.plugin.v1.Limit
+	11, // 8: jackfield.plugin.v1.HostLinkResponse.slot:type_name -> jackfield.plugin.v1.Slot
+	12, // 9: jackfield.plugin.v1.HostLinkResponse.pick:type_name -> jackfield.plugin.v1.Pick
+	17, // 10: jackfield.plugin.v1.HostLinkRequest.error:type_name -> jackfield.plugin.v1.Error
+	5,  // 11: jackfield.plugin.v1.HostLinkRequest.credential:type_name -> jackfield.plugin.v1.Credential
+	8,  // 12: jackfield.plugin.v1.HostLinkRequest.cache_value:type_name -> jackfield.plugin.v1.CacheValue
+	9,  // 13: jackfield.plugin.v1.HostLinkRequest.done:type_name -> jackfield.plugin.v1.Done
+	13, // 14: jackfield.plugin.v1.HostLinkRequest.picked:type_name -> jackfield.plugin.v1.Picked
+	18, // 15: jackfield.plugin.v1.CredentialCommit.expires:type_name -> google.protobuf.Timestamp
+	18, // 16: jackfield.plugin.v1.Credential.expires:type_name -> google.protobuf.Timestamp
+	19, // 17: jackfield.plugin.v1.CachePut.ttl:type_name -> google.protobuf.Duration
+	19, // 18: jackfield.plugin.v1.Limit.window:type_name -> google.protobuf.Duration
+	18, // 19: jackfield.plugin.v1.Progress.until:type_name -> google.protobuf.Timestamp
+	16, // 20: jackfield.plugin.v1.Log.fields:type_name -> jackfield.plugin.v1.Log.FieldsEntry
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_hostlink_proto_init() }
@@ -1029,11 +1357,16 @@ func file_jackfield_plugin_v1_hostlink_proto_init() {
 		(*HostLinkResponse_Progress)(nil),
 		(*HostLinkResponse_Log)(nil),
 		(*HostLinkResponse_Cancel)(nil),
+		(*HostLinkResponse_Limit)(nil),
+		(*HostLinkResponse_Slot)(nil),
+		(*HostLinkResponse_SlotRelease)(nil),
+		(*HostLinkResponse_Pick)(nil),
 	}
 	file_jackfield_plugin_v1_hostlink_proto_msgTypes[1].OneofWrappers = []any{
 		(*HostLinkRequest_Credential)(nil),
 		(*HostLinkRequest_CacheValue)(nil),
 		(*HostLinkRequest_Done)(nil),
+		(*HostLinkRequest_Picked)(nil),
 	}
 	file_jackfield_plugin_v1_hostlink_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
@@ -1042,7 +1375,7 @@ func file_jackfield_plugin_v1_hostlink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_hostlink_proto_rawDesc), len(file_jackfield_plugin_v1_hostlink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
