@@ -31,9 +31,17 @@ func (c *cli) recordListCommand() *cobra.Command {
 					return err
 				}
 				return c.printList(resp, "records", func(t *table) {
-					t.head("POSITION", "CHANGE", "INTEGRATION", "KIND", "ID", "OCCURRED", "WHAT")
+					head := []string{"POSITION", "CHANGE", "INTEGRATION", "KIND", "ID", "OCCURRED", "WHAT"}
+					if req.GetParents() {
+						head = append(head, "PARENT")
+					}
+					t.head(head...)
 					for _, r := range resp.GetRecords() {
-						t.row(r.GetPosition(), r.GetChange(), r.GetIntegration(), r.GetKind(), r.GetExternalId(), r.GetOccurredAt(), recordText(r, 80))
+						cells := []any{r.GetPosition(), r.GetChange(), r.GetIntegration(), r.GetKind(), r.GetExternalId(), r.GetOccurredAt(), recordText(r, 80)}
+						if req.GetParents() {
+							cells = append(cells, parentText(r))
+						}
+						t.row(cells...)
 					}
 					if resp.GetNext() != "" {
 						t.line("there is more: --from " + resp.GetNext())
@@ -50,7 +58,20 @@ func (c *cli) recordListCommand() *cobra.Command {
 	f.BoolVar(&req.Deleted, "deleted", false, "with the deleted ones")
 	f.Uint32Var(&req.PageSize, "limit", 100, "at most so many, 1,000 at most")
 	f.StringVar(&req.From, "from", "", "only what comes after this position")
+	f.BoolVar(&req.Parents, "parents", false, "tell of each record whether its parent is there")
 	return cmd
+}
+
+// parentText names the parent of a record and says so if it is not there.
+func parentText(r *hostv1.Record) string {
+	switch {
+	case r.GetParentId() == "":
+		return ""
+	case r.GetParentFound():
+		return r.GetParentKind() + " " + r.GetParentId()
+	default:
+		return r.GetParentKind() + " " + r.GetParentId() + " (not there)"
+	}
 }
 
 // recordText says what a record is, cut for a table: its title or name, or else

@@ -21,7 +21,9 @@ type Host interface {
 	CommitCredential(ctx context.Context, name string, version int64, token Secret, expires time.Time) (Credential, error)
 	// CacheGet returns a cached value; false if there is none or it is too old.
 	CacheGet(ctx context.Context, scope CacheScope, key string) ([]byte, bool, error)
-	// CachePut keeps a value of at most 64 KiB for ttl, or a day if ttl is zero.
+	// CachePut keeps a value of at most 64 KiB for ttl, or a day if ttl is zero. An
+	// empty value is one too: it remembers that there is none, and CacheGet returns
+	// it with true.
 	CachePut(ctx context.Context, scope CacheScope, key string, value []byte, ttl time.Duration) error
 	// Limit waits until the bucket has a call left, and takes it. If that is not
 	// soon it returns a rate-limited *Error with the time: the stream goes on then.

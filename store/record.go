@@ -20,6 +20,18 @@ type Record struct {
 	Born     int64 // position of its first
 }
 
+// RecordKey is what a record is known by.
+type RecordKey struct {
+	IntegrationID int64
+	Kind          string
+	ExternalID    string
+}
+
+// ParentKey returns the key of the parent, of the same integration.
+func (r *Record) ParentKey() RecordKey {
+	return RecordKey{r.IntegrationID, r.ParentKind, r.ParentID}
+}
+
 // RecordFilter selects records by position. Zero fields select all.
 type RecordFilter struct {
 	Tenant        string

@@ -157,7 +157,7 @@ func (db *DB) recordsOf(ctx context.Context, integrationID int64, f store.Record
 
 const (
 	recordFields = `
-	SELECT   integration_id, kind, external_id, parent_kind, parent_id, version, occurred_at, deleted, data, pos, id
+	SELECT   integration_id, kind, external_id, parent_kind, parent_id, version, coalesce(first_at, occurred_at), deleted, data, pos, id
 	FROM     records
 	WHERE    integration_id = $1 AND pos > $2 AND pos <= $7 AND `
 	feedQuery = recordFields + `($3 = '' OR kind = $3) AND ($4 = '' OR external_id = $4) AND ($5 = 1 OR deleted = 0)
@@ -186,6 +186,40 @@ func scanRecord(s scanner) (store.Record, error) {
 		r.Data = []byte(data.String)
 	}
 	return r, nil
+}
+
+// Parents tells which of the records' parents are there. A parent is named by its
+// key and found when it is asked for, so it does not matter which came first (K06).
+func (db *DB) Parents(ctx context.Context, records []store.StoredRecord) (map[store.RecordKey]bool, error) {
+	there := map[store.RecordKey]bool{}
+	var wanted []store.RecordKey
+	for i := range records {
+		key := records[i].ParentKey()
+		if _, known := there[key]; !known && records[i].ParentID != "" {
+			there[key] = false
+			wanted = append(wanted, key)
+		}
+	}
+	for some := range slices.Chunk(wanted, overlayKeys) {
+		args := make([]any, 0, 3*len(some))
+		for _, k := range some {
+			args = append(args, k.IntegrationID, k.Kind, k.ExternalID)
+		}
+		err := db.list(ctx, `
+			WITH wanted (integration_id, kind, external_id) AS (VALUES `+tuples(len(some), 3)+`)
+			SELECT r.integration_id, r.kind, r.external_id
+			FROM   wanted w JOIN records r ON r.integration_id = w.integration_id AND r.kind = w.kind AND r.external_id = w.external_id
+			WHERE  r.deleted = 0`, args, func(s scanner) error {
+			var k store.RecordKey
+			err := s.Scan(&k.IntegrationID, &k.Kind, &k.ExternalID)
+			there[k] = true
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("find parents: %w", err)
+		}
+	}
+	return there, nil
 }
 
 // RecordCounts returns how many records of each kind the integration has, the

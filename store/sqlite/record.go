@@ -203,6 +203,12 @@ func upsertQuery(n int) string {
 		fmt.Fprintf(&set, "%[1]s = CASE WHEN %[2]s THEN records.%[1]s ELSE excluded.%[1]s END", c,
 			"excluded.version < records.version")
 	}
+	// An activity keeps the time that was told first: systems that know none give
+	// the time at which they are asked (C15). The hash is of what is told now.
+	set.WriteString(`, first_at = CASE
+		WHEN excluded.version < records.version THEN records.first_at
+		WHEN records.kind = 'activity' AND records.deleted = 0 AND excluded.deleted = 0 THEN coalesce(records.first_at, records.occurred_at)
+		END`)
 	return `
 		INSERT INTO records (id, integration_id, pos, kind, external_id, parent_kind, parent_id, version, occurred_at, deleted, hash, data)
 		VALUES ` + strings.TrimSuffix(strings.Repeat(row+",", n), ",") + `

@@ -371,3 +371,17 @@ func (f *fakeConfig) Origins(store.Integration) map[string]string { return f.ori
 func (f *fakeConfig) Settings(context.Context, store.Integration) (settings, schema []byte, err error) {
 	return f.settings, f.schema, nil
 }
+
+func (f *fakeStore) Parents(_ context.Context, records []store.StoredRecord) (map[store.RecordKey]bool, error) {
+	return locked(f, func() (map[store.RecordKey]bool, error) {
+		there := map[store.RecordKey]bool{}
+		for _, r := range records {
+			for _, p := range f.records {
+				if key := r.ParentKey(); key == (store.RecordKey{IntegrationID: p.IntegrationID, Kind: p.Kind, ExternalID: p.ExternalID}) {
+					there[key] = true
+				}
+			}
+		}
+		return there, nil
+	})
+}

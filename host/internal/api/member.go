@@ -43,11 +43,7 @@ func (s *memberService) ListMembers(ctx context.Context, req *hostv1.ListMembers
 	list, next := page(list, size, func(m store.Member) int64 { return m.ID })
 	out := &hostv1.ListMembersResponse{Next: next}
 	for _, m := range list {
-		view, err := member(req.GetTenant(), m)
-		if err != nil {
-			return nil, err
-		}
-		out.Members = append(out.Members, view)
+		out.Members = append(out.Members, member(req.GetTenant(), m))
 	}
 	return out, nil
 }
@@ -65,8 +61,7 @@ func (s *memberService) GetMember(ctx context.Context, req *hostv1.GetMemberRequ
 	if len(list) == 0 {
 		return nil, notFound("member", req.GetTenant()+"/"+req.GetId(), "jackfield member list "+req.GetTenant()+"; one that was merged: jackfield member merges "+req.GetTenant())
 	}
-	view, err := member(req.GetTenant(), list[0])
-	return &hostv1.GetMemberResponse{Member: view}, err
+	return &hostv1.GetMemberResponse{Member: member(req.GetTenant(), list[0])}, nil
 }
 
 // ListMemberMerges returns a page of a tenant's merges.

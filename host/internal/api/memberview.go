@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -40,15 +39,14 @@ type saidOrganization struct {
 // member returns a member as its sources say together. It is the same for the same
 // sources: of what several say the oldest goes first, and the earliest joining
 // counts.
-func member(tenant string, m store.Member) (*hostv1.Member, error) {
+func member(tenant string, m store.Member) *hostv1.Member {
 	var all said
 	out := &hostv1.Member{Id: idText(m.ID), Tenant: tenant}
 	for _, r := range m.Sources {
 		var one said
-		if err := json.Unmarshal(r.Data, &one); err != nil {
-			return nil, fmt.Errorf("member %d: source %d: %w", m.ID, r.Born, err)
+		if json.Unmarshal(r.Data, &one) == nil { // else the source says it itself
+			all.add(one)
 		}
-		all.add(one)
 		out.Sources = append(out.Sources, &hostv1.MemberSource{
 			Id: idText(r.Born), Integration: r.Tenant + "/" + r.Integration, ExternalId: r.ExternalID, Data: r.Data,
 		})
@@ -64,7 +62,7 @@ func member(tenant string, m store.Member) (*hostv1.Member, error) {
 			out.Attributes = append(out.Attributes, &hostv1.MemberAttribute{Name: name, Platform: platform, Value: all.Attributes[name][platform]})
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (i saidIdentity) proto() *hostv1.MemberIdentity {

@@ -12,6 +12,7 @@ import (
 type recordStore interface {
 	Feed(ctx context.Context, f store.RecordFilter) (store.FeedPage, error)
 	Position(ctx context.Context) (int64, error)
+	Parents(ctx context.Context, records []store.StoredRecord) (map[store.RecordKey]bool, error)
 }
 
 type recordService struct {
@@ -47,7 +48,24 @@ func (s *recordService) ListRecords(ctx context.Context, req *hostv1.ListRecords
 	}
 	resp.Position = position{read.Through, read.Since}.String()
 	resp.Records = convert(list, func(r store.StoredRecord) *hostv1.Record { return record(r, read.Since) })
-	return resp, nil
+	if req.GetParents() {
+		err = s.findParents(ctx, list, resp.GetRecords())
+	}
+	return resp, err
+}
+
+// findParents tells of each record that names a parent whether it is there.
+func (s *recordService) findParents(ctx context.Context, list []store.StoredRecord, out []*hostv1.Record) error {
+	there, err := s.deps.Store.Parents(ctx, list)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if list[i].ParentID != "" {
+			out[i].ParentFound = new(there[list[i].ParentKey()])
+		}
+	}
+	return nil
 }
 
 // position reads where a reader of the feed goes on.

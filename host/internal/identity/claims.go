@@ -2,7 +2,6 @@ package identity
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -20,8 +19,9 @@ func (n name) claim(source int64) store.Claim {
 }
 
 // accounts returns what a member's record says that the remote system vouches for.
-// Neither weak identities nor addresses are among them.
-func accounts(data []byte) ([]store.Account, error) {
+// Neither weak identities nor addresses are among them. What cannot be read as
+// identities is none: one record does not hold up a tenant's members.
+func accounts(data []byte) []store.Account {
 	var member struct {
 		Identities []struct {
 			Platform string `json:"platform"`
@@ -29,7 +29,7 @@ func accounts(data []byte) ([]store.Account, error) {
 		} `json:"identities"`
 	}
 	if err := json.Unmarshal(data, &member); err != nil {
-		return nil, fmt.Errorf("decode identities: %w", err)
+		return nil
 	}
 	var out []store.Account
 	for _, i := range member.Identities {
@@ -37,5 +37,5 @@ func accounts(data []byte) ([]store.Account, error) {
 			out = append(out, store.Account{Platform: i.Platform, Username: i.Username})
 		}
 	}
-	return out, nil
+	return out
 }

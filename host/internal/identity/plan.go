@@ -83,11 +83,7 @@ func (p *plan) load(ctx context.Context, changes []store.MemberChange) error {
 		if c.Gone {
 			continue
 		}
-		found, err := accounts(c.Data)
-		if err != nil {
-			return err
-		}
-		for _, a := range found {
+		for _, a := range accounts(c.Data) {
 			p.changed[c.Source].now[name{a, splits[store.Claim{Source: c.Source, Account: a}]}] = true
 		}
 	}

@@ -150,9 +150,10 @@ type world struct {
 	conns    []string // connectors of the integrations to create; things if nil
 	warn     bool     // log_warnings
 	limit    store.RecordLimit
-	plugName string  // of the integrations to create
-	slots    int     // lanes at once; as many as there are by default, if zero
-	meddle   meddler // with every apply, if not nil
+	plugName string       // of the integrations to create
+	slots    int          // lanes at once; as many as there are by default, if zero
+	meddle   meddler      // with every apply, if not nil
+	vault    runner.Vault // openVault if nil
 
 	onWork func(l store.Lane)
 	works  atomic.Int32 // claims of lanes
@@ -214,7 +215,10 @@ func (w *world) up() {
 	var err error
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
 	require.NoError(w.t, err)
-	r := runner.New(&meddled{w.db, w.meddle}, w.plugin, openVault{}, w.opts)
+	if w.vault == nil {
+		w.vault = openVault{}
+	}
+	r := runner.New(&meddled{w.db, w.meddle}, w.plugin, w.vault, w.opts)
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
 		if w.works.Add(1) > max(w.claims, spinning) {
 			return errors.New("the lane spins") // in a bubble no time would pass

@@ -259,6 +259,7 @@ CREATE TABLE records (
   parent_id      TEXT,
   version        BLOB,
   occurred_at    INTEGER,
+  first_at       INTEGER,          -- of an activity that changed: occurred_at as it was told first
   deleted        INTEGER NOT NULL,
   hash           BLOB,
   pos            INTEGER NOT NULL, -- of the last change in the feed

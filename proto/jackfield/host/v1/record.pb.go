@@ -34,7 +34,9 @@ type ListRecordsRequest struct {
 	// 100 if zero, 1,000 at most.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// A position: what comes after it.
-	From          string `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	// Tell whether the parents are there.
+	Parents       bool `protobuf:"varint,8,opt,name=parents,proto3" json:"parents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -116,6 +118,13 @@ func (x *ListRecordsRequest) GetFrom() string {
 		return x.From
 	}
 	return ""
+}
+
+func (x *ListRecordsRequest) GetParents() bool {
+	if x != nil {
+		return x.Parents
+	}
+	return false
 }
 
 type ListRecordsResponse struct {
@@ -310,20 +319,24 @@ type Record struct {
 	// the time that deletions are kept it may be too old: position_expired.
 	Position string `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// tenant/name.
-	Integration string                 `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
-	Kind        string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
-	ExternalId  string                 `protobuf:"bytes,4,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
-	ParentKind  string                 `protobuf:"bytes,5,opt,name=parent_kind,json=parentKind,proto3" json:"parent_kind,omitempty"`
-	ParentId    string                 `protobuf:"bytes,6,opt,name=parent_id,json=parentId,proto3" json:"parent_id,omitempty"`
-	OccurredAt  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
-	Deleted     bool                   `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	Kind        string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	ExternalId  string `protobuf:"bytes,4,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
+	ParentKind  string `protobuf:"bytes,5,opt,name=parent_kind,json=parentKind,proto3" json:"parent_kind,omitempty"`
+	ParentId    string `protobuf:"bytes,6,opt,name=parent_id,json=parentId,proto3" json:"parent_id,omitempty"`
+	// Of an activity: as it was told first. Its data has what is told now.
+	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
+	Deleted    bool                   `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// JSON.
 	Data []byte `protobuf:"bytes,9,opt,name=data,proto3" json:"data,omitempty"`
 	// What the change was, seen from the position that was read from: ADDED, UPDATED
 	// or DELETED. A reader that has a record of ADDED already, or lacks one of
 	// UPDATED, takes it all the same: a record comes as it is now, once for all that
 	// happened to it in between.
-	Change        string `protobuf:"bytes,10,opt,name=change,proto3" json:"change,omitempty"`
+	Change string `protobuf:"bytes,10,opt,name=change,proto3" json:"change,omitempty"`
+	// Whether the parent is there. Only of a record that names one, and if it was
+	// asked for.
+	ParentFound   *bool `protobuf:"varint,11,opt,name=parent_found,json=parentFound,proto3,oneof" json:"parent_found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -428,11 +441,18 @@ func (x *Record) GetChange() string {
 	return ""
 }
 
+func (x *Record) GetParentFound() bool {
+	if x != nil && x.ParentFound != nil {
+		return *x.ParentFound
+	}
+	return false
+}
+
 var File_jackfield_host_v1_record_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/record.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x01\n" +
+	"\x1ejackfield/host/v1/record.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n" +
 	"\x12ListRecordsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x12\n" +
@@ -441,7 +461,8 @@ const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"externalId\x12\x18\n" +
 	"\adeleted\x18\x05 \x01(\bR\adeleted\x12\x1b\n" +
 	"\tpage_size\x18\x06 \x01(\rR\bpageSize\x12\x12\n" +
-	"\x04from\x18\a \x01(\tR\x04from\"z\n" +
+	"\x04from\x18\a \x01(\tR\x04from\x12\x18\n" +
+	"\aparents\x18\b \x01(\bR\aparents\"z\n" +
 	"\x13ListRecordsResponse\x123\n" +
 	"\arecords\x18\x01 \x03(\v2\x19.jackfield.host.v1.RecordR\arecords\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\x12\x1a\n" +
@@ -455,7 +476,7 @@ const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"\b_deleted\"H\n" +
 	"\x13TailRecordsResponse\x121\n" +
-	"\x06record\x18\x01 \x01(\v2\x19.jackfield.host.v1.RecordR\x06record\"\xbc\x02\n" +
+	"\x06record\x18\x01 \x01(\v2\x19.jackfield.host.v1.RecordR\x06record\"\xf5\x02\n" +
 	"\x06Record\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x12\n" +
@@ -470,7 +491,9 @@ const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"\adeleted\x18\b \x01(\bR\adeleted\x12\x12\n" +
 	"\x04data\x18\t \x01(\fR\x04data\x12\x16\n" +
 	"\x06change\x18\n" +
-	" \x01(\tR\x06change2\xcd\x01\n" +
+	" \x01(\tR\x06change\x12&\n" +
+	"\fparent_found\x18\v \x01(\bH\x00R\vparentFound\x88\x01\x01B\x0f\n" +
+	"\r_parent_found2\xcd\x01\n" +
 	"\rRecordService\x12\\\n" +
 	"\vListRecords\x12%.jackfield.host.v1.ListRecordsRequest\x1a&.jackfield.host.v1.ListRecordsResponse\x12^\n" +
 	"\vTailRecords\x12%.jackfield.host.v1.TailRecordsRequest\x1a&.jackfield.host.v1.TailRecordsResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
@@ -517,6 +540,7 @@ func file_jackfield_host_v1_record_proto_init() {
 		return
 	}
 	file_jackfield_host_v1_record_proto_msgTypes[2].OneofWrappers = []any{}
+	file_jackfield_host_v1_record_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
