@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -166,7 +165,7 @@ func setLimit(ctx context.Context, t *tx, id int64, l store.RecordLimit) error {
 	_, err := t.exec(ctx, `
 		UPDATE integrations
 		SET    limit_records = $2, limit_per = $3, limit_factor = $4, limit_key = $5
-		WHERE  id = $1`, id, l.Records, l.Per.Milliseconds(), cmp.Or(l.OnboardingFactor, 1), l.Key)
+		WHERE  id = $1`, id, l.Records, l.Per.Milliseconds(), l.OnboardingFactor, l.Key)
 	if err != nil {
 		return fmt.Errorf("set limit of integration %d: %w", id, err)
 	}
@@ -176,7 +175,6 @@ func setLimit(ctx context.Context, t *tx, id int64, l store.RecordLimit) error {
 // changeLimit is setLimit for an integration that may wait for the limit it had:
 // it looks again at once.
 func changeLimit(ctx context.Context, t *tx, old store.Integration, l store.RecordLimit) error {
-	l.OnboardingFactor = cmp.Or(l.OnboardingFactor, 1)
 	if l == old.Limit {
 		return nil
 	}

@@ -42,7 +42,7 @@ CREATE TABLE integrations (
   generation    INTEGER NOT NULL DEFAULT 1,
   limit_records INTEGER NOT NULL DEFAULT 0, -- 0: no limit
   limit_per     INTEGER NOT NULL DEFAULT 0, -- milliseconds; 0: each run has the limit for itself
-  limit_factor  REAL    NOT NULL DEFAULT 1, -- of an onboarding
+  limit_factor  REAL    NOT NULL DEFAULT 0, -- of an onboarding; 0: as any other run
   limit_key     TEXT    NOT NULL DEFAULT '', -- shared among the tenant's integrations
   notified_at   INTEGER,          -- when people were told of the first outcome
   created_at    INTEGER NOT NULL,
