@@ -206,7 +206,7 @@ func streamInvariants() []invariant {
 			query: `
 				SELECT 'stream ' || s.id AS what
 				FROM   streams s
-				WHERE  {page} AND (
+				WHERE  {page} AND NOT EXISTS (SELECT 1 FROM leaving_runs v WHERE v.run_id = s.run_id) AND (
 				       NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.integration_id = s.integration_id)
 				    OR (s.type = 'child') <> (s.parent_id IS NOT NULL)
 				    OR s.parent_id IS NOT NULL AND NOT EXISTS (

@@ -14,7 +14,8 @@ func positionInvariants() []invariant {
 				       SELECT 1
 				       FROM   runs r
 				       WHERE  r.id = c.next_run AND r.integration_id = c.integration_id AND r.force = 1
-				         AND  r.state NOT IN ('processed', 'cancelled')))`,
+				         AND  r.state NOT IN ('processed', 'cancelled'))
+				    AND NOT EXISTS (SELECT 1 FROM leaving_runs v WHERE v.run_id = c.next_run))`,
 		},
 		{
 			row: "I02", name: "cursor-owner", rule: "a cursor belongs to a partition of an integration that there is",

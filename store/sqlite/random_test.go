@@ -201,7 +201,7 @@ func (h *host) check(step int) {
 	found, err := h.db.VerifyCheap(h.t.Context())
 	require.NoError(h.t, err)
 	require.Empty(h.t, found, "step %d", step)
-	if step%5 == 0 {
+	if step%25 == 0 {
 		found, err = h.db.Verify(h.t.Context())
 		require.NoError(h.t, err)
 		require.Empty(h.t, found, "step %d", step)

@@ -80,18 +80,19 @@ type Vault interface {
 
 // Options of a Runner. The zero value means the documented defaults.
 type Options struct {
-	Quantum     time.Duration // of starting new streams while others wait; 15s if zero (K13)
-	Segments    int           // likewise; 64 if zero
-	CallTimeout time.Duration // a call's life; 10 minutes if zero (K24)
-	Silence     time.Duration // between two signs of life; 60s if zero
-	Unary       time.Duration // calls that answer once; 60s if zero
-	CancelGrace time.Duration // for a cancelled call to return; 5s if zero
-	Memory      int64         // bytes received and not applied yet; 48 MiB if zero
-	Retries     int           // after the first try; 5 if zero (C27)
-	RetryBase   time.Duration // first delay, tripled each time; 10s if zero
-	Private     int           // processes at once that suspects have to themselves; 4 if zero (K11)
-	MaxDeaths   int           // of them that end in the call of one stream, and it is given up; 2 if zero (K11)
-	DeathDelay  time.Duration // after the end of a process in a call, doubled by each in a row to 30s; 500ms if zero
+	Quantum     time.Duration  // of starting new streams while others wait; 15s if zero (K13)
+	Segments    int            // likewise; 64 if zero
+	CallTimeout time.Duration  // a call's life; 10 minutes if zero (K24)
+	Silence     time.Duration  // between two signs of life; 60s if zero
+	Unary       time.Duration  // calls that answer once; 60s if zero
+	CancelGrace time.Duration  // for a cancelled call to return; 5s if zero
+	Memory      int64          // bytes received and not applied yet; 48 MiB if zero
+	Retries     int            // after the first try; 5 if zero (C27)
+	RetryBase   time.Duration  // first delay, tripled each time; 10s if zero
+	Jitter      func() float64 // of a delay, in [0, 1): by chance if nil
+	Private     int            // processes at once that suspects have to themselves; 4 if zero (K11)
+	MaxDeaths   int            // of them that end in the call of one stream, and it is given up; 2 if zero (K11)
+	DeathDelay  time.Duration  // after the end of a process in a call, doubled by each in a row to 30s; 500ms if zero
 	Now         func() time.Time
 	Log         hclog.Logger
 	// Redact takes known secrets out of what is kept of a plugin's errors and
@@ -142,6 +143,9 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	opts.Private = cmp.Or(opts.Private, 4)
 	opts.MaxDeaths = cmp.Or(opts.MaxDeaths, 2)
 	opts.DeathDelay = cmp.Or(opts.DeathDelay, 500*time.Millisecond)
+	if opts.Jitter == nil {
+		opts.Jitter = rand.Float64
+	}
 	if opts.Redact == nil {
 		opts.Redact = func(s string) string { return s }
 	}
@@ -189,7 +193,7 @@ func (r *Runner) retryAt(failures int) time.Time {
 	for range failures - 1 {
 		delay = min(3*delay, longest)
 	}
-	jitter := 0.8 + 0.4*rand.Float64() //nolint:gosec // a jitter needs no cryptography
+	jitter := 0.8 + 0.4*r.opts.Jitter()
 	return r.opts.Now().Add(time.Duration(float64(delay) * jitter))
 }
 
