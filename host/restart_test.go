@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
 )
 
 // rows: F01, C32
@@ -46,4 +48,22 @@ func TestARestartGoesOnAtOnce(t *testing.T) {
 	t.Logf("from start to the first commit: %s", took.Round(time.Millisecond))
 	require.Less(t, took, 2*time.Second)
 	d.stop(t)
+}
+
+// rows: C32, F01
+//
+// A daemon that starts again with the files that it had changes nothing: an
+// integration that counts as changed loses its lane, and what it was doing.
+func TestARestartWithTheSameFilesChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 1})
+	for range 2 {
+		d := s.start()
+		s.ready()
+		s.await(store.RunProcessed) // the plugin is there by now, and the files were read with its schema
+		s.cli("reload")
+		require.Equal(t, 1, s.shown("acme/load").Revision)
+		d.stop(t)
+		require.NotContains(t, d.log.String(), "op=update")
+	}
 }

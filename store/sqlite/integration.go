@@ -36,6 +36,9 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
 	}
 	i.Limit.Per = time.Duration(per) * time.Millisecond
+	if i.Limit.Records == 0 { // none, as it was declared: its factor is nobody's
+		i.Limit = store.RecordLimit{}
+	}
 	i.CreatedAt, i.UpdatedAt = fromMillis(created), fromMillis(updated)
 	i.OnboardedAt, i.LastCheckAt = onboarded.time(), lastCheck.time()
 	i.NextCheckAt, i.NextCheckFrom = nextCheck.time(), nextFrom.time()
