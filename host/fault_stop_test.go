@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -140,4 +142,42 @@ func TestKilledPluginServesAgain(t *testing.T) {
 	require.Equal(t, "ok", s.status().State)
 	d.stop(t)
 	require.Equal(t, expected(4, 12*20), s.contents())
+}
+
+// rows: F29, F01, C31
+//
+// A second signal ends the daemon at once, whatever a plugin does; what it leaves is
+// what a kill leaves, and no process.
+func TestASecondSignalEndsTheDaemonAtOnce(t *testing.T) {
+	t.Parallel()
+	bad := filepath.Join(t.TempDir(), "bad")
+	require.NoError(t, os.WriteFile(bad, nil, 0o600))
+	s := newSite(t, map[string]any{"streams": 2, "pages": 3, "records": 20, "pause_ms": 20, "fault": map[string]any{"do": "hang", "stream": "s0001", "while": bad}})
+	d := s.start()
+	s.ready()
+	s.until("the other stream is done", func() bool { return s.run().Streams.Processed == 1 })
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	s.until("the daemon stops", func() bool { // it answers nobody any more, and waits for the plugin
+		_, err := s.try("status")
+		return err != nil
+	})
+	select {
+	case err := <-d.done:
+		require.Fail(t, "one signal was enough: it proves nothing", "%v", err)
+	default:
+	}
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-d.done:
+		require.Error(t, err, "ended by the signal")
+	case <-time.After(10 * time.Second): // the grace of a stop is longer
+		require.Fail(t, "the second signal did not end it", d.log.String())
+	}
+	s.until("its plugin has ended, too", func() bool { return len(s.processes()) == 0 })
+	require.NoError(t, os.Remove(bad))
+	d = s.start()
+	s.await(store.RunProcessed)
+	require.Equal(t, 2*3*20, s.run().Stats.Read)
+	d.stop(t)
+	require.Equal(t, expected(2, 3*20), s.contents())
 }
