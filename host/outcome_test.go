@@ -94,3 +94,42 @@ func TestAPersonFindsOutAndGoesOn(t *testing.T) {
 	require.NotEqual(t, run.ID, s.run().ID)
 	require.Equal(t, "processed", s.run().State)
 }
+
+// A real plugin ends a stream, and then the run, with what it knows; a person sees
+// it all on the page of the run.
+//
+// rows: C47, C34
+func TestAnAbortReachesThePerson(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	settings := func(do string) {
+		s.integration(map[string]any{
+			"streams": 2, "pages": 1, "records": 5, "fault": map[string]any{"do": do, "stream": "s0000"},
+		})
+	}
+	settings("abort-stream")
+	s.start()
+	s.ready()
+	s.until("the stream was aborted", func() bool { return s.run().State == "partial" })
+	run := s.run()
+	require.Equal(t, 1, run.Streams.Error)
+	require.Equal(t, "gone", run.Failure.Code)
+	require.Equal(t, 1, run.Failure.Attempt, "it was tried once")
+	shown := s.cli("run", "show", run.ID)
+	require.Contains(t, shown, "gone: the remote system is down (process_stream, remote, attempt 1)")
+	require.Regexp(t, `(?m)^ +channel +C012$`, shown)
+
+	settings("abort-run")
+	s.cli("reload")
+	s.sync()
+	run = s.run()
+	require.Equal(t, "error", run.State)
+	require.Equal(t, "closed", run.Failure.Code)
+	var doc struct {
+		Run struct {
+			Failure struct{ Details map[string]string }
+		}
+	}
+	s.read(&doc, "run", "show", run.ID)
+	require.Equal(t, map[string]string{"account": "acme, the remote system is down"}, doc.Run.Failure.Details)
+}

@@ -179,6 +179,9 @@ func failureFacts(t *table, f *hostv1.Failure) {
 	}
 	t.fact("failure", failureText(f))
 	t.fact("request", requestText(f.GetRequest()))
+	for _, name := range sortedKeys(f.GetDetails()) {
+		t.fact("  "+name, f.GetDetails()[name])
+	}
 	_, hint := splitHint(f.GetMessage())
 	t.fact("hint", hint)
 	if found, err := explain.Lookup(f.GetCode()); err == nil && len(found) > 0 {

@@ -28,8 +28,13 @@ type Error struct {
 	Limit   *RateLimit
 	// Safe promises that the failed call changed nothing at the remote system.
 	Safe bool
+	// AbortStream ends the stream in error at once, without another attempt.
+	AbortStream bool
 	// AbortRun ends the whole run, not the stream alone.
 	AbortRun bool
+	// Details go with the failure, for people and programs: 16 at most, a name of
+	// 64 bytes and a value of 1 KiB. They hold no secret.
+	Details map[string]string
 	// Request is what is known of the request that failed, if it was one.
 	Request *RequestFacts
 	Cause   error // stays on its side of the wire
@@ -49,6 +54,16 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// AbortStream returns an error that ends the stream at once, without another attempt.
+func AbortStream(code, message string, details map[string]string) *Error {
+	return &Error{Class: ClassRemote, Code: code, Message: message, AbortStream: true, Details: details}
+}
+
+// AbortRun returns an error that ends the whole run.
+func AbortRun(code, message string, details map[string]string) *Error {
+	return &Error{Class: ClassRemote, Code: code, Message: message, AbortRun: true, Details: details}
+}
 
 // Permanent reports whether trying again cannot help.
 func (e *Error) Permanent() bool { return e.Class == ClassConfig || e.Class == ClassAuth }

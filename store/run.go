@@ -75,6 +75,8 @@ type Failure struct {
 	At      time.Time `json:"at"`
 	// Request is the request to the remote system that failed, if the plugin told.
 	Request *Request `json:"request,omitempty"`
+	// Details are what the plugin told besides. They hold no secret.
+	Details map[string]string `json:"details,omitempty"`
 }
 
 // Request is what is kept of a request that failed. It holds no secret.

@@ -49,8 +49,10 @@ func TestSecondRunFindsWhatIsNew(t *testing.T) {
 
 // However long the daemon was away: the history goes on where it was, and so do
 // the replies.
-// rows: O27
-func TestDowntimeLeavesNoGap(t *testing.T) {
+// A window of an hour or a day was read, however long the daemon had been down.
+//
+// rows: O27, D20
+func TestD20DowntimeLeavesNoGap(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	f.longest = 5

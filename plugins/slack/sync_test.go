@@ -131,9 +131,11 @@ func TestOutcomesNameTheirLastRecord(t *testing.T) {
 	require.NotEmpty(t, h.outcomes[len(h.outcomes)-1].LastRecord)
 }
 
-// Three pages of channels, the first of which is all archived.
-// rows: C34
-func TestAllPagesOfChannels(t *testing.T) {
+// Three pages of channels, the first of which is all archived: the first 100 were
+// read and no others.
+//
+// rows: C34, D21
+func TestD21AllPagesOfChannels(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	f.longest = 100

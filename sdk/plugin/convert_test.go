@@ -163,6 +163,10 @@ func TestErrorRoundTrip(t *testing.T) {
 			Class: rapid.SampledFrom([]sdk.Class{sdk.ClassConfig, sdk.ClassAuth, sdk.ClassTransient, sdk.ClassRateLimited, sdk.ClassRemote, sdk.ClassSystem}).Draw(t, "class"),
 			Code:  rapid.StringN(0, 20, 80).Draw(t, "code"), Message: rapid.StringN(0, 100, 400).Draw(t, "message"),
 			Safe: rapid.Bool().Draw(t, "safe"), AbortRun: rapid.Bool().Draw(t, "abort"),
+			AbortStream: rapid.Bool().Draw(t, "abort stream"),
+		}
+		if rapid.Bool().Draw(t, "details") {
+			want.Details = rapid.MapOfN(rapid.StringN(0, 20, 80), rapid.StringN(0, 20, 80), 1, maxDetails).Draw(t, "told")
 		}
 		if rapid.Bool().Draw(t, "request") {
 			want.Request = &sdk.RequestFacts{

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -50,6 +52,9 @@ func errorToProto(e *sdk.Error) *pluginv1.Error {
 		Safe:     e.Safe,
 		AbortRun: e.AbortRun,
 		Request:  requestToProto(e.Request),
+
+		AbortStream: e.AbortStream,
+		Details:     cutDetails(e.Details),
 	}
 }
 
@@ -62,7 +67,28 @@ func errorFromProto(p *pluginv1.Error) *sdk.Error {
 		Safe:     p.GetSafe(),
 		AbortRun: p.GetAbortRun(),
 		Request:  requestFromProto(p.GetRequest()),
+
+		AbortStream: p.GetAbortStream(),
+		Details:     cutDetails(p.GetDetails()),
 	}
+}
+
+// maxDetails is how many details go with an error.
+const maxDetails = 16
+
+// cutDetails returns the first details by name, cut to what crosses the wire.
+func cutDetails(details map[string]string) map[string]string {
+	if len(details) == 0 {
+		return nil
+	}
+	out := make(map[string]string, min(len(details), maxDetails))
+	for _, name := range slices.Sorted(maps.Keys(details)) {
+		if len(out) == maxDetails {
+			break
+		}
+		out[cut(name)] = cut(details[name])
+	}
+	return out
 }
 
 func requestToProto(r *sdk.RequestFacts) *pluginv1.RequestFacts {

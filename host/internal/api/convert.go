@@ -102,7 +102,16 @@ func (s *Server) failure(f *store.Failure) *hostv1.Failure {
 		Plugin:  f.Plugin,
 		At:      timestamp(f.At),
 		Request: s.request(f.Request),
+		Details: s.details(f.Details),
 	}
+}
+
+func (s *Server) details(details map[string]string) map[string]string {
+	out := make(map[string]string, len(details))
+	for name, value := range details {
+		out[s.opts.Redact(name)] = s.opts.Redact(value)
+	}
+	return out
 }
 
 func (s *Server) request(r *store.Request) *hostv1.RequestFacts {

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -54,7 +56,7 @@ func (c *call) end(o sdk.Outcome, err error, progress, stopped bool) ending {
 		return c.failed(&sdk.Error{Class: sdk.ClassTransient, Code: "deadline", Message: err.Error(), Cause: err})
 	}
 	e := sdk.AsError(err)
-	if e.Class == sdk.ClassRateLimited {
+	if e.Class == sdk.ClassRateLimited && !e.AbortRun && !e.AbortStream {
 		return c.rateLimited(e)
 	}
 	return c.failed(e)
@@ -151,7 +153,7 @@ func ordinal(n int) string {
 func (c *call) failed(e *sdk.Error) ending {
 	f := c.failure(e)
 	end := store.StreamEnd{State: store.StreamError, Answered: true, Attempt: true, Failure: f, AbortRun: e.AbortRun}
-	if !e.Permanent() && !e.AbortRun && !breach(e) && c.stream.Attempts < c.r.opts.Retries {
+	if !e.Permanent() && !e.AbortRun && !e.AbortStream && !breach(e) && c.stream.Attempts < c.r.opts.Retries {
 		end.State, end.DueAt = store.StreamDelayed, c.r.retryAt(c.stream.Attempts+1)
 	}
 	return ending{StreamEnd: end}
@@ -206,12 +208,30 @@ func (c *call) failure(e *sdk.Error) *store.Failure {
 	f := &store.Failure{
 		Point: point(c.stream.Type), Class: string(e.Class), Code: clean(c.r.opts.Redact(e.Code), 64),
 		Message: clean(c.r.opts.Redact(message(e)), 1024), Attempt: c.stream.Attempts + 1,
-		Plugin: c.manifest.Version, At: c.r.opts.Now(), Request: c.request(e.Request),
+		Plugin: c.manifest.Version, At: c.r.opts.Now(), Request: c.request(e.Request), Details: c.details(e.Details),
 	}
 	if e.Cause != nil && e.Cause.Error() != e.Message {
 		f.Cause = clean(c.r.opts.Redact(e.Cause.Error()), 4096)
 	}
 	return f
+}
+
+// maxDetails is how many details of a failure are kept.
+const maxDetails = 16
+
+// details cleans what a plugin tells besides: the first ones, by name.
+func (c *call) details(details map[string]string) map[string]string {
+	if len(details) == 0 {
+		return nil
+	}
+	out := make(map[string]string, min(len(details), maxDetails))
+	for _, name := range slices.Sorted(maps.Keys(details)) {
+		if len(out) == maxDetails {
+			break
+		}
+		out[clean(c.r.opts.Redact(name), 64)] = clean(c.r.opts.Redact(details[name]), 1024)
+	}
+	return out
 }
 
 // request cleans what a plugin tells of a request: what it should not have told is

@@ -51,8 +51,11 @@ func TestOnboardingFromPlanToPostprocess(t *testing.T) {
 	})
 }
 
+// A run whose streams could not be listed had none, and so was processed, with the
+// mail that all is done.
+//
 // rows: C10, D01
-func TestAPlanThatFailsIsAnErrorNeverProcessed(t *testing.T) {
+func TestD01APlanThatFailsIsAnErrorNeverProcessed(t *testing.T) {
 	t.Parallel()
 	s := &script{plan: func(context.Context, sdk.PlanCall, *sdk.Emitter) error {
 		return &sdk.Error{Class: sdk.ClassAuth, Code: "invalid_auth", Message: "the token was revoked"}
@@ -129,8 +132,11 @@ func TestOneStreamFailsForGoodTheOthersGoOn(t *testing.T) {
 	})
 }
 
+// A run of which every stream was given up was processed, and one with a stream
+// that would be tried again was an error.
+//
 // rows: C28, D02
-func TestNothingProcessedIsAnError(t *testing.T) {
+func TestD02NothingProcessedIsAnError(t *testing.T) {
 	t.Parallel()
 	s := &script{plan: planOf("a", "b")}
 	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) {

@@ -13,7 +13,7 @@ import (
 // fault is what goes wrong on purpose, before the first record of a stream's
 // page.
 type fault struct {
-	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood"`
+	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood,enum=abort-stream,enum=abort-run"`
 	Stream string `json:"stream"`
 	While  string `json:"while,omitempty"` // a file: nothing goes wrong without it
 }
@@ -50,6 +50,10 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 		return &sdk.Error{Class: sdk.ClassConfig, Code: "down", Message: said, Cause: errors.New("cause: " + said)}
 	case "remote":
 		return &sdk.Error{Class: sdk.ClassRemote, Code: "down", Message: said}
+	case "abort-stream":
+		return sdk.AbortStream("gone", said, map[string]string{"channel": "C012"})
+	case "abort-run":
+		return sdk.AbortRun("closed", said, map[string]string{"account": "acme, " + said})
 	case "huge":
 		return out.Record(ctx, thing("huge", 100<<20))
 	case "endless":

@@ -214,7 +214,9 @@ type Failure struct {
 	Plugin string                 `protobuf:"bytes,6,opt,name=plugin,proto3" json:"plugin,omitempty"`
 	At     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
 	// The request to the remote system that failed, if the plugin told.
-	Request       *RequestFacts `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
+	Request *RequestFacts `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
+	// What the plugin tells besides.
+	Details       map[string]string `protobuf:"bytes,9,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,6 +303,13 @@ func (x *Failure) GetAt() *timestamppb.Timestamp {
 func (x *Failure) GetRequest() *RequestFacts {
 	if x != nil {
 		return x.Request
+	}
+	return nil
+}
+
+func (x *Failure) GetDetails() map[string]string {
+	if x != nil {
+		return x.Details
 	}
 	return nil
 }
@@ -402,7 +411,7 @@ const file_jackfield_host_v1_error_proto_rawDesc = "" +
 	"\x06column\x18\x06 \x01(\rR\x06column\x12\x16\n" +
 	"\x06source\x18\a \x01(\tR\x06source\x12\x14\n" +
 	"\x05caret\x18\b \x01(\rR\x05caret\x12\x12\n" +
-	"\x04help\x18\t \x01(\tR\x04help\"\xfc\x01\n" +
+	"\x04help\x18\t \x01(\tR\x04help\"\xfb\x02\n" +
 	"\aFailure\x12\x14\n" +
 	"\x05point\x18\x01 \x01(\tR\x05point\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x12\n" +
@@ -411,7 +420,11 @@ const file_jackfield_host_v1_error_proto_rawDesc = "" +
 	"\aattempt\x18\x05 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06plugin\x18\x06 \x01(\tR\x06plugin\x12*\n" +
 	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x129\n" +
-	"\arequest\x18\b \x01(\v2\x1f.jackfield.host.v1.RequestFactsR\arequest\"\x9b\x01\n" +
+	"\arequest\x18\b \x01(\v2\x1f.jackfield.host.v1.RequestFactsR\arequest\x12A\n" +
+	"\adetails\x18\t \x03(\v2'.jackfield.host.v1.Failure.DetailsEntryR\adetails\x1a:\n" +
+	"\fDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9b\x01\n" +
 	"\fRequestFacts\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
@@ -431,24 +444,26 @@ func file_jackfield_host_v1_error_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_error_proto_rawDescData
 }
 
-var file_jackfield_host_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_jackfield_host_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_jackfield_host_v1_error_proto_goTypes = []any{
 	(*ErrorInfo)(nil),             // 0: jackfield.host.v1.ErrorInfo
 	(*Problem)(nil),               // 1: jackfield.host.v1.Problem
 	(*Failure)(nil),               // 2: jackfield.host.v1.Failure
 	(*RequestFacts)(nil),          // 3: jackfield.host.v1.RequestFacts
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	nil,                           // 4: jackfield.host.v1.Failure.DetailsEntry
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
 }
 var file_jackfield_host_v1_error_proto_depIdxs = []int32{
-	4, // 0: jackfield.host.v1.Failure.at:type_name -> google.protobuf.Timestamp
+	5, // 0: jackfield.host.v1.Failure.at:type_name -> google.protobuf.Timestamp
 	3, // 1: jackfield.host.v1.Failure.request:type_name -> jackfield.host.v1.RequestFacts
-	5, // 2: jackfield.host.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 2: jackfield.host.v1.Failure.details:type_name -> jackfield.host.v1.Failure.DetailsEntry
+	6, // 3: jackfield.host.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_error_proto_init() }
@@ -462,7 +477,7 @@ func file_jackfield_host_v1_error_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_error_proto_rawDesc), len(file_jackfield_host_v1_error_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

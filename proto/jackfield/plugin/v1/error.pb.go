@@ -86,14 +86,18 @@ func (ErrorClass) EnumDescriptor() ([]byte, []int) {
 
 // Error is a status detail.
 type Error struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Class         ErrorClass             `protobuf:"varint,1,opt,name=class,proto3,enum=jackfield.plugin.v1.ErrorClass" json:"class,omitempty"`
-	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	Limit         *RateLimit             `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	Safe          bool                   `protobuf:"varint,5,opt,name=safe,proto3" json:"safe,omitempty"`
-	AbortRun      bool                   `protobuf:"varint,6,opt,name=abort_run,json=abortRun,proto3" json:"abort_run,omitempty"`
-	Request       *RequestFacts          `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Class    ErrorClass             `protobuf:"varint,1,opt,name=class,proto3,enum=jackfield.plugin.v1.ErrorClass" json:"class,omitempty"`
+	Code     string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	Message  string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Limit    *RateLimit             `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Safe     bool                   `protobuf:"varint,5,opt,name=safe,proto3" json:"safe,omitempty"`
+	AbortRun bool                   `protobuf:"varint,6,opt,name=abort_run,json=abortRun,proto3" json:"abort_run,omitempty"`
+	Request  *RequestFacts          `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	// ends the stream without another attempt
+	AbortStream bool `protobuf:"varint,8,opt,name=abort_stream,json=abortStream,proto3" json:"abort_stream,omitempty"`
+	// 16 at most
+	Details       map[string]string `protobuf:"bytes,9,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -173,6 +177,20 @@ func (x *Error) GetAbortRun() bool {
 func (x *Error) GetRequest() *RequestFacts {
 	if x != nil {
 		return x.Request
+	}
+	return nil
+}
+
+func (x *Error) GetAbortStream() bool {
+	if x != nil {
+		return x.AbortStream
+	}
+	return false
+}
+
+func (x *Error) GetDetails() map[string]string {
+	if x != nil {
+		return x.Details
 	}
 	return nil
 }
@@ -350,7 +368,7 @@ var File_jackfield_plugin_v1_error_proto protoreflect.FileDescriptor
 
 const file_jackfield_plugin_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1fjackfield/plugin/v1/error.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x02\n" +
+	"\x1fjackfield/plugin/v1/error.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x03\n" +
 	"\x05Error\x125\n" +
 	"\x05class\x18\x01 \x01(\x0e2\x1f.jackfield.plugin.v1.ErrorClassR\x05class\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
@@ -358,7 +376,12 @@ const file_jackfield_plugin_v1_error_proto_rawDesc = "" +
 	"\x05limit\x18\x04 \x01(\v2\x1e.jackfield.plugin.v1.RateLimitR\x05limit\x12\x12\n" +
 	"\x04safe\x18\x05 \x01(\bR\x04safe\x12\x1b\n" +
 	"\tabort_run\x18\x06 \x01(\bR\babortRun\x12;\n" +
-	"\arequest\x18\a \x01(\v2!.jackfield.plugin.v1.RequestFactsR\arequest\"\x9b\x01\n" +
+	"\arequest\x18\a \x01(\v2!.jackfield.plugin.v1.RequestFactsR\arequest\x12!\n" +
+	"\fabort_stream\x18\b \x01(\bR\vabortStream\x12A\n" +
+	"\adetails\x18\t \x03(\v2'.jackfield.plugin.v1.Error.DetailsEntryR\adetails\x1a:\n" +
+	"\fDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9b\x01\n" +
 	"\fRequestFacts\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x16\n" +
@@ -393,27 +416,29 @@ func file_jackfield_plugin_v1_error_proto_rawDescGZIP() []byte {
 }
 
 var file_jackfield_plugin_v1_error_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_jackfield_plugin_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_jackfield_plugin_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_jackfield_plugin_v1_error_proto_goTypes = []any{
 	(ErrorClass)(0),               // 0: jackfield.plugin.v1.ErrorClass
 	(*Error)(nil),                 // 1: jackfield.plugin.v1.Error
 	(*RequestFacts)(nil),          // 2: jackfield.plugin.v1.RequestFacts
 	(*RateLimit)(nil),             // 3: jackfield.plugin.v1.RateLimit
-	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	nil,                           // 4: jackfield.plugin.v1.Error.DetailsEntry
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_jackfield_plugin_v1_error_proto_depIdxs = []int32{
 	0, // 0: jackfield.plugin.v1.Error.class:type_name -> jackfield.plugin.v1.ErrorClass
 	3, // 1: jackfield.plugin.v1.Error.limit:type_name -> jackfield.plugin.v1.RateLimit
 	2, // 2: jackfield.plugin.v1.Error.request:type_name -> jackfield.plugin.v1.RequestFacts
-	4, // 3: jackfield.plugin.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
-	4, // 4: jackfield.plugin.v1.RateLimit.after:type_name -> google.protobuf.Duration
-	5, // 5: jackfield.plugin.v1.RateLimit.until:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4, // 3: jackfield.plugin.v1.Error.details:type_name -> jackfield.plugin.v1.Error.DetailsEntry
+	5, // 4: jackfield.plugin.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
+	5, // 5: jackfield.plugin.v1.RateLimit.after:type_name -> google.protobuf.Duration
+	6, // 6: jackfield.plugin.v1.RateLimit.until:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_error_proto_init() }
@@ -431,7 +456,7 @@ func file_jackfield_plugin_v1_error_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_error_proto_rawDesc), len(file_jackfield_plugin_v1_error_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
