@@ -244,7 +244,7 @@ func fill(b *testing.B, w *bench, n int, throttled bool) {
 		if _, err := t.exec(ctx, "UPDATE runs SET n_pending = $2, phase = 201, planned_at = 1 WHERE id = $1", w.run.ID, n); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, "INSERT INTO throttles (plugin, key, until) VALUES ('git', 'a:throttled', $1)", t.ms+3_600_000)
+		_, err := t.exec(ctx, "INSERT INTO throttles (plugin, key, until, since) VALUES ('git', 'a:throttled', $1, $2)", t.ms+3_600_000, t.ms)
 		return err
 	}))
 }

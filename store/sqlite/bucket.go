@@ -73,24 +73,22 @@ func (db *DB) Throttles(ctx context.Context, plugin string, keys []string) (map[
 	if len(keys) == 0 {
 		return map[string]time.Time{}, nil
 	}
-	args := []any{plugin, db.opts.Now().UnixMilli()}
+	now := db.opts.Now().UnixMilli()
+	args := []any{plugin, now, now + store.ClockSlack.Milliseconds()}
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	now := db.opts.Now().UnixMilli()
 	out := map[string]time.Time{}
 	err := db.list(ctx, `
 		SELECT key, until
 		FROM   throttles
-		WHERE  plugin = ? AND until > ? AND key IN (`+strings.TrimSuffix(strings.Repeat("?,", len(keys)), ",")+`)`, args, func(s scanner) error {
+		WHERE  plugin = ? AND until > ? AND since <= ? AND key IN (`+strings.TrimSuffix(strings.Repeat("?,", len(keys)), ",")+`)`, args, func(s scanner) error {
 		var (
 			key   string
 			until int64
 		)
 		err := s.Scan(&key, &until)
-		if come(until, now) > now {
-			out[key] = fromMillis(until)
-		}
+		out[key] = fromMillis(until)
 		return err
 	})
 	if err != nil {

@@ -16,7 +16,8 @@ type candidate struct {
 	state   store.RunState
 	phase   int
 	until   moment
-	special bool // a person asked for it in particular: it goes first (K12)
+	from    moment // when until was computed
+	special bool   // a person asked for it in particular: it goes first (K12)
 }
 
 // candidates returns the open runs of an integration in the order in which they
@@ -25,7 +26,7 @@ type candidate struct {
 func candidates(ctx context.Context, list lister, integrationID int64, class string) (out []candidate, err error) {
 	err = list(ctx, candidatesQuery, []any{integrationID, class}, func(s scanner) error {
 		var c candidate
-		err := s.Scan(&c.id, &c.kind, &c.state, &c.phase, &c.until, &c.special)
+		err := s.Scan(&c.id, &c.kind, &c.state, &c.phase, &c.until, &c.from, &c.special)
 		out = append(out, c)
 		return err
 	})
@@ -39,7 +40,7 @@ func candidates(ctx context.Context, list lister, integrationID int64, class str
 }
 
 const candidatesQuery = `
-	SELECT id, kind, state, phase, delayed_until, params_sum <> ''
+	SELECT id, kind, state, phase, delayed_until, delayed_from, params_sum <> ''
 	FROM   runs
 	WHERE  integration_id = $1 AND class = $2 AND state IN ('pending', 'processing', 'delayed')`
 
@@ -71,7 +72,7 @@ func (c candidate) due(ctx context.Context, list lister, plugin string, now int6
 
 // sleeps reports whether the run's sleep is not over.
 func (c candidate) sleeps(now int64) bool {
-	return c.until.Valid && come(c.until.Int64, now) > now
+	return c.until.Valid && c.until.Int64 > now && !setBack(c.from.Int64, now)
 }
 
 // choose returns the run to work on: the first that has something to do, else the

@@ -88,7 +88,7 @@ func (r *run) awake(ctx context.Context, t *tx) (bool, error) {
 	if r.State == store.RunProcessing {
 		return true, nil
 	}
-	if r.State != store.RunDelayed || r.DelayedUntil.IsZero() || come(r.DelayedUntil.UnixMilli(), t.ms) > t.ms {
+	if r.State != store.RunDelayed || r.DelayedUntil.IsZero() || r.sleeps(t.ms) {
 		return false, nil
 	}
 	var other int64
@@ -115,10 +115,10 @@ func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err
 			until moment
 			found bool
 		)
-		err := t.each(ctx, nextKeyQuery, []any{r.ID, r.phase, key, r.Plugin}, func(s scanner) error {
-			var due int64
+		err := t.each(ctx, nextKeyQuery, []any{r.ID, r.phase, key, r.Plugin, t.ms + store.ClockSlack.Milliseconds()}, func(s scanner) error {
+			var due, from int64
 			found = true
-			return s.Scan(&key, &due, &until)
+			return s.Scan(&key, &due, &from, &until)
 		})
 		if err != nil {
 			return nil, err
@@ -126,7 +126,7 @@ func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err
 		if !found {
 			break
 		}
-		if until.Valid && come(until.Int64, t.ms) > t.ms {
+		if until.Valid && until.Int64 > t.ms {
 			continue
 		}
 		some, err := dueOfKey(ctx, t, r, key, n)
@@ -141,8 +141,8 @@ func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err
 	return out[:min(n, len(out))], nil
 }
 
-// dueOfKey reads the streams of one limit key, and those that lie too far ahead
-// if no other is due (K09).
+// dueOfKey reads the streams of one limit key. If none is due it looks at the next
+// ones, for those whose time was computed later than now (K09).
 func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueStream, err error) {
 	add := func(s scanner) error {
 		var d dueStream
@@ -155,13 +155,27 @@ func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueS
 		return out, err
 	}
 	err = t.each(ctx, `
-		SELECT   id, due_at
+		SELECT   id, due_at, updated_at
 		FROM     streams
 		WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at > $4
 		ORDER BY due_at, id
-		LIMIT    $5 + 0`, []any{r.ID, r.phase, key, t.ms + maxAhead.Milliseconds(), n}, add)
+		LIMIT    $5 + 0`, []any{r.ID, r.phase, key, t.ms, max(n, aheadLooked)}, func(s scanner) error {
+		var (
+			d    dueStream
+			from int64
+		)
+		err := s.Scan(&d.id, &d.dueAt, &from)
+		if setBack(from, t.ms) && len(out) < n {
+			out = append(out, d)
+		}
+		return err
+	})
 	return out, err
 }
+
+// aheadLooked is how many streams that are not due are looked at for a clock that
+// was set back.
+const aheadLooked = 16
 
 const dueStreamQuery = `
 	SELECT   id, due_at
@@ -249,8 +263,8 @@ func (db *DB) NextStreamDue(ctx context.Context, runID int64) (at time.Time, ok 
 	if err != nil || !ok {
 		return time.Time{}, false, err
 	}
-	if !r.DelayedUntil.IsZero() {
-		due = max(due, come(r.DelayedUntil.UnixMilli(), now))
+	if r.sleeps(now) {
+		due = max(due, r.DelayedUntil.UnixMilli())
 	}
 	return fromMillis(due), true, nil
 }

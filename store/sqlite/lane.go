@@ -62,7 +62,8 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 }
 
 // dueLanes reads what may be claimed, n lanes of each plugin and class at most. A
-// time too far ahead counts as come (K09).
+// time that was computed later than now counts as come: its holder computes it anew
+// (K09).
 func dueLanes(ctx context.Context, list lister, plugins []string, prios []int, now int64, n int) (out []dueLane, err error) {
 	farLease := now + maxLease.Milliseconds()
 	for _, prio := range prios {
@@ -76,7 +77,7 @@ func dueLanes(ctx context.Context, list lister, plugins []string, prios []int, n
 			}
 			err = list(ctx, dueLaneQuery, []any{plugin, prio, now, farLease, n}, add)
 			if left := n - len(out) + before; err == nil && left > 0 {
-				err = list(ctx, farLaneQuery, []any{plugin, prio, now, farLease, left, now + maxAhead.Milliseconds()}, add)
+				err = list(ctx, backLaneQuery, []any{plugin, prio, now, farLease, left, now + store.ClockSlack.Milliseconds()}, add)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("lanes of plugin %s: %w", plugin, err)
@@ -96,12 +97,12 @@ const dueLaneQuery = `
 	ORDER BY wake_at
 	LIMIT    $5 + 0`
 
-const farLaneQuery = `
+const backLaneQuery = `
 	SELECT   id, $3, owner IS NOT NULL
 	FROM     lanes
-	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at > $6
+	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at > $3 AND wake_from > $6
 	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
-	ORDER BY wake_at
+	ORDER BY wake_from
 	LIMIT    $5 + 0`
 
 func claimLane(ctx context.Context, t *tx, d dueLane, owner string, lease time.Duration) (store.Lane, error) {
@@ -200,7 +201,7 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 		}
 		_, err = t.exec(ctx, `
 			UPDATE lanes
-			SET    owner = NULL, lease_until = NULL, prio = $3,
+			SET    owner = NULL, lease_until = NULL, prio = $3, wake_from = $5,
 			       wake_at = CASE WHEN $2 < $5 OR nudges <> $4 THEN $5 ELSE $2 END
 			WHERE  id = $1`, l.ID, wake, prio, l.Nudges, t.ms)
 		t.after.wake = true
@@ -294,7 +295,8 @@ func nudge(ctx context.Context, t *tx, integrationID int64, class string, at int
 		UPDATE lanes
 		SET    nudges  = nudges + 1,
 		       prio    = CASE WHEN $4 >= 0 AND (prio > $4 OR wake_at IS NULL OR wake_at > $5) THEN $4 ELSE prio END,
-		       wake_at = CASE WHEN wake_at IS NULL OR wake_at > $3 THEN $3 ELSE wake_at END
+		       wake_at = CASE WHEN wake_at IS NULL OR wake_at > $3 THEN $3 ELSE wake_at END,
+		       wake_from = CASE WHEN wake_at IS NULL OR wake_at > $3 THEN $5 ELSE wake_from END
 		WHERE  integration_id = $1 AND class = $2
 		  AND  integration_id IN (SELECT id FROM integrations WHERE id = $1 AND state NOT IN ('disabled', 'parked'))`, integrationID, class, at, prio, t.ms)
 	if err != nil {

@@ -37,7 +37,7 @@ func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanne
 func (db *DB) prepareHot(ctx context.Context) error {
 	db.hot = make(map[string]*sql.Stmt)
 	for _, query := range []string{
-		dueLaneQuery, farLaneQuery, freeLaneQuery, heldLanesQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery,
+		dueLaneQuery, backLaneQuery, freeLaneQuery, freeBackLaneQuery, heldLanesQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery,
 	} {
 		stmt, err := db.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // closeHot closes it
 		if err != nil {

@@ -60,7 +60,7 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 		if req.Scheduled { // its holder knows
 			_, err := t.exec(ctx, `
 				UPDATE lanes
-				SET    wake_at = $3
+				SET    wake_at = $3, wake_from = $3
 				WHERE  integration_id = $1 AND class = $2 AND (wake_at IS NULL OR wake_at > $3) AND $4 = 1`,
 				i.ID, req.Class, t.ms, flag(created))
 			t.after.wake = true

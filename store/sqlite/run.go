@@ -15,13 +15,14 @@ type run struct {
 	phase       int
 	postprocess bool
 	ranks       nullString        // JSON: rank by connector; NULL: all are worked on beside each other
+	delayedFrom moment            // when DelayedUntil was computed
 	saved       store.RunState    // as the row has it
 	tallies     map[string]*tally // by connector: what is not written yet
 }
 
 const runColumns = `
 	r.id, r.integration_id, t.name, i.name, i.plugin, r.class, r.kind, r.state, r.phase, r.connectors, r.params, r.params_sum,
-	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.delay_reason, r.ended_at, r.updated_at, r.failure,
+	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.delayed_from, r.delay_reason, r.ended_at, r.updated_at, r.failure,
 	r.read, r.added, r.updated, r.deleted, r.unchanged, r.stale, r.warnings,
 	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled
 	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id`
@@ -41,7 +42,7 @@ func scanRun(s scanner) (run, error) {
 		st, n                          = &r.Stats, &r.Streams
 	)
 	err := s.Scan(&r.ID, &r.IntegrationID, &r.Tenant, &r.Integration, &r.Plugin, &r.Class, &r.Kind, &r.State, &r.phase, &connectors, &params, &r.ParamsSum,
-		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &r.DelayReason, &ended, &updated, &failure,
+		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &r.delayedFrom, &r.DelayReason, &ended, &updated, &failure,
 		&st.Read, &st.Added, &st.Updated, &st.Deleted, &st.Unchanged, &st.Stale, &st.Warnings,
 		&n.Pending, &n.Processing, &n.Delayed, &n.Processed, &n.Error, &n.Cancelled)
 	if err != nil {
@@ -105,6 +106,7 @@ const (
 	saveRun = `
 	UPDATE runs
 	SET    phase = $2, postprocess = $3, started_at = $4, planned_at = $5, delayed_until = $6, ended_at = $7,
+	       delayed_from = CASE WHEN delayed_until = $6 THEN delayed_from ELSE $8 END,
 	       updated_at = $8, failure = $9, read = $10, added = $11, updated = $12, deleted = $13, unchanged = $14, stale = $15,
 	       warnings = $16, n_pending = $17, n_processing = $18, n_delayed = $19, n_processed = $20, n_error = $21, n_cancelled = $22, delay_reason = $23`
 	saveRunWhere = `
@@ -123,6 +125,11 @@ func (r *run) delay(until int64, why string) {
 func (r *run) wake() {
 	r.State = store.RunProcessing
 	r.DelayedUntil, r.DelayReason = time.Time{}, ""
+}
+
+// sleeps reports whether the run's sleep is not over.
+func (r *run) sleeps(now int64) bool {
+	return !r.DelayedUntil.IsZero() && r.DelayedUntil.UnixMilli() > now && !setBack(r.delayedFrom.Int64, now)
 }
 
 // count returns the counter of streams in the state.
@@ -238,7 +245,7 @@ func (db *DB) BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b s
 		if err := laneOf(ctx, t, lane.ID, r.IntegrationID, r.Class); err != nil {
 			return err
 		}
-		if r.DelayedUntil.After(t.now) && come(r.DelayedUntil.UnixMilli(), t.ms) > t.ms {
+		if r.sleeps(t.ms) {
 			return fmt.Errorf("run %d sleeps until %v: %w", runID, r.DelayedUntil, store.ErrConflict)
 		}
 		if r.State != store.RunProcessing {

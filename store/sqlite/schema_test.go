@@ -142,14 +142,14 @@ func TestQueryPlans(t *testing.T) {
 		args  []any
 		want  string
 	}{
-		"claim of lanes": {dueLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>? AND wake_at<?)"},
-		"lanes far away": {farLaneQuery, []any{"git", 0, 1, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>?)"},
+		"claim of lanes":         {dueLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>? AND wake_at<?)"},
+		"lanes of a later clock": {backLaneQuery, []any{"git", 0, 1, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_back (plugin=? AND shard=? AND prio=? AND wake_from>?)"},
 		"streams of a key": {
 			dueStreamQuery,
 			[]any{1, 2, "k", 1, 1},
 			"SEARCH streams USING INDEX streams_due (run_id=? AND phase=? AND limit_key=? AND due_at<?)",
 		},
-		"next key":             {nextKeyQuery, []any{1, 2, "", "git"}, "SEARCH s USING INDEX streams_due (run_id=? AND phase=? AND limit_key>?)"},
+		"next key":             {nextKeyQuery, []any{1, 2, "", "git", 1}, "SEARCH s USING INDEX streams_due (run_id=? AND phase=? AND limit_key>?)"},
 		"phase":                {waitingPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_due (run_id=?)"},
 		"busy phase":           {busyPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_busy (run_id=?)"},
 		"free":                 {freeStreamsQuery, []any{1, 1, 0}, "SEARCH streams USING COVERING INDEX streams_busy (run_id=?)"},

@@ -294,17 +294,19 @@ func setCursor(ctx context.Context, t *tx, r *workRun, s *streamRow, cursor []by
 	return nil
 }
 
-// setThrottle keeps a rate limit, the longer one of two.
+// setThrottle keeps a rate limit, the longer one of two; one that was set by a clock
+// that is no longer right is no longer kept.
 func setThrottle(ctx context.Context, t *tx, th store.Throttle, fallback string) error {
 	if th.Key == "" {
 		th.Key = fallback
 	}
 	_, err := t.exec(ctx, `
-		INSERT INTO throttles (plugin, key, until)
-		VALUES ($1, $2, $3)
+		INSERT INTO throttles (plugin, key, until, since)
+		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (plugin, key) DO UPDATE
-		SET    until = excluded.until
-		WHERE  throttles.until < excluded.until`, th.Plugin, th.Key, th.Until.UnixMilli())
+		SET    until = excluded.until, since = excluded.since
+		WHERE  throttles.until < excluded.until OR throttles.since > excluded.since + $5`,
+		th.Plugin, th.Key, th.Until.UnixMilli(), t.ms, store.ClockSlack.Milliseconds())
 	if err != nil {
 		return fmt.Errorf("keep throttle %s: %w", th.Key, err)
 	}

@@ -10,8 +10,7 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// maxAhead is how far in the future a kept time may lie. One that lies further
-// counts as come: the clock has jumped (K09).
+// maxAhead is how far in the future a time may lie that is kept.
 const maxAhead = 400 * 24 * time.Hour
 
 // maxLease is the same for the end of a lease.

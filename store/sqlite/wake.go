@@ -17,7 +17,7 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok 
 	now := db.opts.Now().UnixMilli()
 	var next int64
 	earlier := func(ms int64) {
-		if ms = come(ms, now); !ok || ms < next {
+		if !ok || ms < next {
 			next, ok = ms, true
 		}
 	}
@@ -28,6 +28,12 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok 
 				err := s.Scan(&wake)
 				earlier(wake)
 				return err
+			}); err != nil {
+				return time.Time{}, false, fmt.Errorf("next wake: %w", err)
+			}
+			if err := db.list(ctx, freeBackLaneQuery, []any{plugin, prio, now + store.ClockSlack.Milliseconds()}, func(scanner) error {
+				earlier(now)
+				return nil
 			}); err != nil {
 				return time.Time{}, false, fmt.Errorf("next wake: %w", err)
 			}
@@ -59,6 +65,12 @@ const (
 	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND owner IS NULL
 	ORDER BY wake_at
 	LIMIT    1`
+	// One whose time was computed by a later clock is due (K09).
+	freeBackLaneQuery = `
+	SELECT id
+	FROM   lanes
+	WHERE  plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_from > $3 AND owner IS NULL
+	LIMIT  1`
 	// Those that are held are few, and in an index of their own.
 	heldLanesQuery = `
 	SELECT   plugin, wake_at, lease_until
@@ -70,13 +82,11 @@ const (
 // lister is a way to read: in a write transaction or beside it.
 type lister func(ctx context.Context, query string, args []any, fn func(scanner) error) error
 
-// come returns at, or now if it lies so far ahead that the clock must have jumped.
-func come(at, now int64) int64 {
-	if at > now+maxAhead.Milliseconds() {
-		return now
-	}
-	return at
-}
+// setBack reports whether a time that was computed at from lies further ahead than
+// it did then: the clock was set back, and the time counts as come (K09). So
+// nothing is later than its class allows: a retry by its backoff, a rate limit and
+// a sleep by what was asked for, a check by its schedule.
+func setBack(from, now int64) bool { return from > now+store.ClockSlack.Milliseconds() }
 
 // prioOf returns the priority class of a run.
 func prioOf(kind store.RunKind) int {
@@ -121,7 +131,7 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 		if !active || !next.Valid {
 			return nil, prio, nil
 		}
-		if from.Int64 > t.ms+store.ClockSlack.Milliseconds() {
+		if setBack(from.Int64, t.ms) {
 			return t.ms, prio, nil
 		}
 		return next.Int64, prio, nil
@@ -157,13 +167,13 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin string, now int64) (at int64, ok bool, err error) {
 	for key := ""; ; {
 		var (
-			due   int64
-			until moment
-			found bool
+			due, from int64
+			until     moment
+			found     bool
 		)
-		err := list(ctx, nextKeyQuery, []any{runID, phase, key, plugin}, func(s scanner) error {
+		err := list(ctx, nextKeyQuery, []any{runID, phase, key, plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			found = true
-			return s.Scan(&key, &due, &until)
+			return s.Scan(&key, &due, &from, &until)
 		})
 		if err != nil {
 			return 0, false, fmt.Errorf("next stream of run %d: %w", runID, err)
@@ -171,9 +181,11 @@ func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin st
 		if !found {
 			return at, ok, nil
 		}
-		due = come(due, now)
+		if setBack(from, now) {
+			due = now
+		}
 		if until.Valid {
-			due = max(due, come(until.Int64, now))
+			due = max(due, until.Int64)
 		}
 		if !ok || due < at {
 			at, ok = due, true
@@ -185,9 +197,9 @@ func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin st
 }
 
 // nextKeyQuery steps to the next limit key of waiting streams, to the first of
-// them.
+// them. A throttle that was set later than now is over: the clock was set back.
 const nextKeyQuery = `
-	SELECT   s.limit_key, s.due_at, (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key)
+	SELECT   s.limit_key, s.due_at, s.updated_at, (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key AND t.since <= $5)
 	FROM     streams s
 	WHERE    s.run_id = $1 AND s.phase = $2 AND s.state IN ('pending', 'delayed') AND s.limit_key > $3
 	ORDER BY s.limit_key, s.due_at
@@ -204,8 +216,9 @@ func reschedule(ctx context.Context, t *tx, integrationID int64) error {
 		UPDATE lanes
 		SET    nudges  = CASE WHEN owner IS NULL THEN nudges ELSE nudges + 1 END,
 		       wake_at = CASE WHEN owner IS NULL THEN $3 ELSE wake_at END,
+		       wake_from = CASE WHEN owner IS NULL THEN $5 ELSE wake_from END,
 		       prio    = CASE WHEN owner IS NULL THEN $4 ELSE prio END
-		WHERE  integration_id = $1 AND class = $2`, integrationID, store.ClassPull, wake, prio)
+		WHERE  integration_id = $1 AND class = $2`, integrationID, store.ClassPull, wake, prio, t.ms)
 	if err != nil {
 		return fmt.Errorf("reschedule integration %d: %w", integrationID, err)
 	}

@@ -182,11 +182,13 @@ func testLanes(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, s.Claim+1, j.claim().Claim)
 	})
 
-	t.Run("TimesTooFarAheadHaveCome", func(t *testing.T) { // rows: K09, F16
+	t.Run("TimesOfALaterClockHaveCome", func(t *testing.T) { // rows: K09, F16
 		w := setup(t)
 		j := w.plan(store.RunRequest{}, names("a")...)
 		j.finish(j.claim(), store.StreamEnd{State: store.StreamDelayed, Answered: true, DueAt: w.clock.Now().Add(time.Hour)})
 		j.release()
+		require.Empty(t, w.claimLanes())
+		w.clock.add(-store.ClockSlack) // a small correction
 		require.Empty(t, w.claimLanes())
 		w.clock.add(-10 * 365 * 24 * time.Hour) // the clock was wrong before
 		require.Zero(t, w.nextWake())
@@ -194,5 +196,39 @@ func testLanes(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, "a", j.claim().Ident)
 		w.clock.add(-365 * 24 * time.Hour)
 		require.Len(t, w.claimLanes(), 1) // and so was the lease
+	})
+
+	t.Run("AThrottleOfALaterClockIsOver", func(t *testing.T) { // rows: K09, F16
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a", "b")...)
+		limited := func(s store.Stream, by time.Duration) {
+			seg := j.segment(s)
+			until := w.clock.Now().Add(by)
+			seg.Throttles = []store.Throttle{{Plugin: plug, Key: "k", Until: until}}
+			seg.End = &store.StreamEnd{State: store.StreamDelayed, Answered: true, DueAt: until}
+			j.apply(seg)
+		}
+		limited(j.claim(), 10*time.Hour)
+		w.clock.add(-time.Hour)
+		limited(j.claim(), time.Minute)
+		require.Len(t, j.claims(2), 1, "the one that waits by the clock of before")
+		w.clock.add(time.Minute)
+		require.Len(t, j.claims(2), 1, "the other in its time: the newer throttle is what counts")
+	})
+
+	t.Run("ALaneThatIsComputedAnewRests", func(t *testing.T) { // rows: K09, F16
+		w := setup(t)
+		j := w.begin(store.RunRequest{Scheduled: true, NextCheckAt: w.clock.Now().Add(24 * time.Hour)}, store.RunBegin{})
+		j.plan()
+		j.release()
+		w.clock.add(time.Hour)
+		w.change(store.Change{Op: store.ChangeUpdate, UID: j.i.UID, Spec: w.spec(j.i.Name)}) // its lane is computed an hour later than its check
+		w.clock.add(-30 * time.Minute)
+		j.lane = w.claimLane()
+		i, err := w.s.IntegrationByID(w.ctx(), j.i.ID)
+		require.NoError(t, err)
+		require.False(t, i.CheckDue(w.clock.Now()))
+		j.release()
+		require.Empty(t, w.claimLanes(), "nothing is due by any clock")
 	})
 }

@@ -94,9 +94,6 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 			return run, false, err
 		}
 	}
-	if run.DelayedUntil.After(now) {
-		return run, false, nil
-	}
 	if run.State != store.RunProcessing {
 		if err := w.createAttributes(ctx); err != nil {
 			w.log.Warn("create attributes", "error", err) // asked again with the next run

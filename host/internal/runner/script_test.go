@@ -155,6 +155,7 @@ type world struct {
 	meddle   meddler      // with every apply, if not nil
 	vault    runner.Vault // openVault if nil
 
+	skew   atomic.Int64 // of the host's clock, in nanoseconds
 	onWork func(l store.Lane)
 	works  atomic.Int32 // claims of lanes
 	claims int32        // that are not too many, if more than spinning
@@ -209,12 +210,16 @@ func inWorld(t *testing.T, s *script, test func(t *testing.T, w *world)) {
 	})
 }
 
+// now is the host's clock, which may be wrong.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
+
 // up starts the host. The first time it makes the integration.
 func (w *world) up() {
 	w.t.Helper()
 	var err error
-	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
+	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, Now: w.now, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
 	require.NoError(w.t, err)
+	w.opts.Now = w.now
 	if w.vault == nil {
 		w.vault = openVault{}
 	}
@@ -227,7 +232,7 @@ func (w *world) up() {
 			w.onWork(l)
 		}
 		return r.Work(ctx, l, h)
-	}, scheduler.Options{Slots: w.slots, Plugins: func() []string { return []string{"script", "other"} }, Wake: w.db.Wakes()})
+	}, scheduler.Options{Slots: w.slots, Plugins: func() []string { return []string{"script", "other"} }, Wake: w.db.Wakes(), Now: w.now})
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
 	go func() { w.ended <- w.sched.Run(ctx) }()

@@ -103,7 +103,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	renew := time.NewTicker(s.opts.Lease / 3)
 	defer renew.Stop()
 	for ctx.Err() == nil {
-		if len(s.held) > 0 && s.wall().Sub(s.renewed) >= s.opts.Lease/2 {
+		if len(s.held) > 0 && s.wall().Sub(s.renewed).Abs() >= s.opts.Lease/2 {
 			s.renew(hard) // the clock has jumped: what is held would be claimed anew
 		}
 		wait := s.claim(hard)

@@ -68,6 +68,7 @@ CREATE TABLE lanes (
   shard          INTEGER NOT NULL DEFAULT 0,
   prio           INTEGER NOT NULL,
   wake_at        INTEGER,          -- NULL: never
+  wake_from      INTEGER,          -- when wake_at was computed; later than now: the clock was set back
   lease_until    INTEGER,
   owner          TEXT,             -- NULL: free
   fence          INTEGER NOT NULL DEFAULT 0,
@@ -80,6 +81,7 @@ CREATE TABLE lanes (
 -- Without the plugin first, the lanes of a plugin that is not loaded are walked
 -- by every claim.
 CREATE INDEX lanes_due  ON lanes (plugin, shard, prio, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX lanes_back ON lanes (plugin, shard, prio, wake_from) WHERE wake_at IS NOT NULL;
 CREATE INDEX lanes_held ON lanes (lease_until) WHERE owner IS NOT NULL;
 
 -- Records that integrations with a limit have imported. A lane draws its part in
@@ -109,6 +111,7 @@ CREATE TABLE runs (
   delayed_until  INTEGER,
   delay_reason   TEXT    NOT NULL DEFAULT '',
   limit_from     INTEGER NOT NULL DEFAULT 0, -- records read before it was continued, which its limit does not count
+  delayed_from   INTEGER,          -- when delayed_until was computed
   ended_at       INTEGER,
   updated_at     INTEGER NOT NULL,
   failure        TEXT,             -- JSON
@@ -368,6 +371,7 @@ CREATE TABLE throttles (
   plugin TEXT    NOT NULL,
   key    TEXT    NOT NULL,
   until  INTEGER NOT NULL,
+  since  INTEGER NOT NULL, -- when until was computed
   UNIQUE (plugin, key)
 ) STRICT;
 CREATE INDEX throttles_until ON throttles (until);
