@@ -41,6 +41,7 @@ type configuration struct {
 	appliedAt time.Time
 	origins   map[string]map[string]string // by tenant/name, then key
 	retention store.Retention
+	guard     float64 // of deletes
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -63,7 +64,7 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	c.problems, c.appliedAt = problems, c.now()
 	c.keepOrigins(snap)
 	if snap.HostOK {
-		c.retention = snap.Host.Retention
+		c.retention, c.guard = snap.Host.Retention, snap.Host.DeleteGuard
 	}
 	c.mu.Unlock()
 	if snap.HostOK && c.follow != nil {
@@ -99,6 +100,13 @@ func (c *configuration) Retention() store.Retention {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.retention
+}
+
+// DeleteGuard returns the share above which a full sync deletes nothing, likewise.
+func (c *configuration) DeleteGuard() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.guard
 }
 
 // Origins implements api.Config.

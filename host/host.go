@@ -88,7 +88,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	opts := config.Options{Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config}
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
-		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention,
+		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention, guard: h.config.DeleteGuard,
 	}
 	h.snapshots = &snapshots{
 		backup: h.db.Backup, size: h.storeSize, free: freeBytes, now: time.Now, since: time.Now(), log: h.log.Named("snapshot"),
@@ -97,7 +97,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.files.follow = func(c config.Host) { h.snapshots.configure(c.Snapshots) }
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
-	patience.Say = h.sup.Say
+	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)

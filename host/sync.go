@@ -55,6 +55,7 @@ and what runs already goes on afterwards, unless --replace cancels that.`,
 	f.BoolVar(&req.Onboarding, "onboarding", false, "read everything again, as the first run did")
 	f.StringSliceVar(&req.Connectors, "connector", nil, "only these connectors")
 	f.BoolVar(&req.Force, "force", false, "ignore the cursors, and replace them on success")
+	f.BoolVar(&req.AcceptDeletes, "accept-deletes", false, "with --force: delete what is gone at the remote system, whatever its share")
 	f.BoolVar(&req.Replace, "replace", false, "cancel the integration's open runs")
 	f.BoolVarP(&wait, "wait", "w", false, "wait for the end; exit with 1 if it is not a good one")
 	return cmd

@@ -64,10 +64,14 @@ type Connector struct {
 	Label string
 	Order int  // lower runs first; connectors of the same order keep their place
 	Force bool // a run may ignore its cursors
-	// CompleteListing promises that a full sync emits every record there is.
+	// CompleteListing promises that a full sync emits every record of Kinds that
+	// there is, and that no other connector completes them: what it does not emit
+	// has vanished, and the host deletes it after the sync.
 	CompleteListing bool
 	// Versions promises that each record of the connector carries a Version.
 	Versions bool
+	// Kinds are the kinds of records that CompleteListing is about. It needs them.
+	Kinds []string
 }
 
 // Limits are what the plugin asks of the host; the host may set them lower.

@@ -63,6 +63,26 @@ func (m Manifest) connectors() []error {
 			errs = append(errs, fmt.Errorf("connectors[%d] %q: named twice", i, c.Name))
 		}
 		seen[c.Name] = true
+		errs = append(errs, c.listing(i, m.Connectors[:i])...)
+	}
+	return errs
+}
+
+// listing reports what is wrong with a complete listing.
+func (c Connector) listing(at int, before []Connector) []error {
+	var errs []error
+	if c.CompleteListing != (len(c.Kinds) > 0) {
+		errs = append(errs, fmt.Errorf("connectors[%d] %q: complete_listing and kinds need each other", at, c.Name))
+	}
+	for i, kind := range c.Kinds {
+		if kind == "" || len(kind) > 64 || slices.Contains(c.Kinds[:i], kind) {
+			errs = append(errs, fmt.Errorf("connectors[%d] %q: kind %q: 1 to 64 bytes, named once, are needed", at, c.Name, kind))
+		}
+		for _, other := range before {
+			if slices.Contains(other.Kinds, kind) {
+				errs = append(errs, fmt.Errorf("connectors[%d] %q: kind %q is listed completely by %q already", at, c.Name, kind, other.Name))
+			}
+		}
 	}
 	return errs
 }

@@ -35,6 +35,13 @@ func TestManifestValidate(t *testing.T) {
 		"Connectors": {func(m *sdk.Manifest) { m.Connectors = nil }, "at least one"},
 		"Connector":  {func(m *sdk.Manifest) { m.Connectors[0].Name = "" }, `connectors[0] ""`},
 		"Twice":      {func(m *sdk.Manifest) { m.Connectors = append(m.Connectors, m.Connectors[0]) }, "named twice"},
+		"NoKinds":    {func(m *sdk.Manifest) { m.Connectors[0].CompleteListing = true }, "complete_listing and kinds need each other"},
+		"NoListing":  {func(m *sdk.Manifest) { m.Connectors[0].Kinds = []string{"member"} }, "complete_listing and kinds need each other"},
+		"KindTwice": {func(m *sdk.Manifest) {
+			m.Connectors = []sdk.Connector{
+				{Name: "a", CompleteListing: true, Kinds: []string{"member"}}, {Name: "b", CompleteListing: true, Kinds: []string{"member"}},
+			}
+		}, `kind "member" is listed completely by "a" already`},
 		"Capability": {func(m *sdk.Manifest) { m.Capabilities = append(m.Capabilities, "fly") }, `"fly": unknown`},
 		"NoInvoke":   {func(m *sdk.Manifest) { m.Capabilities = nil }, "need invoke"},
 		"Hooks":      {func(m *sdk.Manifest) { m.Hooks = append(m.Hooks, "call.started") }, "hooks[1]"},

@@ -10,6 +10,10 @@ type Retention struct {
 	Events  time.Duration `json:"events"`
 }
 
+// DefaultDeleteGuard is the share of a kind's records above which a full sync
+// deletes nothing, where nothing is said.
+const DefaultDeleteGuard = 0.2
+
 // DefaultRetention returns what holds where nothing is said.
 func DefaultRetention() Retention {
 	const day = 24 * time.Hour

@@ -26,19 +26,20 @@ type Run struct {
 	Params        map[string]string
 	// ParamsSum tells parameterised runs apart; empty for an ordinary run. At
 	// most one run of each sum is open per integration and class.
-	ParamsSum    string
-	Force        bool // ignores cursors; replaces them when it succeeds
-	CreatedAt    time.Time
-	StartedAt    time.Time
-	PlannedAt    time.Time // in the transaction that applies the last segment of GetStreams
-	DelayedUntil time.Time
-	DelayReason  string // why it waits until then
-	EndedAt      time.Time
-	UpdatedAt    time.Time
-	Preprocessed []byte
-	Failure      *Failure
-	Stats        RunStats
-	Streams      StreamCounts
+	ParamsSum     string
+	Force         bool // ignores cursors; replaces them when it succeeds
+	AcceptDeletes bool // a person wants what is gone deleted, whatever its share
+	CreatedAt     time.Time
+	StartedAt     time.Time
+	PlannedAt     time.Time // in the transaction that applies the last segment of GetStreams
+	DelayedUntil  time.Time
+	DelayReason   string // why it waits until then
+	EndedAt       time.Time
+	UpdatedAt     time.Time
+	Preprocessed  []byte
+	Failure       *Failure
+	Stats         RunStats
+	Streams       StreamCounts
 }
 
 // RunStats count what a run did. Read = Added + Updated + Deleted + Unchanged +
@@ -97,6 +98,7 @@ type RunRequest struct {
 	Params        map[string]string
 	ParamsSum     string
 	Force         bool
+	AcceptDeletes bool
 	// Replace cancels the integration's open runs instead of waiting for them.
 	Replace bool
 	// NextCheckAt, if not zero, is stored with LastCheckAt = now: the schedule
@@ -114,6 +116,11 @@ type RunBegin struct {
 	Order map[string]int
 	// Allow asks the plugin before each connector's streams whether it may run.
 	Allow bool
+	// Complete tells which kinds of records a connector lists completely: what a
+	// full run does not see of them is deleted at its end (K07).
+	Complete map[string][]string
+	// DeleteGuard is the share of a kind's records above which nothing is deleted.
+	DeleteGuard float64
 }
 
 // RunFilter selects runs, newest first.

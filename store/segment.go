@@ -84,5 +84,6 @@ type Applied struct {
 	Streams  int      // new ones that were added
 	Run      RunState // after
 	RunEnded bool     // by this segment
+	Done     bool     // the claim of the stream is over
 	Position int64    // of the newest change of the feed, after
 }

@@ -12,6 +12,7 @@ const (
 	StreamAllow       StreamType = "allow" // asks whether a connector may run
 	StreamRoot        StreamType = "root"  // emitted by GetStreams
 	StreamChild       StreamType = "child"
+	StreamSweep       StreamType = "sweep" // deletes what a full sync did not see; the store's own work
 	StreamPostprocess StreamType = "postprocess"
 )
 

@@ -49,7 +49,7 @@ func manifestToProto(m sdk.Manifest) *pluginv1.Manifest {
 	for _, c := range m.Connectors {
 		p.Connectors = append(p.Connectors, &pluginv1.Connector{
 			Name: c.Name, Label: c.Label, Order: toInt32(c.Order), Force: c.Force,
-			CompleteListing: c.CompleteListing, Versions: c.Versions,
+			CompleteListing: c.CompleteListing, Versions: c.Versions, Kinds: c.Kinds,
 		})
 	}
 	for _, c := range m.Capabilities {
@@ -78,7 +78,7 @@ func manifestFromProto(p *pluginv1.Manifest) sdk.Manifest {
 	for _, c := range p.GetConnectors() {
 		m.Connectors = append(m.Connectors, sdk.Connector{
 			Name: c.GetName(), Label: c.GetLabel(), Order: int(c.GetOrder()), Force: c.GetForce(),
-			CompleteListing: c.GetCompleteListing(), Versions: c.GetVersions(),
+			CompleteListing: c.GetCompleteListing(), Versions: c.GetVersions(), Kinds: c.GetKinds(),
 		})
 	}
 	for _, c := range p.GetCapabilities() {

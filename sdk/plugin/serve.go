@@ -152,12 +152,13 @@ type manifestFile struct {
 }
 
 type connectorFile struct {
-	Name            string `json:"name"`
-	Label           string `json:"label,omitempty"`
-	Order           int    `json:"order,omitempty"`
-	Force           bool   `json:"force,omitempty"`
-	CompleteListing bool   `json:"complete_listing,omitempty"`
-	Versions        bool   `json:"versions,omitempty"`
+	Name            string   `json:"name"`
+	Label           string   `json:"label,omitempty"`
+	Order           int      `json:"order,omitempty"`
+	Force           bool     `json:"force,omitempty"`
+	CompleteListing bool     `json:"complete_listing,omitempty"`
+	Versions        bool     `json:"versions,omitempty"`
+	Kinds           []string `json:"kinds,omitempty"`
 }
 
 type stateFile struct {

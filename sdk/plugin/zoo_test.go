@@ -48,7 +48,7 @@ func (z *zoo) Manifest() sdk.Manifest {
 	}
 	return sdk.Manifest{
 		Name: "zoo", Label: "Zoo", Version: "1.0.0", Kind: sdk.KindCombined,
-		Connectors:   []sdk.Connector{{Name: "animals", Order: 1, Force: true, CompleteListing: true, Versions: true}},
+		Connectors:   []sdk.Connector{{Name: "animals", Order: 1, Force: true, CompleteListing: true, Versions: true, Kinds: []string{"animal"}}},
 		Capabilities: []sdk.Capability{sdk.CanCheck, sdk.CanPreprocess, sdk.CanCreateAttributes, sdk.CanAllow, sdk.CanFinish, sdk.CanPostprocess, sdk.CanInvoke},
 		Hooks:        []string{"call.started"}, Limits: sdk.Limits{Concurrency: 8, PerRun: 2}, Every: 20,
 		State: sdk.StateVersions{Writes: 2, Reads: []int{1, 2}},

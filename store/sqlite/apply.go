@@ -39,6 +39,7 @@ type apply struct {
 	rows    rowSet
 	patches patches
 	out     store.Applied
+	given   *store.Segment // of a sweep, before the store filled it
 }
 
 // prepare checks what can be checked without the database and returns the size.

@@ -17,6 +17,7 @@ const (
 	phasePreprocess  = 0
 	phasePlan        = 100
 	phaseWork        = 200 // and above, by rank
+	phaseSweep       = 800
 	phasePostprocess = 900
 )
 

@@ -16,7 +16,7 @@ func (db *DB) Purge(ctx context.Context, r store.Retention) (more bool, err erro
 		return false, fmt.Errorf("purge: %w", err)
 	}
 	for _, step := range []func(context.Context, store.Retention) (bool, error){
-		db.purgeRuns, db.purgeLeaving, db.purgeTraces, db.purgeEvents, db.purgeExpired,
+		db.purgeRuns, db.purgeLeaving, db.purgeSeen, db.purgeTraces, db.purgeEvents, db.purgeExpired,
 	} {
 		more, err := step(ctx, r)
 		if err != nil {
@@ -67,6 +67,9 @@ func dropRuns(ctx context.Context, t *tx, query string, args ...any) (int64, err
 		if _, err := t.exec(ctx, "INSERT INTO leaving_runs (run_id) VALUES ($1)", id); err != nil {
 			return 0, fmt.Errorf("remove run %d: %w", id, err)
 		}
+		if err := forgetStatuses(ctx, t, id); err != nil {
+			return 0, err
+		}
 		if _, err := t.exec(ctx, "DELETE FROM runs WHERE id = $1", id); err != nil {
 			return 0, fmt.Errorf("remove run %d: %w", id, err)
 		}
@@ -81,6 +84,7 @@ func ofRun() []string {
 		"DELETE FROM streams  WHERE id IN (SELECT id FROM streams  WHERE run_id = $1 LIMIT $2)",
 		"DELETE FROM warnings WHERE id IN (SELECT id FROM warnings WHERE run_id = $1 LIMIT $2)",
 		"DELETE FROM run_data WHERE run_id = $1 AND $2 > 0",
+		"DELETE FROM sweeps   WHERE run_id = $1 AND $2 > 0",
 		`UPDATE cursors
 		 SET    next = NULL, next_run = NULL
 		 WHERE  rowid IN (SELECT rowid FROM cursors WHERE next_run = $1 LIMIT $2)`,

@@ -124,9 +124,9 @@ func insertRun(ctx context.Context, t *tx, req store.RunRequest, i store.Integra
 		}
 	}
 	err = t.get(ctx, `
-		INSERT INTO runs (integration_id, class, kind, state, connectors, params, params_sum, force, created_at, updated_at)
-		VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $8)
-		RETURNING id`, []any{i.ID, req.Class, string(req.Kind), connectors, params, req.ParamsSum, flag(req.Force), t.ms}, &id)
+		INSERT INTO runs (integration_id, class, kind, state, connectors, params, params_sum, force, created_at, updated_at, accept_deletes)
+		VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $8, $9)
+		RETURNING id`, []any{i.ID, req.Class, string(req.Kind), connectors, params, req.ParamsSum, flag(req.Force), t.ms, flag(req.AcceptDeletes)}, &id)
 	if err != nil {
 		return 0, fmt.Errorf("add run: %w", conflict(err))
 	}

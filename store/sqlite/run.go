@@ -17,6 +17,7 @@ type run struct {
 	ranks       nullString        // JSON: rank by connector; NULL: all are worked on beside each other
 	delayedFrom moment            // when DelayedUntil was computed
 	saved       store.RunState    // as the row has it
+	sweep       *sweep            // of the integration, perhaps of another run; nil: none
 	tallies     map[string]*tally // by connector: what is not written yet
 }
 
@@ -24,8 +25,10 @@ const runColumns = `
 	r.id, r.integration_id, t.name, i.name, i.plugin, r.class, r.kind, r.state, r.phase, r.connectors, r.params, r.params_sum,
 	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.delayed_from, r.delay_reason, r.ended_at, r.updated_at, r.failure,
 	r.read, r.added, r.updated, r.deleted, r.unchanged, r.stale, r.warnings,
-	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled
-	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id`
+	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled,
+	r.accept_deletes, w.run_id, w.position, w.kinds, w.share, w.accept
+	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id
+	LEFT JOIN sweeps w ON w.integration_id = r.integration_id`
 
 const (
 	runQuery          = `SELECT` + runColumns + ` WHERE r.id = $1`
@@ -40,11 +43,13 @@ func scanRun(s scanner) (run, error) {
 		created, updated               int64
 		started, planned, until, ended moment
 		st, n                          = &r.Stats, &r.Streams
+		w                              sweepRow
 	)
 	err := s.Scan(&r.ID, &r.IntegrationID, &r.Tenant, &r.Integration, &r.Plugin, &r.Class, &r.Kind, &r.State, &r.phase, &connectors, &params, &r.ParamsSum,
 		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &r.delayedFrom, &r.DelayReason, &ended, &updated, &failure,
 		&st.Read, &st.Added, &st.Updated, &st.Deleted, &st.Unchanged, &st.Stale, &st.Warnings,
-		&n.Pending, &n.Processing, &n.Delayed, &n.Processed, &n.Error, &n.Cancelled)
+		&n.Pending, &n.Processing, &n.Delayed, &n.Processed, &n.Error, &n.Cancelled,
+		&r.AcceptDeletes, &w.run, &w.position, &w.kinds, &w.share, &w.accept)
 	if err != nil {
 		return run{}, err
 	}
@@ -59,6 +64,9 @@ func scanRun(s scanner) (run, error) {
 	r.CreatedAt, r.UpdatedAt = fromMillis(created), fromMillis(updated)
 	r.StartedAt, r.PlannedAt, r.DelayedUntil, r.EndedAt = started.time(), planned.time(), until.time(), ended.time()
 	r.saved = r.State
+	if r.sweep, err = w.decode(); err != nil {
+		return run{}, err
+	}
 	r.Failure, err = decodeFailure(failure)
 	return r, err
 }
@@ -306,6 +314,9 @@ func (r *run) start(ctx context.Context, t *tx, b store.RunBegin) error {
 		return err
 	}
 	if err := r.order(ctx, t, b); err != nil {
+		return err
+	}
+	if err := r.watch(ctx, t, b); err != nil {
 		return err
 	}
 	return r.openStatuses(ctx, t)

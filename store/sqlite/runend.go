@@ -29,6 +29,9 @@ func (r *run) settle(ctx context.Context, t *tx) error {
 	if open {
 		return r.enter(ctx, t, phase)
 	}
+	if sweeping, err := r.beginSweep(ctx, t); err != nil || sweeping {
+		return err
+	}
 	last, err := r.postprocessing(ctx, t)
 	if err != nil {
 		return err
@@ -116,6 +119,9 @@ func (r *run) end(ctx context.Context, t *tx, state store.RunState) error {
 		return err
 	}
 	if err := r.closeStatuses(ctx, t, parts); err != nil {
+		return err
+	}
+	if err := r.endWatch(ctx, t); err != nil {
 		return err
 	}
 	return addEvent(ctx, t, "run."+string(state), r.IntegrationID, r.ID, map[string]any{

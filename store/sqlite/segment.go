@@ -36,6 +36,12 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 	if err != nil {
 		return err
 	}
+	if s.typ == store.StreamSweep {
+		if err := a.sweepPage(ctx, t, r, s); err != nil {
+			return err
+		}
+		seg = a.seg
+	}
 	history, err := a.caps(ctx, t, r, s)
 	if err != nil {
 		return err
@@ -43,6 +49,11 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 	stats, err := a.rows.write(ctx, t, s.integrationID)
 	if err != nil {
 		return err
+	}
+	if r.sweep != nil {
+		if err := r.sweep.see(ctx, t, &a.rows); err != nil {
+			return err
+		}
 	}
 	if len(a.patches) > 0 {
 		updated, err := a.patches.write(ctx, t, s.integrationID)
@@ -77,6 +88,7 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 	a.out.Streams = added
 	a.out.Run = r.State
 	a.out.RunEnded = r.State.Terminal()
+	a.out.Done = seg.End != nil
 	a.out.Position = t.pos
 	return nil
 }

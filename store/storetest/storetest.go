@@ -107,6 +107,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Retention":     testRetention,
 		"Quotas":        testQuotas,
 		"Buckets":       testBuckets,
+		"Sweep":         testSweep,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 	} {

@@ -36,6 +36,9 @@ func (s *integrationService) SyncIntegration(ctx context.Context, req *hostv1.Sy
 	if err := checkParams(req.GetParams()); err != nil {
 		return nil, err
 	}
+	if req.GetAcceptDeletes() && !req.GetForce() {
+		return nil, invalid("add --force", "only a full sync finds what is gone")
+	}
 	run, created, err := s.deps.Engine.Sync(ctx, in, runRequest(in, req, connectors))
 	if err != nil {
 		return nil, err
@@ -121,6 +124,7 @@ func runRequest(in store.Integration, req *hostv1.SyncIntegrationRequest, connec
 		Params:        req.GetParams(),
 		ParamsSum:     paramsSum(req, connectors),
 		Force:         req.GetForce(),
+		AcceptDeletes: req.GetAcceptDeletes(),
 		Replace:       req.GetReplace(),
 	}
 }
@@ -131,12 +135,16 @@ func paramsSum(req *hostv1.SyncIntegrationRequest, connectors []string) string {
 	if !req.GetOnboarding() && !req.GetForce() && len(connectors) == 0 && len(req.GetParams()) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(map[string]any{ // sorted by name
+	what := map[string]any{ // sorted by name
 		"onboarding": req.GetOnboarding(),
 		"force":      req.GetForce(),
 		"connectors": connectors,
 		"params":     req.GetParams(),
-	})
+	}
+	if req.GetAcceptDeletes() {
+		what["accept_deletes"] = true
+	}
+	text, err := json.Marshal(what)
 	if err != nil { // strings and booleans alone
 		return ""
 	}

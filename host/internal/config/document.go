@@ -149,7 +149,8 @@ func hostSchema() schemaNode {
 			"keep":  schemaNode{"type": "integer", "minimum": 1, "maximum": maxSnapshots, "description": "How many are kept; 7 if absent."},
 			"dir":   described("string", "Where; snapshots in the data directory if absent. Better on another disk."),
 		}),
-		"defaults": schemaNode{"$ref": "#/$defs/defaults"},
+		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
+		"delete_guard": schemaNode{"type": "number", "minimum": 0, "maximum": 1, "description": "The share of a kind's records above which a full sync deletes nothing; 0.2 if it is left out."},
 		"retention": closed(schemaNode{
 			"runs":    keptSchema("How long a run is kept after its end, with its streams and warnings; 2160h if it is left out."),
 			"deleted": keptSchema("How long the feed tells that a record was deleted; 720h if it is left out."),

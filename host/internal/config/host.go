@@ -39,6 +39,9 @@ type Host struct {
 	Defaults  Defaults   `json:"defaults"`
 	// Retention is how long the store keeps what is over.
 	Retention store.Retention `json:"retention"`
+	// DeleteGuard is the share of a kind's records above which a full sync deletes
+	// nothing.
+	DeleteGuard float64 `json:"delete_guard"`
 }
 
 // PluginDir says where plugins stand and which of them may run.
@@ -75,15 +78,16 @@ func Default(path string) Host {
 	}
 	dir := filepath.Dir(abs)
 	return Host{
-		File:      abs,
-		Listen:    "127.0.0.1:7480",
-		Data:      filepath.Join(dir, "data"),
-		Plugins:   PluginDir{Dir: filepath.Join(dir, "plugins"), Trust: TrustLock},
-		Tenants:   filepath.Join(dir, "tenants"),
-		Templates: filepath.Join(dir, "templates"),
-		Key:       secret.KeyPath(abs),
-		Retention: store.DefaultRetention(),
-		Snapshots: Snapshots{Every: 24 * time.Hour, Keep: 7, Dir: snapshotDir(filepath.Join(dir, "data"))},
+		File:        abs,
+		Listen:      "127.0.0.1:7480",
+		Data:        filepath.Join(dir, "data"),
+		Plugins:     PluginDir{Dir: filepath.Join(dir, "plugins"), Trust: TrustLock},
+		Tenants:     filepath.Join(dir, "tenants"),
+		Templates:   filepath.Join(dir, "templates"),
+		Key:         secret.KeyPath(abs),
+		Retention:   store.DefaultRetention(),
+		Snapshots:   Snapshots{Every: 24 * time.Hour, Keep: 7, Dir: snapshotDir(filepath.Join(dir, "data"))},
+		DeleteGuard: store.DefaultDeleteGuard,
 	}
 }
 
@@ -135,6 +139,14 @@ func (l *loader) host(path string) (Host, Problems) {
 			h.Log.Format = log.word("format", "", "text", "json")
 		}
 	}
+	if n, ok := o.scalar("delete_guard", "a share", "!!int", "!!float"); ok {
+		share, err := strconv.ParseFloat(n.Value, 64)
+		if err != nil || !(share >= 0 && share <= 1) {
+			s.failAt(CodeBadValue, n, "such as 0.2; 1 lets a full sync delete everything", "delete_guard: %s is not between 0 and 1", short(n.Value))
+		} else {
+			h.DeleteGuard = share
+		}
+	}
 	if o.has("retention") {
 		h.Retention = l.retention(o, h.Retention)
 	}
@@ -145,7 +157,7 @@ func (l *loader) host(path string) (Host, Problems) {
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard"}
 }
 
 func (l *loader) version(o object) {

@@ -23,6 +23,9 @@ type call struct {
 // end of the claim. An error means that the lane cannot go on; what the plugin
 // did wrong is kept with the stream instead.
 func (c *call) process(ctx context.Context) streamDone {
+	if c.stream.Type == store.StreamSweep {
+		return c.sweep(ctx)
+	}
 	out := newSink(c)
 	defer out.credit.end()
 	var outcome sdk.Outcome

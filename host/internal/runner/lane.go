@@ -103,6 +103,8 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 			Postprocess: w.manifest.Has(sdk.CanPostprocess),
 			Order:       order(w.manifest),
 			Allow:       w.manifest.Has(sdk.CanAllow),
+			Complete:    complete(w.manifest),
+			DeleteGuard: w.r.opts.DeleteGuard(),
 		})
 		if err != nil {
 			return run, false, fmt.Errorf("begin run: %w", err)

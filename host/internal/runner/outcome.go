@@ -268,6 +268,8 @@ func point(t store.StreamType) string {
 		return "preprocess"
 	case store.StreamPlan:
 		return "get_streams"
+	case store.StreamSweep:
+		return "sweep"
 	case store.StreamAllow:
 		return "allowed"
 	case store.StreamPostprocess:

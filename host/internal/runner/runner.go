@@ -93,6 +93,9 @@ type Options struct {
 	Private     int            // processes at once that suspects have to themselves; 4 if zero (K11)
 	MaxDeaths   int            // of them that end in the call of one stream, and it is given up; 2 if zero (K11)
 	DeathDelay  time.Duration  // after the end of a process in a call, doubled by each in a row to 30s; 500ms if zero
+	// DeleteGuard returns the share of a kind's records above which a full sync
+	// deletes nothing (K07); 0.2 if nil.
+	DeleteGuard func() float64
 	Now         func() time.Time
 	Log         hclog.Logger
 	// Redact takes known secrets out of what is kept of a plugin's errors and
@@ -148,6 +151,9 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	}
 	if opts.Redact == nil {
 		opts.Redact = func(s string) string { return s }
+	}
+	if opts.DeleteGuard == nil {
+		opts.DeleteGuard = func() float64 { return store.DefaultDeleteGuard }
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

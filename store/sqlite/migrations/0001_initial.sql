@@ -104,6 +104,7 @@ CREATE TABLE runs (
   params         TEXT,             -- JSON object
   params_sum     TEXT    NOT NULL DEFAULT '',
   force          INTEGER NOT NULL DEFAULT 0 CHECK (force IN (0, 1)),
+  accept_deletes INTEGER NOT NULL DEFAULT 0 CHECK (accept_deletes IN (0, 1)),
   postprocess    INTEGER NOT NULL DEFAULT 0 CHECK (postprocess IN (0, 1)),
   created_at     INTEGER NOT NULL,
   started_at     INTEGER,
@@ -153,7 +154,7 @@ CREATE TABLE streams (
   integration_id INTEGER NOT NULL,
   parent_id      INTEGER,          -- NULL: root or system stream
   depth          INTEGER NOT NULL DEFAULT 0,
-  type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'allow', 'root', 'child', 'postprocess')),
+  type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'allow', 'root', 'child', 'sweep', 'postprocess')),
   phase          INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 999), -- of the run in which it is worked on
   connector      TEXT    NOT NULL DEFAULT '',
   ident          TEXT    NOT NULL,
@@ -281,6 +282,23 @@ CREATE TABLE feed_marks (
 
 -- Partial changes of records, which never touch the record itself. What is here
 -- and has no record waits for it.
+-- A full sync that will delete what it does not see: at most one of an integration.
+CREATE TABLE sweeps (
+  integration_id INTEGER PRIMARY KEY,
+  run_id         INTEGER NOT NULL,
+  position       INTEGER NOT NULL, -- of the feed when the run began: what changed later stays
+  kinds          TEXT    NOT NULL, -- JSON: the kinds that it lists completely, each with its connector
+  share          REAL    NOT NULL, -- of a kind that may be deleted at once
+  accept         INTEGER NOT NULL CHECK (accept IN (0, 1)) -- a person wants it whatever the share
+) STRICT;
+
+-- The records that the run of a sweep has met, or another one meanwhile.
+CREATE TABLE seen (
+  run_id INTEGER NOT NULL,
+  key    INTEGER NOT NULL, -- hash of kind and external id
+  PRIMARY KEY (run_id, key)
+) STRICT, WITHOUT ROWID; -- a key and nothing else
+
 CREATE TABLE overlays (
   integration_id INTEGER NOT NULL,
   kind           TEXT    NOT NULL,

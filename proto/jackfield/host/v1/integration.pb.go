@@ -528,7 +528,9 @@ type SyncIntegrationRequest struct {
 	// Ignores cursors; replaces them when it succeeds.
 	Force bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
 	// Cancels the integration's open runs instead of going in between.
-	Replace       bool `protobuf:"varint,6,opt,name=replace,proto3" json:"replace,omitempty"`
+	Replace bool `protobuf:"varint,6,opt,name=replace,proto3" json:"replace,omitempty"`
+	// With force: deletes what is gone at the remote system, whatever its share.
+	AcceptDeletes bool `protobuf:"varint,7,opt,name=accept_deletes,json=acceptDeletes,proto3" json:"accept_deletes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +603,13 @@ func (x *SyncIntegrationRequest) GetForce() bool {
 func (x *SyncIntegrationRequest) GetReplace() bool {
 	if x != nil {
 		return x.Replace
+	}
+	return false
+}
+
+func (x *SyncIntegrationRequest) GetAcceptDeletes() bool {
+	if x != nil {
+		return x.AcceptDeletes
 	}
 	return false
 }
@@ -956,7 +965,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x04code\x18\x04 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x1f\n" +
 	"\vduration_ms\x18\x06 \x01(\rR\n" +
-	"durationMs\"\xb4\x02\n" +
+	"durationMs\"\xdb\x02\n" +
 	"\x16SyncIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1e\n" +
 	"\n" +
@@ -967,7 +976,8 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"connectors\x12M\n" +
 	"\x06params\x18\x04 \x03(\v25.jackfield.host.v1.SyncIntegrationRequest.ParamsEntryR\x06params\x12\x14\n" +
 	"\x05force\x18\x05 \x01(\bR\x05force\x12\x18\n" +
-	"\areplace\x18\x06 \x01(\bR\areplace\x1a9\n" +
+	"\areplace\x18\x06 \x01(\bR\areplace\x12%\n" +
+	"\x0eaccept_deletes\x18\a \x01(\bR\racceptDeletes\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x7f\n" +

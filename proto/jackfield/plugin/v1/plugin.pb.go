@@ -327,15 +327,19 @@ func (x *Manifest) GetStateReads() []int32 {
 }
 
 type Connector struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Label           string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	Order           int32                  `protobuf:"varint,3,opt,name=order,proto3" json:"order,omitempty"`
-	Force           bool                   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
-	CompleteListing bool                   `protobuf:"varint,5,opt,name=complete_listing,json=completeListing,proto3" json:"complete_listing,omitempty"`
-	Versions        bool                   `protobuf:"varint,6,opt,name=versions,proto3" json:"versions,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Label string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	Order int32                  `protobuf:"varint,3,opt,name=order,proto3" json:"order,omitempty"`
+	Force bool                   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	// A full sync emits every record of kinds that there is, and no other connector
+	// completes them: the host deletes what it does not emit.
+	CompleteListing bool `protobuf:"varint,5,opt,name=complete_listing,json=completeListing,proto3" json:"complete_listing,omitempty"`
+	Versions        bool `protobuf:"varint,6,opt,name=versions,proto3" json:"versions,omitempty"`
+	// Required with complete_listing.
+	Kinds         []string `protobuf:"bytes,7,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Connector) Reset() {
@@ -408,6 +412,13 @@ func (x *Connector) GetVersions() bool {
 		return x.Versions
 	}
 	return false
+}
+
+func (x *Connector) GetKinds() []string {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
 }
 
 type OpenRequest struct {
@@ -2130,14 +2141,15 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05every\x18\r \x01(\x05R\x05every\x12!\n" +
 	"\fstate_writes\x18\x0e \x01(\x05R\vstateWrites\x12\x1f\n" +
 	"\vstate_reads\x18\x0f \x03(\x05R\n" +
-	"stateReads\"\xa8\x01\n" +
+	"stateReads\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
 	"\x05order\x18\x03 \x01(\x05R\x05order\x12\x14\n" +
 	"\x05force\x18\x04 \x01(\bR\x05force\x12)\n" +
 	"\x10complete_listing\x18\x05 \x01(\bR\x0fcompleteListing\x12\x1a\n" +
-	"\bversions\x18\x06 \x01(\bR\bversions\"\xdf\x01\n" +
+	"\bversions\x18\x06 \x01(\bR\bversions\x12\x14\n" +
+	"\x05kinds\x18\a \x03(\tR\x05kinds\"\xdf\x01\n" +
 	"\vOpenRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12%\n" +
