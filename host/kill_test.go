@@ -70,6 +70,7 @@ func TestKilledAtRandomEndsLikeUndisturbed(t *testing.T) {
 	require.Equal(t, k.streams*3, last.Streams.Processed)
 	r.daemon.stop(t)
 	require.Equal(t, want, r.sums())
+	r.verified()
 	require.Empty(t, r.processes(), "no process is left")
 	p50, p99, most := r.quantiles()
 	proved(t, "kills: %d of the host, %d of plugins, %d records in %s: 0 lost, 0 doubled, 0 processes left; from start to first commit p50 %s, p99 %s, at most %s (%d times)",

@@ -229,6 +229,18 @@ func (s *site) eachRecord(fn func(key, content string)) {
 	}
 }
 
+// verified wants every invariant to hold in the site's store, whose daemon has
+// ended.
+func (s *site) verified() {
+	s.t.Helper()
+	db, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(s.dir, "data")})
+	require.NoError(s.t, err)
+	defer func() { require.NoError(s.t, db.Close()) }()
+	broken, err := db.Verify(context.Background())
+	require.NoError(s.t, err)
+	require.Empty(s.t, broken)
+}
+
 // processes returns the pids that run a program of the site.
 func (s *site) processes() []int {
 	s.t.Helper()

@@ -241,6 +241,11 @@ func (f *fleet) call(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter)
 // compare looks for what a host that lost its lane has done to the store.
 func (f *fleet) compare() {
 	ctx := context.Background()
+	broken, err := f.db.Verify(ctx)
+	require.NoError(f.t, err)
+	for _, v := range broken {
+		f.hurt("invariant", "%s", v)
+	}
 	runs, err := f.db.Runs(ctx, store.RunFilter{Limit: 100})
 	require.NoError(f.t, err)
 	for _, r := range runs {
