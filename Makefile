@@ -58,7 +58,7 @@ SOAK_PACKAGES := ./host ./host/internal/runner ./store/sqlite
 soak: ## the long forms of the proofs: kills, crash points, power cuts, seeds; a line each
 	@mkdir -p .state
 	@set -o pipefail; JACKFIELD_SOAK=1 $(TEST) -run '$(SOAK)' -count=1 -v -p 1 -parallel 1 -timeout 120m $(GOTESTFLAGS) $(SOAK_PACKAGES) 2>&1 | \
-		tee .state/soak.log | grep -E --line-buffered '^(--- FAIL|ok|FAIL|panic)|^ *--- FAIL|proof:|seed ' || \
+		tee .state/soak.log | grep -E --line-buffered '^(--- |ok|FAIL|panic)|^ *--- FAIL|proof:|seed ' || \
 		{ echo "soak failed: .state/soak.log has all of it" >&2; exit 1; }
 
 bench: ## measure; one table, each line a ratio taken in this one run
