@@ -26,6 +26,8 @@ type settings struct {
 	LastRun  string `json:"last_run,omitempty"` // kept by Postprocess
 	Mark     string `json:"mark,omitempty"`     // goes into each record: another one changes them all
 
+	People int `json:"people,omitempty"` // members of each root stream, the same people in all, each with a thread
+
 	Secret sdk.Secret `json:"secret,omitzero"`
 	Tell   bool       `json:"tell,omitempty"` // the secret, to everybody
 	Fault  *fault     `json:"fault,omitempty"`
@@ -122,6 +124,11 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 			if err := out.Stream(ctx, i.stream(fmt.Sprintf("%s.c%03d", call.Stream.ID, n))); err != nil {
 				return sdk.Outcome{}, err
 			}
+		}
+	}
+	if at.Page == 0 && at.Record == 0 {
+		if err := i.people(ctx, call.Stream.ID, out); err != nil {
+			return sdk.Outcome{}, err
 		}
 	}
 	if err := i.page(ctx, call.Stream.ID, at, out); err != nil {
