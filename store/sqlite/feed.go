@@ -205,11 +205,7 @@ func (db *DB) Parents(ctx context.Context, records []store.StoredRecord) (map[st
 		for _, k := range some {
 			args = append(args, k.IntegrationID, k.Kind, k.ExternalID)
 		}
-		err := db.list(ctx, `
-			WITH wanted (integration_id, kind, external_id) AS (VALUES `+tuples(len(some), 3)+`)
-			SELECT r.integration_id, r.kind, r.external_id
-			FROM   wanted w JOIN records r ON r.integration_id = w.integration_id AND r.kind = w.kind AND r.external_id = w.external_id
-			WHERE  r.deleted = 0`, args, func(s scanner) error {
+		err := db.list(ctx, parentsQuery(len(some)), args, func(s scanner) error {
 			var k store.RecordKey
 			err := s.Scan(&k.IntegrationID, &k.Kind, &k.ExternalID)
 			there[k] = true
@@ -220,6 +216,14 @@ func (db *DB) Parents(ctx context.Context, records []store.StoredRecord) (map[st
 		}
 	}
 	return there, nil
+}
+
+func parentsQuery(n int) string {
+	return `
+		WITH wanted (integration_id, kind, external_id) AS (VALUES ` + tuples(n, 3) + `)
+		SELECT r.integration_id, r.kind, r.external_id
+		FROM   wanted w CROSS JOIN records r
+		WHERE  r.integration_id = w.integration_id AND r.kind = w.kind AND r.external_id = w.external_id AND r.deleted = 0`
 }
 
 // RecordCounts returns how many records of each kind the integration has, the

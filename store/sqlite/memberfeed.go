@@ -232,18 +232,26 @@ func (db *DB) Claimants(ctx context.Context, tenantID int64, keys []store.Claim,
 // maxClaims bounds what one read of claims returns.
 const maxClaims = 20 * memberKeys
 
-// claimants reports with false that there are too many for one read.
+// claimants, like all that look up many keys at once, says CROSS JOIN: SQLite takes
+// the tables in that order then, and would else walk the whole tenant for each key.
+//
+// It reports with false that there are too many for one read.
 func (db *DB) claimants(ctx context.Context, tenantID int64, keys []store.Claim) (out []store.Claim, whole bool, err error) {
 	args := make([]any, 0, 3*len(keys)+2)
 	for _, k := range keys {
 		args = append(args, k.Platform, k.Username, k.Split)
 	}
-	err = db.list(ctx, `
-		WITH wanted (platform, username, split) AS (VALUES `+tuples(len(keys), 3)+`)
-		SELECT c.platform, c.username, c.split, c.record_id
-		FROM   wanted w JOIN member_claims c ON c.tenant_id = ? AND c.platform = w.platform AND c.username = w.username AND c.split = w.split
-		LIMIT  ?`, append(args, tenantID, maxClaims), scanClaim(&out))
+	err = db.list(ctx, claimantsQuery(len(keys)), append(args, tenantID, maxClaims), scanClaim(&out))
 	return out, len(out) < maxClaims, err
+}
+
+func claimantsQuery(n int) string {
+	return `
+		WITH wanted (platform, username, split) AS (VALUES ` + tuples(n, 3) + `)
+		SELECT c.platform, c.username, c.split, c.record_id
+		FROM   wanted w CROSS JOIN member_claims c
+		WHERE  c.tenant_id = ? AND c.platform = w.platform AND c.username = w.username AND c.split = w.split
+		LIMIT  ?`
 }
 
 func scanClaim(into *[]store.Claim) func(scanner) error {
@@ -268,25 +276,29 @@ func (db *DB) SplitsOf(ctx context.Context, tenantID int64, sources []store.Memb
 			args = append(args, s.IntegrationID, s.ExternalID)
 			byName[name{s.IntegrationID, s.ExternalID}] = s.Source
 		}
-		err := db.list(ctx, `
-			WITH wanted (integration_id, external_id) AS (VALUES `+tuples(len(some), 2)+`)
-			SELECT s.integration_id, s.external_id, s.platform, s.username, s.split
-			FROM   wanted w JOIN member_splits s ON s.tenant_id = ? AND s.integration_id = w.integration_id AND s.external_id = w.external_id`,
-			append(args, tenantID), func(s scanner) error {
-				var (
-					of name
-					c  store.Claim
-				)
-				err := s.Scan(&of.integration, &of.id, &c.Platform, &c.Username, &c.Split)
-				c.Source = byName[of]
-				out = append(out, c)
-				return err
-			})
+		err := db.list(ctx, splitsQuery(len(some)), append(args, tenantID), func(s scanner) error {
+			var (
+				of name
+				c  store.Claim
+			)
+			err := s.Scan(&of.integration, &of.id, &c.Platform, &c.Username, &c.Split)
+			c.Source = byName[of]
+			out = append(out, c)
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("splits of sources: %w", err)
 		}
 	}
 	return out, nil
+}
+
+func splitsQuery(n int) string {
+	return `
+		WITH wanted (integration_id, external_id) AS (VALUES ` + tuples(n, 2) + `)
+		SELECT s.integration_id, s.external_id, s.platform, s.username, s.split
+		FROM   wanted w CROSS JOIN member_splits s
+		WHERE  s.tenant_id = ? AND s.integration_id = w.integration_id AND s.external_id = w.external_id`
 }
 
 func anys(ids []int64) []any {

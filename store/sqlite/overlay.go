@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -207,8 +206,9 @@ func (db *DB) overlaySome(ctx context.Context, integrationID int64, records []st
 
 func overlayQuery(n int) string {
 	return `
-		WITH wanted (kind, external_id) AS (VALUES ` + strings.TrimSuffix(strings.Repeat("(?, ?), ", n), ", ") + `)
+		WITH wanted (kind, external_id) AS (VALUES ` + tuples(n, 2) + `)
 		SELECT   o.kind, o.external_id, o.field, o.version, o.value
-		FROM     wanted w JOIN overlays o ON o.integration_id = ? AND o.kind = w.kind AND o.external_id = w.external_id
+		FROM     wanted w CROSS JOIN overlays o
+		WHERE    o.integration_id = ? AND o.kind = w.kind AND o.external_id = w.external_id
 		ORDER BY o.field`
 }

@@ -160,6 +160,9 @@ func TestQueryPlans(t *testing.T) {
 		"held lanes":           {heldLanesQuery, nil, "USING INDEX lanes_held"},
 		"members that are due": {dueMembersQuery, []any{0, 10}, "SEARCH r EXISTS USING COVERING INDEX records_members (integration_id=? AND pos>?)"},
 		"feed of members":      {memberFeedQuery, []any{1, 0, "member", "", 1, 10, 100}, "USING INDEX records_members (integration_id=? AND pos>? AND pos<?)"},
+		"claimants":            {claimantsQuery(2), []any{"p", "a", 0, "p", "b", 0, 1, 10}, "SEARCH c USING COVERING INDEX sqlite_autoindex_member_claims_1 (tenant_id=? AND platform=? AND username=? AND split=?)"},
+		"splits":               {splitsQuery(2), []any{1, "a", 1, "b", 1}, "SEARCH s USING INDEX sqlite_autoindex_member_splits_1 (tenant_id=? AND integration_id=? AND external_id=?)"},
+		"parents":              {parentsQuery(2), []any{1, "k", "a", 1, "k", "b"}, "SEARCH r USING INDEX sqlite_autoindex_records_1 (integration_id=? AND kind=? AND external_id=?)"},
 		"members":              {membersQuery, []any{"acme", 0, 0, 10}, "USING COVERING INDEX members_tenant (tenant_id=? AND id>?)"},
 		"the deleted":          {deletedQuery, []any{1}, "USING COVERING INDEX records_deleted (integration_id=?)"},
 	} {

@@ -251,6 +251,8 @@ func (p *plan) write(joined sets) {
 		}
 		p.claims(s)
 	}
+	slices.SortFunc(p.step.Added, compareClaims)
+	slices.SortFunc(p.step.Removed, compareClaims)
 	for member, n := range after {
 		if p.counts[member] != n {
 			p.step.Members[member] = n
@@ -275,8 +277,6 @@ func (p *plan) claims(s *source) {
 			p.step.Removed = append(p.step.Removed, n.claim(s.Source))
 		}
 	}
-	slices.SortFunc(p.step.Added, compareClaims)
-	slices.SortFunc(p.step.Removed, compareClaims)
 }
 
 func compareClaims(a, b store.Claim) int {
