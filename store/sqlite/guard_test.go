@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,4 +89,35 @@ func TestAnOrderlyReleaseTakesTheInterruptBack(t *testing.T) {
 	require.NoError(t, b.exec(t, "UPDATE lanes SET lease_until = 0")) // its holder is not heard of any more
 	again()
 	require.Equal(t, 2, interrupts())
+}
+
+// A plain parameter in LIMIT makes SQLite compile a prepared statement anew at
+// each use, which takes longer than to run it. What is kept prepared has none.
+func TestStatementsOfClaimsAreCompiledOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{}, 3)
+	require.NoError(t, b.db.ReleaseLane(t.Context(), b.lane))
+	lanes, err := b.db.ClaimLanes(t.Context(), store.LaneClaim{Plugins: []string{"git"}, Limit: 1, Lease: time.Hour})
+	require.NoError(t, err)
+	b.lane = lanes[0]
+	b.claim(t, 1)
+	plain := regexp.MustCompile(`LIMIT\s+(\$\d+|\?)\s*$`)
+	limited := 0
+	look := func(query string) {
+		require.NotRegexp(t, plain, query)
+		if strings.Contains(query, "LIMIT") {
+			limited++
+		}
+	}
+	for query := range b.db.hot {
+		look(query)
+	}
+	require.NoError(t, b.db.update(t.Context(), func(_ context.Context, tx *tx) error {
+		for query := range tx.stmts { // of the claims above among others
+			look(query)
+		}
+		return nil
+	}))
+	require.Contains(t, b.db.hot, dueLaneQuery)
+	require.Greater(t, limited, 3)
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	flags "flag"
 	"testing"
 	"time"
 
@@ -10,7 +11,19 @@ import (
 	"github.com/jackfield/jackfield/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flags.Parse()
+	// A run needs some steps to get to its end.
+	for name, value := range map[string]string{"rapid.steps": "80", "rapid.checks": "50"} {
+		if testing.Short() && name == "rapid.checks" {
+			value = "10"
+		}
+		if f := flags.Lookup(name); f.Value.String() == f.DefValue {
+			_ = f.Value.Set(value) // a number
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // rows: K23
 func TestStore(t *testing.T) {
