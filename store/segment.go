@@ -32,6 +32,8 @@ type Segment struct {
 	Preprocessed []byte
 	// Throttles are rate limits to keep.
 	Throttles []Throttle
+	// Circuit, if not nil, is what became of the way to a remote system.
+	Circuit *CircuitChange
 	// End, if not nil, says what becomes of the stream: the call is over.
 	End *StreamEnd
 }

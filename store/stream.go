@@ -49,6 +49,9 @@ type Stream struct {
 	ProcessedAt   time.Time
 	Stats         RunStats
 
+	// Probe, if not nil, is the circuit that this claim tries (set by the claim).
+	Probe *Circuit
+
 	// Read with a claim, for the call.
 	Cursor     []byte               // of the partition
 	Watermarks map[string]time.Time // of the integration, by connector

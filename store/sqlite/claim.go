@@ -42,6 +42,9 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			return err
 		}
 		due, err := dueStreams(ctx, t, r, n)
+		if err == nil {
+			due, err = probes(ctx, t, r, due)
+		}
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -66,7 +69,7 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			if err := position(ctx, t, r, &st); err != nil {
 				return err
 			}
-			st.Watermarks = marks
+			st.Watermarks, st.Probe = marks, d.probe
 			if st.Type == store.StreamAllow {
 				if st.Results, err = r.results(ctx, t, string(st.Data)); err != nil {
 					return err
@@ -105,20 +108,24 @@ func (r *run) awake(ctx context.Context, t *tx) (bool, error) {
 }
 
 // dueStream is a stream that may be claimed.
-type dueStream struct{ id, dueAt int64 }
+type dueStream struct {
+	id, dueAt int64
+	probes    string         // the limit key whose circuit it may try
+	probe     *store.Circuit // that it tries
+}
 
 // dueStreams reads what may be claimed: for each limit key that is not throttled
 // the first ones. A majority that is throttled costs one look.
 func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err error) {
 	for key := ""; ; {
 		var (
-			until moment
-			found bool
+			until, open moment
+			found       bool
 		)
 		err := t.each(ctx, nextKeyQuery, []any{r.ID, r.phase, key, r.Plugin, t.ms + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			var due, from int64
 			found = true
-			return s.Scan(&key, &due, &from, &until)
+			return s.Scan(&key, &due, &from, &until, &open)
 		})
 		if err != nil {
 			return nil, err
@@ -126,12 +133,20 @@ func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err
 		if !found {
 			break
 		}
-		if until.Valid && until.Int64 > t.ms {
+		if until.Valid && until.Int64 > t.ms || open.Valid && circuitCome(open.Int64, t.ms) > t.ms {
 			continue
 		}
-		some, err := dueOfKey(ctx, t, r, key, n)
+		most := n
+		if open.Valid { // half open: one goes ahead
+			most = 1
+		}
+		some, err := dueOfKey(ctx, t, r, key, most)
 		if err != nil {
 			return nil, err
+		}
+		if open.Valid && len(some) > 0 {
+			some = some[:1]
+			some[0].probes = key
 		}
 		out = append(out, some...)
 	}

@@ -86,6 +86,9 @@ func (r *run) cancelStreams(ctx context.Context, t *tx) error {
 	if err != nil {
 		return fmt.Errorf("cancel streams of run %d: %w", r.ID, err)
 	}
+	if err := endProbes(ctx, t, r.IntegrationID); err != nil {
+		return err
+	}
 	n := &r.Streams
 	n.Cancelled += n.Pending + n.Processing + n.Delayed
 	n.Pending, n.Processing, n.Delayed = 0, 0, 0
@@ -195,6 +198,9 @@ func (r *run) hurry(ctx context.Context, t *tx) error {
 		SET    due_at = $2, updated_at = $2
 		WHERE  run_id = $1 AND state IN ('pending', 'delayed') AND due_at > $2`, r.ID, t.ms); err != nil {
 		return fmt.Errorf("hurry streams of run %d: %w", r.ID, err)
+	}
+	if err := hurryCircuits(ctx, t, r.IntegrationID); err != nil {
+		return err
 	}
 	r.DelayedUntil, r.DelayReason = time.Time{}, ""
 	if err := r.save(ctx, t); err != nil {

@@ -37,6 +37,9 @@ func newEpoch(ctx context.Context, t *tx) (epoch int64, err error) {
 	if err := t.get(ctx, "UPDATE meta SET value = value + 1 WHERE name = 'host_epoch' RETURNING value", nil, &epoch); err != nil {
 		return 0, err
 	}
+	if _, err := t.exec(ctx, "UPDATE circuits SET until = $1, probing = 0 WHERE probing = 1", t.ms); err != nil {
+		return 0, err
+	}
 	if _, err := t.exec(ctx, `
 		UPDATE lanes
 		SET    owner = NULL, lease_until = NULL, fence = fence + 1

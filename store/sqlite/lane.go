@@ -249,6 +249,13 @@ func freeStreams(ctx context.Context, t *tx, laneID int64, how int) error {
 			WHERE  id = $1`, id, t.ms); err != nil {
 			return fmt.Errorf("free streams of run %d: %w", id, err)
 		}
+		var integrationID int64
+		if err := t.get(ctx, "SELECT integration_id FROM runs WHERE id = $1", []any{id}, &integrationID); err != nil {
+			return fmt.Errorf("run %d: %w", id, err)
+		}
+		if err := endProbes(ctx, t, integrationID); err != nil {
+			return err
+		}
 	}
 	return nil
 }

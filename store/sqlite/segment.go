@@ -275,6 +275,11 @@ func (a *apply) keep(ctx context.Context, t *tx, r *workRun, s *streamRow) error
 			return fmt.Errorf("keep preprocessed data: %w", err)
 		}
 	}
+	if seg.Circuit != nil {
+		if err := moveCircuit(ctx, t, s, seg.Circuit); err != nil {
+			return err
+		}
+	}
 	for _, th := range seg.Throttles {
 		if err := setThrottle(ctx, t, th, s.limitKey); err != nil {
 			return err

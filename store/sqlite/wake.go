@@ -167,13 +167,13 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin string, now int64) (at int64, ok bool, err error) {
 	for key := ""; ; {
 		var (
-			due, from int64
-			until     moment
-			found     bool
+			due, from   int64
+			until, open moment
+			found       bool
 		)
 		err := list(ctx, nextKeyQuery, []any{runID, phase, key, plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			found = true
-			return s.Scan(&key, &due, &from, &until)
+			return s.Scan(&key, &due, &from, &until, &open)
 		})
 		if err != nil {
 			return 0, false, fmt.Errorf("next stream of run %d: %w", runID, err)
@@ -187,6 +187,9 @@ func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin st
 		if until.Valid {
 			due = max(due, until.Int64)
 		}
+		if open.Valid {
+			due = max(due, circuitCome(open.Int64, now))
+		}
 		if !ok || due < at {
 			at, ok = due, true
 		}
@@ -199,7 +202,8 @@ func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin st
 // nextKeyQuery steps to the next limit key of waiting streams, to the first of
 // them. A throttle that was set later than now is over: the clock was set back.
 const nextKeyQuery = `
-	SELECT   s.limit_key, s.due_at, s.updated_at, (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key AND t.since <= $5)
+	SELECT   s.limit_key, s.due_at, s.updated_at, (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key AND t.since <= $5),
+	         (SELECT max(until) FROM circuits c WHERE c.integration_id = s.integration_id AND c.key = s.limit_key)
 	FROM     streams s
 	WHERE    s.run_id = $1 AND s.phase = $2 AND s.state IN ('pending', 'delayed') AND s.limit_key > $3
 	ORDER BY s.limit_key, s.due_at

@@ -66,6 +66,7 @@ type Store interface {
 	Status(ctx context.Context) (store.Status, error)
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
+	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
 	TakeTurns(ctx context.Context, scope, key string, every time.Duration, n int) (time.Time, error)
 	Throttles(ctx context.Context, plugin string, keys []string) (map[string]time.Time, error)
 
@@ -108,6 +109,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Quotas":        testQuotas,
 		"Buckets":       testBuckets,
 		"Sweep":         testSweep,
+		"Circuits":      testCircuits,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 	} {

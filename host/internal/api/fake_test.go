@@ -23,7 +23,8 @@ type fakeStore struct {
 	records      []store.StoredRecord
 	forgotten    int64 // position of the newest deletion that is
 	warnings     []store.Warning
-	uses         map[int64]store.LimitUse // of limits, by integration
+	circuits     map[int64][]store.Circuit // by integration
+	uses         map[int64]store.LimitUse  // of limits, by integration
 	members      []store.Member
 	merges       []store.MemberMerge
 	rebuilt      []int64 // tenants whose members are made anew
@@ -278,6 +279,10 @@ func (f *fakeStore) newest() int64 {
 		return f.records[n-1].Position
 	}
 	return 0
+}
+
+func (f *fakeStore) Circuits(_ context.Context, id int64) ([]store.Circuit, error) {
+	return locked(f, func() ([]store.Circuit, error) { return f.circuits[id], nil })
 }
 
 func (f *fakeStore) LimitUse(_ context.Context, id int64) (store.LimitUse, bool, error) {

@@ -20,6 +20,7 @@ type integrationStore interface {
 	Integrations(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error)
 	IntegrationByUID(ctx context.Context, uid string) (store.Integration, error)
 	IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error)
+	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
 	LimitUse(ctx context.Context, integrationID int64) (store.LimitUse, bool, error)
 	RecordCounts(ctx context.Context, integrationID int64) (map[string]int64, error)
 }

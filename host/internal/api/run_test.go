@@ -97,6 +97,9 @@ func TestWhy(t *testing.T) {
 		"Limited": {func(r *store.Run) {
 			r.State, r.DelayedUntil, r.DelayReason = store.RunDelayed, at, "the limit of 9 records in 1h is reached"
 		}, active, nil, &delayed, "waits until 2026-01-02T03:04:05Z: the limit of 9 records in 1h is reached"},
+		"Open": {func(r *store.Run) {
+			r.IntegrationID, r.Streams = 77, store.StreamCounts{Delayed: 1}
+		}, active, nil, &delayed, "waits: circuit of api.example.com is open since 2026-01-02T03:04:05Z, next probe at 2026-01-02T03:05:05Z: down"},
 		"Spent": {func(r *store.Run) {
 			r.State, r.Failure = store.RunPartial, &store.Failure{Point: "limit", Message: "9 records a run"}
 		}, active, nil, nil, "the run ended early: 9 records a run"},
@@ -112,6 +115,7 @@ func TestWhy(t *testing.T) {
 				run := history(9, store.RunProcessing)
 				c.run(&run)
 				f.integrations = []store.Integration{c.in}
+				f.circuits = map[int64][]store.Circuit{77: {{Host: "api.example.com", OpenedAt: at, Until: at.Add(time.Minute), Message: "down"}}}
 				f.runs = append(f.runs, c.others...)
 				f.runs = append(f.runs, run)
 				if c.stream != nil {

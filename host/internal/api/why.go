@@ -16,6 +16,11 @@ func (s *runService) why(ctx context.Context, r store.Run, troubled []store.Stre
 			return held, err
 		}
 	}
+	if !r.State.Terminal() && r.Streams.Processing == 0 && r.Streams.Delayed+r.Streams.Pending > 0 && r.DelayReason == "" {
+		if open, err := s.whyOpen(ctx, r); err != nil || open != "" {
+			return open, err
+		}
+	}
 	switch r.State {
 	case store.RunPending:
 		return s.whyPending(ctx, r)
@@ -49,6 +54,22 @@ func (s *runService) whyHeld(ctx context.Context, r store.Run) (string, error) {
 	default:
 		return "", nil
 	}
+}
+
+// whyOpen says that the run waits for a remote system that does not answer; empty if
+// it does not.
+func (s *runService) whyOpen(ctx context.Context, r store.Run) (string, error) {
+	list, err := s.deps.Store.Circuits(ctx, r.IntegrationID)
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	c := list[0]
+	next := "next probe at " + c.Until.UTC().Format(time.RFC3339)
+	if c.Probing {
+		next = "a probe is under way"
+	}
+	return fmt.Sprintf("waits: circuit of %s is open since %s, %s: %s",
+		c.Host, c.OpenedAt.UTC().Format(time.RFC3339), next, s.opts.Redact(c.Message)), nil
 }
 
 func (s *runService) whyPending(ctx context.Context, r store.Run) (string, error) {

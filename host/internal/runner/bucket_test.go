@@ -49,11 +49,11 @@ func (m *moments) count() int {
 	return len(m.at)
 }
 
-// manyStreams plans n streams of one key each.
-func manyStreams(n int, key string) func(context.Context, sdk.PlanCall, *sdk.Emitter) error {
+// manyStreams plans n streams.
+func manyStreams(n int) func(context.Context, sdk.PlanCall, *sdk.Emitter) error {
 	return func(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
 		for i := range n {
-			if err := out.Stream(ctx, sdk.Stream{ID: strconv.Itoa(i), Connector: "things", LimitKey: key}); err != nil {
+			if err := out.Stream(ctx, sdk.Stream{ID: strconv.Itoa(i), Connector: "things"}); err != nil {
 				return err
 			}
 		}
@@ -72,7 +72,7 @@ func TestABucketHoldsInEveryWindowAndOverRestarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			granted := &moments{}
-			s := &script{plan: manyStreams(40, "")}
+			s := &script{plan: manyStreams(40)}
 			s.process = func(ctx context.Context, _ sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
 				if err := sdk.HostFrom(ctx).Limit(ctx, b); err != nil {
 					return sdk.Outcome{}, err
@@ -105,7 +105,7 @@ func TestABucketHoldsInEveryWindowAndOverRestarts(t *testing.T) {
 func TestSlotsBoundWhatIsInFlightAndEndWithTheCall(t *testing.T) {
 	t.Parallel()
 	var now, most atomic.Int32
-	s := &script{plan: manyStreams(30, "")}
+	s := &script{plan: manyStreams(30)}
 	s.process = func(ctx context.Context, call sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
 		release, err := sdk.HostFrom(ctx).Slot(ctx, sdk.CachePlugin, "writes", 3)
 		if err != nil {
@@ -151,7 +151,7 @@ func TestATokenThatIsUsedUpIsPassedOver(t *testing.T) {
 		used = map[string]int{}
 	)
 	pool := []string{"token:1", "token:2", "token:3"}
-	s := &script{plan: manyStreams(60, "")}
+	s := &script{plan: manyStreams(60)}
 	s.process = func(ctx context.Context, _ sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
 		key, err := sdk.HostFrom(ctx).Pick(ctx, pool)
 		if err != nil {

@@ -43,6 +43,7 @@ func (c *call) process(ctx context.Context) streamDone {
 	var applied store.Applied
 	if applyErr == nil {
 		e := c.end(outcome, err, progress, ctx.Err() != nil)
+		c.judge(&e)
 		applied, applyErr = out.finish(applyCtx, e)
 		if applyErr == nil && e.keep {
 			return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), preprocessed: out.preprocessed}

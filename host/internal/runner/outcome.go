@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type ending struct {
 	store.StreamEnd
 	cursor   []byte
 	throttle *store.Throttle
+	circuit  *store.CircuitChange
 	keep     bool // what came after the last checkpoint counts
 }
 
@@ -56,7 +58,8 @@ func (c *call) end(o sdk.Outcome, err error, progress, stopped bool) ending {
 		return c.failed(&sdk.Error{Class: sdk.ClassTransient, Code: "deadline", Message: err.Error(), Cause: err})
 	}
 	e := sdk.AsError(err)
-	if e.Class == sdk.ClassRateLimited && !e.AbortRun && !e.AbortStream {
+	limited := e.Class == sdk.ClassRateLimited || e.Request != nil && e.Request.Status == http.StatusTooManyRequests
+	if limited && !e.AbortRun && !e.AbortStream {
 		return c.rateLimited(e)
 	}
 	return c.failed(e)
@@ -153,11 +156,14 @@ func ordinal(n int) string {
 func (c *call) failed(e *sdk.Error) ending {
 	f := c.failure(e)
 	end := store.StreamEnd{State: store.StreamError, Answered: true, Attempt: true, Failure: f, AbortRun: e.AbortRun}
-	if !e.Permanent() && !e.AbortRun && !e.AbortStream && !breach(e) && c.stream.Attempts < c.r.opts.Retries {
+	if !e.Permanent() && !e.AbortRun && !e.AbortStream && !breach(e) && !refused(e) && c.stream.Attempts < c.r.opts.Retries {
 		end.State, end.DueAt = store.StreamDelayed, c.r.retryAt(c.stream.Attempts+1)
 	}
 	return ending{StreamEnd: end}
 }
+
+// refused reports whether the remote system refused the request for what it is.
+func refused(e *sdk.Error) bool { return e.Request != nil && refusal(e.Request.Status) }
 
 // breach reports whether the plugin broke the protocol or a cap of it. It would do
 // so again: the stream fails at once, and can be continued with a better plugin

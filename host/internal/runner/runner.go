@@ -116,6 +116,7 @@ type Runner struct {
 	private *semaphore.Weighted // processes of suspects
 
 	slotsHeld slots
+	circuits  circuits
 
 	mu        sync.Mutex // guards what follows
 	buckets   map[bucketKey]*bucket
@@ -164,6 +165,7 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	r := &Runner{
 		db: db, plugins: plugins, vault: vault, opts: opts,
 		memory:    newPool(opts.Memory),
+		circuits:  circuits{of: map[int64]map[string]*circuit{}},
 		slotsHeld: slots{names: map[bucketKey]*slot{}},
 		buckets:   map[bucketKey]*bucket{},
 		turns:     map[int64]int{},

@@ -182,6 +182,9 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		if e.throttle != nil {
 			seg.Throttles = []store.Throttle{*e.throttle}
 		}
+		seg.Circuit = e.circuit
+	} else if s.stream.Probe != nil {
+		seg.Circuit = &store.CircuitChange{Move: store.CircuitClose, Circuit: *s.stream.Probe}
 	}
 	if len(p.service) > 0 {
 		var err error
@@ -213,6 +216,10 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 	s.stream.Seq = done.Seq
 	s.stream.Checkpoint = p.checkpoint
 	if e == nil {
+		if seg.Circuit != nil {
+			s.r.circuits.closed(s.in.ID, seg.Circuit.Host)
+			s.stream.Probe = nil
+		}
 		s.stream.Attempts, s.stream.Interrupts = 0, 0
 	}
 	s.mu.Lock()

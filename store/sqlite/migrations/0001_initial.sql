@@ -394,6 +394,21 @@ CREATE TABLE throttles (
 ) STRICT;
 CREATE INDEX throttles_until ON throttles (until);
 
+-- Ways to remote systems that are open: too much failed in a row. A row for each
+-- limit key whose streams wait for it.
+CREATE TABLE circuits (
+  integration_id INTEGER NOT NULL,
+  key            TEXT    NOT NULL,
+  host           TEXT    NOT NULL,
+  opened_at      INTEGER NOT NULL,
+  until          INTEGER NOT NULL, -- when a probe goes ahead, or the one under way counts as lost
+  opens          INTEGER NOT NULL,
+  probing        INTEGER NOT NULL DEFAULT 0 CHECK (probing IN (0, 1)),
+  message        TEXT    NOT NULL,
+  UNIQUE (integration_id, key, host)
+) STRICT;
+CREATE INDEX circuits_probing ON circuits (integration_id) WHERE probing = 1;
+
 -- Calls that plugins are granted one after another, over restarts.
 CREATE TABLE buckets (
   scope   TEXT    NOT NULL,
