@@ -17,5 +17,21 @@ func (h *Host) tasks() []upkeep.Task {
 			return h.db.Purge(ctx, h.files.Retention())
 		}},
 		h.snapshots.task(),
+		{Name: "stuck", Every: time.Minute, Do: h.redriveStuck},
 	}
+}
+
+// stuckAtOnce bounds the runs that are helped on in one transaction.
+const stuckAtOnce = 20
+
+// redriveStuck helps on runs that have made no progress for too long (C33).
+func (h *Host) redriveStuck(ctx context.Context) (bool, error) {
+	if h.files.Paused() {
+		return false, nil
+	}
+	runs, err := h.db.RedriveStuck(ctx, h.files.StuckAfter(), stuckAtOnce)
+	for _, r := range runs {
+		h.log.Warn("run made no progress; it is worked on anew", "run", r.ID, "tenant", r.Tenant, "integration", r.Integration, "since", r.UpdatedAt)
+	}
+	return len(runs) == stuckAtOnce, err
 }

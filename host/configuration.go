@@ -42,6 +42,8 @@ type configuration struct {
 	origins   map[string]map[string]string // by tenant/name, then key
 	retention store.Retention
 	guard     float64 // of deletes
+	paused    bool
+	stuck     time.Duration
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -65,6 +67,7 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	c.keepOrigins(snap)
 	if snap.HostOK {
 		c.retention, c.guard = snap.Host.Retention, snap.Host.DeleteGuard
+		c.paused, c.stuck = snap.Host.Paused, snap.Host.StuckAfter
 	}
 	c.mu.Unlock()
 	if snap.HostOK && c.follow != nil {
@@ -93,6 +96,20 @@ func (c *configuration) keepOrigins(snap config.Snapshot) {
 		}
 		c.origins[in.FullName()] = origins
 	}
+}
+
+// Paused reports whether nothing may run, as the last good host.yaml says.
+func (c *configuration) Paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.paused
+}
+
+// StuckAfter returns how long a run may make no progress, likewise.
+func (c *configuration) StuckAfter() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stuck
 }
 
 // Retention returns how long what is over is kept, as the last good host.yaml says.
@@ -165,7 +182,7 @@ func (c *configuration) Diff(ctx context.Context) (api.Report, error) {
 func (c *configuration) Status(context.Context) api.ConfigStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return api.ConfigStatus{File: c.file, AppliedAt: c.appliedAt, Problems: apiProblems(c.problems)}
+	return api.ConfigStatus{File: c.file, AppliedAt: c.appliedAt, Paused: c.paused, Problems: apiProblems(c.problems)}
 }
 
 // Settings implements api.Config.

@@ -89,19 +89,23 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
 		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention, guard: h.config.DeleteGuard,
+		paused: h.config.Paused, stuck: h.config.StuckAfter,
 	}
 	h.snapshots = &snapshots{
 		backup: h.db.Backup, size: h.storeSize, free: freeBytes, now: time.Now, since: time.Now(), log: h.log.Named("snapshot"),
 	}
 	h.snapshots.configure(h.config.Snapshots)
-	h.files.follow = func(c config.Host) { h.snapshots.configure(c.Snapshots) }
+	h.files.follow = func(c config.Host) {
+		h.snapshots.configure(c.Snapshots)
+		h.scheduler.Wake() // it may have been paused, or be no longer
+	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
-	}, scheduler.Options{Plugins: h.sup.Loaded, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
+	}, scheduler.Options{Plugins: h.sup.Loaded, Paused: h.files.Paused, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
 	h.upkeep = upkeep.New(h.log.Named("upkeep"), h.tasks()...)
 	h.members = identity.New(h.db, identity.Options{Changed: h.db.Changed, Log: h.log.Named("member")})
 	h.api, err = api.New(api.Options{

@@ -132,4 +132,5 @@ type ConfigStatus struct {
 	File      string
 	AppliedAt time.Time
 	Problems  []Problem // of the newest reading
+	Paused    bool      // nothing may run
 }

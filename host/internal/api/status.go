@@ -75,6 +75,9 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	if files := faulty(config.Problems); len(files) > 0 {
 		reasons = append(reasons, "the configuration files have errors; the last good configuration is in force: "+strings.Join(files, ", "))
 	}
+	if config.Paused {
+		reasons = append(reasons, "the host is paused: no run begins or goes on (hint: paused: false in "+config.File+")")
+	}
 	if kept.Full {
 		reasons = append(reasons, "the disk is full: nothing is begun and nothing can be changed; the work goes on by itself when there is room (hint: make room where "+kept.Path+" is)")
 	}

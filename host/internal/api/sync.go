@@ -39,6 +39,9 @@ func (s *integrationService) SyncIntegration(ctx context.Context, req *hostv1.Sy
 	if req.GetAcceptDeletes() && !req.GetForce() {
 		return nil, invalid("add --force", "only a full sync finds what is gone")
 	}
+	if err := s.forcible(ctx, in, req, connectors); err != nil {
+		return nil, err
+	}
 	run, created, err := s.deps.Engine.Sync(ctx, in, runRequest(in, req, connectors))
 	if err != nil {
 		return nil, err
@@ -97,6 +100,36 @@ func (s *integrationService) wanted(ctx context.Context, in store.Integration, n
 		}
 	}
 	return names, nil
+}
+
+// forcible refuses to ignore the cursors of a connector that does not support it.
+func (s *integrationService) forcible(ctx context.Context, in store.Integration, req *hostv1.SyncIntegrationRequest, wanted []string) error {
+	m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin)
+	if !req.GetForce() || !ok {
+		return nil
+	}
+	if len(wanted) == 0 {
+		wanted = in.Connectors
+	}
+	var can, cannot []string
+	for _, c := range m.Connectors {
+		if !slices.Contains(in.Connectors, c.Name) {
+			continue
+		}
+		if c.Force {
+			can = append(can, c.Name)
+		} else if slices.Contains(wanted, c.Name) {
+			cannot = append(cannot, c.Name)
+		}
+	}
+	if len(cannot) == 0 {
+		return nil
+	}
+	hint := "without --force"
+	if len(can) > 0 {
+		hint = "--connector " + strings.Join(can, ",") + ", or " + hint
+	}
+	return invalid(hint, "plugin %q cannot ignore the cursors of %s", in.Plugin, strings.Join(cannot, ", "))
 }
 
 func checkParams(params map[string]string) error {

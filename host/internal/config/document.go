@@ -151,6 +151,8 @@ func hostSchema() schemaNode {
 		}),
 		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
 		"delete_guard": schemaNode{"type": "number", "minimum": 0, "maximum": 1, "description": "The share of a kind's records above which a full sync deletes nothing; 0.2 if it is left out."},
+		"paused":       described("boolean", "true keeps every run from beginning or going on; what is read stays readable."),
+		"stuck_after":  described("string", "How long a run may make no progress before it is told of and helped on, such as 2h; 1h if it is left out."),
 		"retention": closed(schemaNode{
 			"runs":    keptSchema("How long a run is kept after its end, with its streams and warnings; 2160h if it is left out."),
 			"deleted": keptSchema("How long the feed tells that a record was deleted; 720h if it is left out."),

@@ -37,6 +37,11 @@ type Host struct {
 	Log       LogOptions `json:"log"`
 	Snapshots Snapshots  `json:"snapshots"`
 	Defaults  Defaults   `json:"defaults"`
+	// Paused keeps every run from beginning or going on (O52).
+	Paused bool `json:"paused,omitempty"`
+	// StuckAfter is how long a run may make no progress before it is helped on
+	// (C33).
+	StuckAfter time.Duration `json:"stuck_after"`
 	// Retention is how long the store keeps what is over.
 	Retention store.Retention `json:"retention"`
 	// DeleteGuard is the share of a kind's records above which a full sync deletes
@@ -88,6 +93,7 @@ func Default(path string) Host {
 		Retention:   store.DefaultRetention(),
 		Snapshots:   Snapshots{Every: 24 * time.Hour, Keep: 7, Dir: snapshotDir(filepath.Join(dir, "data"))},
 		DeleteGuard: store.DefaultDeleteGuard,
+		StuckAfter:  time.Hour,
 	}
 }
 
@@ -147,6 +153,8 @@ func (l *loader) host(path string) (Host, Problems) {
 			h.DeleteGuard = share
 		}
 	}
+	h.Paused = o.boolean("paused", false)
+	h.StuckAfter = o.stuckAfter(h.StuckAfter)
 	if o.has("retention") {
 		h.Retention = l.retention(o, h.Retention)
 	}
@@ -157,7 +165,7 @@ func (l *loader) host(path string) (Host, Problems) {
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after"}
 }
 
 func (l *loader) version(o object) {
@@ -229,6 +237,21 @@ func (l *loader) snapshots(o object, otherwise Snapshots) Snapshots {
 	}
 	out.Every = every
 	return out
+}
+
+// stuckAfter reads how long a run may make no progress: longer than a call lives.
+func (o object) stuckAfter(otherwise time.Duration) time.Duration {
+	const least, most = 15 * time.Minute, 30 * 24 * time.Hour
+	text, ok := o.text("stuck_after")
+	if !ok {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		o.src.failAt(CodeBadValue, o.at("stuck_after"), "such as 90m or 2h; at least 15m, since a call may live for ten minutes", "stuck_after: %q is not such a time", short(text))
+		return otherwise
+	}
+	return d
 }
 
 // within reports whether path is dir or below it.

@@ -150,10 +150,11 @@ type world struct {
 	conns    []string // connectors of the integrations to create; things if nil
 	warn     bool     // log_warnings
 	limit    store.RecordLimit
-	plugName string       // of the integrations to create
-	slots    int          // lanes at once; as many as there are by default, if zero
-	meddle   meddler      // with every apply, if not nil
-	vault    runner.Vault // openVault if nil
+	plugName string         // of the integrations to create
+	slots    int            // lanes at once; as many as there are by default, if zero
+	meddle   meddler        // with every apply, if not nil
+	vault    runner.Vault   // openVault if nil
+	plugins  runner.Plugins // plugin if nil
 
 	skew   atomic.Int64 // of the host's clock, in nanoseconds
 	onWork func(l store.Lane)
@@ -220,10 +221,13 @@ func (w *world) up() {
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, Now: w.now, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) }})
 	require.NoError(w.t, err)
 	w.opts.Now = w.now
+	if w.plugins == nil {
+		w.plugins = w.plugin
+	}
 	if w.vault == nil {
 		w.vault = openVault{}
 	}
-	r := runner.New(&meddled{w.db, w.meddle}, w.plugin, w.vault, w.opts)
+	r := runner.New(&meddled{w.db, w.meddle}, w.plugins, w.vault, w.opts)
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
 		if w.works.Add(1) > max(w.claims, spinning) {
 			return errors.New("the lane spins") // in a bubble no time would pass

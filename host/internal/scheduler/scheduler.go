@@ -34,6 +34,7 @@ type Options struct {
 	Grace   time.Duration   // from asking a worker to stop to cancelling it; 15s if zero
 	Plugins func() []string // the plugins that can take work now
 	Wake    <-chan struct{} // something may have become due
+	Paused  func() bool     // nothing is begun, and what is held is given back; never if nil
 	Now     func() time.Time
 	Log     hclog.Logger
 }
@@ -155,6 +156,13 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 	const crowded = 50 * time.Millisecond
 	plugins := s.opts.Plugins()
 	if len(plugins) == 0 {
+		return s.opts.Idle
+	}
+	if s.opts.Paused != nil && s.opts.Paused() {
+		for h := range s.held {
+			h.askToYield()
+		}
+		s.crowded.Store(false)
 		return s.opts.Idle
 	}
 	wait, err := s.nextWake(ctx, plugins)

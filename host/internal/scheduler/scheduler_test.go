@@ -299,6 +299,31 @@ func TestStopsInTwoSteps(t *testing.T) {
 	})
 }
 
+// rows: O52
+func TestAPauseEndsWhatIsHeldAndBeginsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var paused atomic.Bool
+		b := setup(t, scheduler.Options{Paused: paused.Load})
+		b.db.add(1, store.PrioCheck, 0)
+		b.db.add(2, store.PrioCheck, time.Minute)
+		b.run(t)
+		w := <-b.works
+		paused.Store(true)
+		b.s.Wake()
+		<-w.hold.Yield()
+		require.NoError(t, w.ctx.Err(), "it ends at its next segment")
+		close(w.done)
+		time.Sleep(time.Hour) // the bubble's clock
+		require.Empty(t, b.works)
+		paused.Store(false)
+		b.s.Wake()
+		require.Equal(t, int64(2), (<-b.works).lane.ID)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
 // rows: K13
 func TestBulkLeavesRoomForChecks(t *testing.T) {
 	t.Parallel()

@@ -39,7 +39,7 @@ func (load) Manifest() sdk.Manifest {
 	return sdk.Manifest{
 		Name: "load", Label: "Load", Version: "1.0.0", Kind: sdk.KindData,
 		Settings:   settings{},
-		Connectors: []sdk.Connector{{Name: "things", Label: "Things"}},
+		Connectors: []sdk.Connector{{Name: "things", Label: "Things", Force: true}},
 		Capabilities: []sdk.Capability{
 			sdk.CanCheck, sdk.CanPreprocess, sdk.CanPostprocess, sdk.CanInvoke,
 		},

@@ -113,6 +113,7 @@ CREATE TABLE runs (
   delay_reason   TEXT    NOT NULL DEFAULT '',
   limit_from     INTEGER NOT NULL DEFAULT 0, -- records read before it was continued, which its limit does not count
   delayed_from   INTEGER,          -- when delayed_until was computed
+  stuck_at       INTEGER,          -- when it was last helped on
   ended_at       INTEGER,
   updated_at     INTEGER NOT NULL,
   failure        TEXT,             -- JSON
