@@ -62,7 +62,7 @@ func (m Manifest) Has(c Capability) bool {
 type Connector struct {
 	Name  string
 	Label string
-	Order int  // lower runs first; connectors of the same order keep their place
+	Order int  // a lower one is done first; those of one order run beside each other
 	Force bool // a run may ignore its cursors
 	// CompleteListing promises that a full sync emits every record of Kinds that
 	// there is, and that no other connector completes them: what it does not emit

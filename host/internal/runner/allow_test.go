@@ -51,8 +51,8 @@ func (a *asked) connectors() (names []string) {
 // rows: O21, O24
 func TestAConnectorLeavesItselfOut(t *testing.T) {
 	t.Parallel()
-	s := &script{plan: planOfConnectors("posts/1", "posts/2", "users/1", "users/2")}
-	s.manifest.Connectors = []sdk.Connector{{Name: "users"}, {Name: "posts", Order: 1}, {Name: "likes", Order: 2}}
+	s := &script{plan: planOfConnectors("posts/1", "posts/2", "users/1", "users/2", "tags/1")}
+	s.manifest.Connectors = []sdk.Connector{{Name: "users"}, {Name: "posts", Order: 1}, {Name: "likes", Order: 2}, {Name: "tags", Order: 3}}
 	s.manifest.Capabilities = []sdk.Capability{sdk.CanAllow}
 	var ask asked
 	s.allowed = func(_ context.Context, call sdk.AllowedCall) (sdk.Verdict, error) {
@@ -65,21 +65,27 @@ func TestAConnectorLeavesItselfOut(t *testing.T) {
 				return sdk.Outcome{}, err
 			}
 		}
+		if call.Stream.ID == "tags/1" { // and one of one that was skipped before
+			if err := out.Stream(ctx, sdk.Stream{ID: "posts/4", Connector: "posts"}); err != nil {
+				return sdk.Outcome{}, err
+			}
+		}
 		return sdk.Outcome{}, thing(ctx, out, call.Stream.ID)
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
-		w.conns = []string{"users", "posts", "likes"}
+		w.conns = []string{"users", "posts", "likes", "tags"}
 		w.up()
 		run := w.until(store.RunProcessed, store.RunError, store.RunPartial)
 		require.Equal(t, store.RunProcessed, run.State)
-		require.Equal(t, []string{"users", "posts", "likes"}, ask.connectors(), "each once, in order")
+		require.Equal(t, []string{"users", "posts", "likes", "tags"}, ask.connectors(), "each once, in order")
 		require.Empty(t, ask.calls[0].Results)
 		require.Equal(t, []sdk.ConnectorResult{{Connector: "users", Code: "completed", Read: 2, Added: 2, Processed: 2}}, ask.calls[1].Results)
 		require.Len(t, ask.calls[2].Results, 2)
 		require.Equal(t, "skipped", ask.calls[2].Results[1].Code)
 		require.Equal(t, "too few users: one", ask.calls[2].Results[1].Message)
 
-		require.ElementsMatch(t, []string{"users/1  0", "users/2  0"}, s.calls())
+		require.ElementsMatch(t, []string{"users/1  0", "users/2  0", "tags/1  0"}, s.calls())
+		require.NotContains(t, w.streams(), "posts/4", "none is added to what is skipped")
 		require.Equal(t, int64(3), run.Streams.Cancelled)
 		posts := w.streams()["posts/3"]
 		require.Equal(t, store.StreamCancelled, posts.State)
