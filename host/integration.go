@@ -17,7 +17,7 @@ import (
 
 func (c *cli) integrationCommand() *cobra.Command {
 	return group("integration", "Show, check and sync integrations",
-		c.integrationListCommand(), c.integrationShowCommand(), c.integrationCheckCommand(), c.integrationHistoryCommand(), c.syncCommand())
+		c.integrationListCommand(), c.integrationShowCommand(), c.integrationCheckCommand(), c.integrationHistoryCommand(), c.syncCommand(), c.integrationDeleteCommand())
 }
 
 func (c *cli) integrationListCommand() *cobra.Command {

@@ -64,6 +64,7 @@ type Store interface {
 	Events(ctx context.Context, after int64, n int) ([]store.Event, error)
 	RecentEvents(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
+	DeleteIntegration(ctx context.Context, id int64) error
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
 	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
@@ -110,6 +111,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Buckets":       testBuckets,
 		"Sweep":         testSweep,
 		"Circuits":      testCircuits,
+		"Removal":       testRemoval,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 	} {

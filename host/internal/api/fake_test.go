@@ -290,6 +290,19 @@ func (f *fakeStore) LimitUse(_ context.Context, id int64) (store.LimitUse, bool,
 	return use, use.Limit > 0, err
 }
 
+func (f *fakeStore) DeleteIntegration(_ context.Context, id int64) error {
+	_, err := locked(f, func() (int, error) {
+		for n, i := range f.integrations {
+			if i.ID == id && !i.RemovedAt.IsZero() {
+				f.integrations = append(f.integrations[:n:n], f.integrations[n+1:]...)
+				return 0, nil
+			}
+		}
+		return 0, store.Hint(store.ErrConflict, "remove it from the file first")
+	})
+	return err
+}
+
 func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, error) {
 	return locked(f, func() (map[string]int64, error) {
 		counts := map[string]int64{}

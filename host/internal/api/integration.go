@@ -22,6 +22,7 @@ type integrationStore interface {
 	IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error)
 	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
 	LimitUse(ctx context.Context, integrationID int64) (store.LimitUse, bool, error)
+	DeleteIntegration(ctx context.Context, id int64) error
 	RecordCounts(ctx context.Context, integrationID int64) (map[string]int64, error)
 }
 

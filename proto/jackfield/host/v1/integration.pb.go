@@ -676,6 +676,94 @@ func (x *SyncIntegrationResponse) GetCreated() bool {
 	return false
 }
 
+type DeleteIntegrationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Integration   string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteIntegrationRequest) Reset() {
+	*x = DeleteIntegrationRequest{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteIntegrationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteIntegrationRequest) ProtoMessage() {}
+
+func (x *DeleteIntegrationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteIntegrationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteIntegrationRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DeleteIntegrationRequest) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+type DeleteIntegrationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Integration   *Integration           `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteIntegrationResponse) Reset() {
+	*x = DeleteIntegrationResponse{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteIntegrationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteIntegrationResponse) ProtoMessage() {}
+
+func (x *DeleteIntegrationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteIntegrationResponse.ProtoReflect.Descriptor instead.
+func (*DeleteIntegrationResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeleteIntegrationResponse) GetIntegration() *Integration {
+	if x != nil {
+		return x.Integration
+	}
+	return nil
+}
+
 // Integration is one tenant's configured instance of a plugin.
 type Integration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -722,7 +810,7 @@ type Integration struct {
 
 func (x *Integration) Reset() {
 	*x = Integration{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +822,7 @@ func (x *Integration) String() string {
 func (*Integration) ProtoMessage() {}
 
 func (x *Integration) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +835,7 @@ func (x *Integration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Integration.ProtoReflect.Descriptor instead.
 func (*Integration) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{9}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Integration) GetUid() string {
@@ -984,7 +1072,11 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x17SyncIntegrationResponse\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12(\n" +
 	"\x03run\x18\x02 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\x12\x18\n" +
-	"\acreated\x18\x03 \x01(\bR\acreated\"\xca\x06\n" +
+	"\acreated\x18\x03 \x01(\bR\acreated\"<\n" +
+	"\x18DeleteIntegrationRequest\x12 \n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\"]\n" +
+	"\x19DeleteIntegrationResponse\x12@\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xca\x06\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1016,12 +1108,13 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x04line\x18\x15 \x01(\rR\x04line\x12\x12\n" +
 	"\x04cron\x18\x16 \x01(\tR\x04cron\x12\x1a\n" +
 	"\btimezone\x18\x17 \x01(\tR\btimezone\x12\x1a\n" +
-	"\bschedule\x18\x18 \x01(\tR\bschedule2\xbf\x03\n" +
+	"\bschedule\x18\x18 \x01(\tR\bschedule2\xaf\x04\n" +
 	"\x12IntegrationService\x12k\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\x12e\n" +
 	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\x12k\n" +
 	"\x10CheckIntegration\x12*.jackfield.host.v1.CheckIntegrationRequest\x1a+.jackfield.host.v1.CheckIntegrationResponse\x12h\n" +
-	"\x0fSyncIntegration\x12).jackfield.host.v1.SyncIntegrationRequest\x1a*.jackfield.host.v1.SyncIntegrationResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x0fSyncIntegration\x12).jackfield.host.v1.SyncIntegrationRequest\x1a*.jackfield.host.v1.SyncIntegrationResponse\x12n\n" +
+	"\x11DeleteIntegration\x12+.jackfield.host.v1.DeleteIntegrationRequest\x1a,.jackfield.host.v1.DeleteIntegrationResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_integration_proto_rawDescOnce sync.Once
@@ -1035,58 +1128,63 @@ func file_jackfield_host_v1_integration_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_integration_proto_rawDescData
 }
 
-var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_jackfield_host_v1_integration_proto_goTypes = []any{
-	(*ListIntegrationsRequest)(nil),  // 0: jackfield.host.v1.ListIntegrationsRequest
-	(*ListIntegrationsResponse)(nil), // 1: jackfield.host.v1.ListIntegrationsResponse
-	(*GetIntegrationRequest)(nil),    // 2: jackfield.host.v1.GetIntegrationRequest
-	(*GetIntegrationResponse)(nil),   // 3: jackfield.host.v1.GetIntegrationResponse
-	(*LimitUse)(nil),                 // 4: jackfield.host.v1.LimitUse
-	(*CheckIntegrationRequest)(nil),  // 5: jackfield.host.v1.CheckIntegrationRequest
-	(*CheckIntegrationResponse)(nil), // 6: jackfield.host.v1.CheckIntegrationResponse
-	(*SyncIntegrationRequest)(nil),   // 7: jackfield.host.v1.SyncIntegrationRequest
-	(*SyncIntegrationResponse)(nil),  // 8: jackfield.host.v1.SyncIntegrationResponse
-	(*Integration)(nil),              // 9: jackfield.host.v1.Integration
-	nil,                              // 10: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	nil,                              // 11: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
-	nil,                              // 12: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	(*Manifest)(nil),                 // 13: jackfield.host.v1.Manifest
-	(*Run)(nil),                      // 14: jackfield.host.v1.Run
-	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 16: google.protobuf.Duration
+	(*ListIntegrationsRequest)(nil),   // 0: jackfield.host.v1.ListIntegrationsRequest
+	(*ListIntegrationsResponse)(nil),  // 1: jackfield.host.v1.ListIntegrationsResponse
+	(*GetIntegrationRequest)(nil),     // 2: jackfield.host.v1.GetIntegrationRequest
+	(*GetIntegrationResponse)(nil),    // 3: jackfield.host.v1.GetIntegrationResponse
+	(*LimitUse)(nil),                  // 4: jackfield.host.v1.LimitUse
+	(*CheckIntegrationRequest)(nil),   // 5: jackfield.host.v1.CheckIntegrationRequest
+	(*CheckIntegrationResponse)(nil),  // 6: jackfield.host.v1.CheckIntegrationResponse
+	(*SyncIntegrationRequest)(nil),    // 7: jackfield.host.v1.SyncIntegrationRequest
+	(*SyncIntegrationResponse)(nil),   // 8: jackfield.host.v1.SyncIntegrationResponse
+	(*DeleteIntegrationRequest)(nil),  // 9: jackfield.host.v1.DeleteIntegrationRequest
+	(*DeleteIntegrationResponse)(nil), // 10: jackfield.host.v1.DeleteIntegrationResponse
+	(*Integration)(nil),               // 11: jackfield.host.v1.Integration
+	nil,                               // 12: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
+	nil,                               // 13: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	nil,                               // 14: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	(*Manifest)(nil),                  // 15: jackfield.host.v1.Manifest
+	(*Run)(nil),                       // 16: jackfield.host.v1.Run
+	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
 }
 var file_jackfield_host_v1_integration_proto_depIdxs = []int32{
-	9,  // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
-	9,  // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	13, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
-	10, // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	14, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
-	11, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	11, // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
+	11, // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	15, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	12, // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
+	16, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
+	13, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
 	4,  // 6: jackfield.host.v1.GetIntegrationResponse.limit:type_name -> jackfield.host.v1.LimitUse
-	15, // 7: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
-	16, // 8: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
-	12, // 9: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	14, // 10: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
-	15, // 11: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
-	15, // 12: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
-	15, // 13: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
-	15, // 14: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
-	15, // 15: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
-	15, // 16: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
-	15, // 17: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
-	0,  // 18: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
-	2,  // 19: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
-	5,  // 20: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
-	7,  // 21: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
-	1,  // 22: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
-	3,  // 23: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
-	6,  // 24: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
-	8,  // 25: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	17, // 7: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
+	18, // 8: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
+	14, // 9: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	16, // 10: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
+	11, // 11: jackfield.host.v1.DeleteIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	17, // 12: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
+	17, // 13: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
+	17, // 14: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
+	17, // 15: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
+	17, // 16: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
+	17, // 17: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
+	17, // 18: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
+	0,  // 19: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
+	2,  // 20: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
+	5,  // 21: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
+	7,  // 22: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
+	9,  // 23: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
+	1,  // 24: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
+	3,  // 25: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
+	6,  // 26: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
+	8,  // 27: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
+	10, // 28: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
+	24, // [24:29] is the sub-list for method output_type
+	19, // [19:24] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_integration_proto_init() }
@@ -1102,7 +1200,7 @@ func file_jackfield_host_v1_integration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_integration_proto_rawDesc), len(file_jackfield_host_v1_integration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

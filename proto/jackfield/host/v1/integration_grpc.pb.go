@@ -19,10 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	IntegrationService_ListIntegrations_FullMethodName = "/jackfield.host.v1.IntegrationService/ListIntegrations"
-	IntegrationService_GetIntegration_FullMethodName   = "/jackfield.host.v1.IntegrationService/GetIntegration"
-	IntegrationService_CheckIntegration_FullMethodName = "/jackfield.host.v1.IntegrationService/CheckIntegration"
-	IntegrationService_SyncIntegration_FullMethodName  = "/jackfield.host.v1.IntegrationService/SyncIntegration"
+	IntegrationService_ListIntegrations_FullMethodName  = "/jackfield.host.v1.IntegrationService/ListIntegrations"
+	IntegrationService_GetIntegration_FullMethodName    = "/jackfield.host.v1.IntegrationService/GetIntegration"
+	IntegrationService_CheckIntegration_FullMethodName  = "/jackfield.host.v1.IntegrationService/CheckIntegration"
+	IntegrationService_SyncIntegration_FullMethodName   = "/jackfield.host.v1.IntegrationService/SyncIntegration"
+	IntegrationService_DeleteIntegration_FullMethodName = "/jackfield.host.v1.IntegrationService/DeleteIntegration"
 )
 
 // IntegrationServiceClient is the client API for IntegrationService service.
@@ -39,6 +40,9 @@ type IntegrationServiceClient interface {
 	CheckIntegration(ctx context.Context, in *CheckIntegrationRequest, opts ...grpc.CallOption) (*CheckIntegrationResponse, error)
 	// SyncIntegration starts a run, or answers the one that runs already.
 	SyncIntegration(ctx context.Context, in *SyncIntegrationRequest, opts ...grpc.CallOption) (*SyncIntegrationResponse, error)
+	// DeleteIntegration takes one that no file declares away for good: hidden and
+	// without secrets at once, its records in portions.
+	DeleteIntegration(ctx context.Context, in *DeleteIntegrationRequest, opts ...grpc.CallOption) (*DeleteIntegrationResponse, error)
 }
 
 type integrationServiceClient struct {
@@ -89,6 +93,16 @@ func (c *integrationServiceClient) SyncIntegration(ctx context.Context, in *Sync
 	return out, nil
 }
 
+func (c *integrationServiceClient) DeleteIntegration(ctx context.Context, in *DeleteIntegrationRequest, opts ...grpc.CallOption) (*DeleteIntegrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteIntegrationResponse)
+	err := c.cc.Invoke(ctx, IntegrationService_DeleteIntegration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // IntegrationServiceServer is the server API for IntegrationService service.
 // All implementations must embed UnimplementedIntegrationServiceServer
 // for forward compatibility.
@@ -103,6 +117,9 @@ type IntegrationServiceServer interface {
 	CheckIntegration(context.Context, *CheckIntegrationRequest) (*CheckIntegrationResponse, error)
 	// SyncIntegration starts a run, or answers the one that runs already.
 	SyncIntegration(context.Context, *SyncIntegrationRequest) (*SyncIntegrationResponse, error)
+	// DeleteIntegration takes one that no file declares away for good: hidden and
+	// without secrets at once, its records in portions.
+	DeleteIntegration(context.Context, *DeleteIntegrationRequest) (*DeleteIntegrationResponse, error)
 	mustEmbedUnimplementedIntegrationServiceServer()
 }
 
@@ -124,6 +141,9 @@ func (UnimplementedIntegrationServiceServer) CheckIntegration(context.Context, *
 }
 func (UnimplementedIntegrationServiceServer) SyncIntegration(context.Context, *SyncIntegrationRequest) (*SyncIntegrationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SyncIntegration not implemented")
+}
+func (UnimplementedIntegrationServiceServer) DeleteIntegration(context.Context, *DeleteIntegrationRequest) (*DeleteIntegrationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteIntegration not implemented")
 }
 func (UnimplementedIntegrationServiceServer) mustEmbedUnimplementedIntegrationServiceServer() {}
 func (UnimplementedIntegrationServiceServer) testEmbeddedByValue()                            {}
@@ -218,6 +238,24 @@ func _IntegrationService_SyncIntegration_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _IntegrationService_DeleteIntegration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteIntegrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IntegrationServiceServer).DeleteIntegration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IntegrationService_DeleteIntegration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IntegrationServiceServer).DeleteIntegration(ctx, req.(*DeleteIntegrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // IntegrationService_ServiceDesc is the grpc.ServiceDesc for IntegrationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -240,6 +278,10 @@ var IntegrationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SyncIntegration",
 			Handler:    _IntegrationService_SyncIntegration_Handler,
+		},
+		{
+			MethodName: "DeleteIntegration",
+			Handler:    _IntegrationService_DeleteIntegration_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

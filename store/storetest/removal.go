@@ -1,0 +1,105 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// rows: K22, O36
+func testRemoval(t *testing.T, setup func(*testing.T) *world) {
+	// imported returns an integration with records, a credential, a cached value and
+	// a run under way.
+	imported := func(w *world) (*job, store.Segment) {
+		w.Helper()
+		j := w.plan(store.RunRequest{}, names("a", "b")...)
+		seg := j.segment(j.claim())
+		seg.Records, seg.Cursor, seg.Patch = some("activity", 0, 900), []byte("c"), []byte("sealed")
+		j.apply(seg)
+		seg.Seq++
+		_, err := w.s.CommitCredential(w.ctx(), j.i.ID, "token", 0, []byte("sealed"), time.Time{})
+		require.NoError(w, err)
+		return j, seg
+	}
+	left := func(w *world, i store.Integration) (living, traces int) {
+		w.Helper()
+		for _, r := range w.records(i) {
+			if r.Deleted {
+				traces++
+			} else {
+				living++
+			}
+		}
+		return living, traces
+	}
+	gone := func(w *world, i store.Integration) {
+		w.Helper()
+		require.NoError(w, w.s.ApplyChanges(w.ctx(), []store.Change{{Op: store.ChangeRemove, UID: i.UID}}))
+	}
+
+	t.Run("ByCommand", func(t *testing.T) {
+		w := setup(t)
+		j, seg := imported(w)
+		other := w.create("other")
+		require.ErrorIs(t, w.s.DeleteIntegration(w.ctx(), j.i.ID), store.ErrConflict, "its file has it")
+		follower := w.reader(store.RecordFilter{IntegrationID: j.i.ID, Limit: 10_000})
+		require.Len(t, follower.read(), 900)
+		gone(w, j.i)
+		require.NoError(t, w.s.DeleteIntegration(w.ctx(), j.i.ID))
+		require.ErrorIs(t, w.s.DeleteIntegration(w.ctx(), j.i.ID), store.ErrNotFound)
+
+		// At once: nothing is written any more, and no secret is left.
+		_, err := w.s.Apply(w.ctx(), seg)
+		require.ErrorIs(t, err, store.ErrStale)
+		i, err := w.s.IntegrationByID(w.ctx(), j.i.ID)
+		require.NoError(t, err)
+		require.Empty(t, i.Settings)
+		require.Empty(t, i.SettingsSum)
+		require.Empty(t, i.Patch)
+		_, err = w.s.Credential(w.ctx(), j.i.ID, "token")
+		require.ErrorIs(t, err, store.ErrNotFound)
+		_, err = w.s.ContinueRun(w.ctx(), j.run.ID)
+		require.Error(t, err)
+
+		// Then in portions, and the feed tells of each.
+		more, err := w.s.Purge(w.ctx(), store.DefaultRetention())
+		require.NoError(t, err)
+		require.True(t, more)
+		w.purge(store.DefaultRetention())
+		living, traces := left(w, j.i)
+		require.Zero(t, living)
+		require.Equal(t, 900, traces)
+		require.Len(t, follower.read(), 900)
+		require.Empty(t, follower.seen)
+		w.clock.add(2 * time.Hour)
+		w.purge(store.DefaultRetention())
+		w.clock.add(31 * day)
+		w.purge(store.DefaultRetention())
+		w.purge(store.DefaultRetention())
+		_, err = w.s.IntegrationByID(w.ctx(), j.i.ID)
+		require.ErrorIs(t, err, store.ErrNotFound)
+		_, err = w.s.IntegrationByID(w.ctx(), other.ID)
+		require.NoError(t, err)
+		require.Greater(t, w.create("again").ID, other.ID, "ids are never used again")
+	})
+
+	t.Run("AfterItsTime", func(t *testing.T) {
+		w := setup(t)
+		j, _ := imported(w)
+		gone(w, j.i)
+		w.clock.add(29 * day)
+		w.purge(store.DefaultRetention())
+		living, _ := left(w, j.i)
+		require.Equal(t, 900, living, "it may come back")
+		w.clock.add(2 * day)
+		w.purge(store.DefaultRetention())
+		living, _ = left(w, j.i)
+		require.Zero(t, living)
+		i, err := w.s.IntegrationByID(w.ctx(), j.i.ID)
+		require.NoError(t, err)
+		require.Equal(t, "deleted", i.Reason)
+	})
+}
