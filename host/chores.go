@@ -18,6 +18,10 @@ func (h *Host) tasks() []upkeep.Task {
 		}},
 		h.snapshots.task(),
 		{Name: "stuck", Every: time.Minute, Do: h.redriveStuck},
+		(&examination{
+			examine: h.db.Examine, freeze: h.db.Freeze, now: time.Now, since: time.Now(), log: h.log.Named("store"),
+			command: func(line string) string { return "jackfield -c " + h.config.File + " " + line },
+		}).task(),
 	}
 }
 

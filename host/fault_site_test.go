@@ -35,7 +35,10 @@ type (
 		State   string
 		Reasons []string
 		Config  struct{ Problems []problemDoc }
-		Store   struct{ Records int }
+		Store   struct {
+			Records int
+			Full    bool
+		}
 	}
 	problemDoc struct {
 		Severity, Code, Message, File, Help, Source string

@@ -53,7 +53,7 @@ func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor, patience runner.Options) (*Host, error) {
 	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
 	var err error
-	h.db, err = sqlite.Open(ctx, sqlite.Options{Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) }})
+	h.db, err = sqlite.Open(ctx, sqlite.Options{Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) }, OnFull: h.tellFull})
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +161,15 @@ func (h *Host) tellReady(ctx context.Context) {
 		h.log.Info("serving", "version", readBuild().version, "config", h.config.File, "data", h.config.Data)
 	case <-ctx.Done():
 	}
+}
+
+// tellFull logs that the disk is full, and that it is not any more.
+func (h *Host) tellFull(full bool) {
+	if full {
+		h.log.Error("the disk is full: nothing is begun and nothing can be changed until there is room", "data", h.config.Data)
+		return
+	}
+	h.log.Info("the disk has room again: the work goes on", "data", h.config.Data)
 }
 
 // watchStore ends the daemon when the store cannot go on.

@@ -16,5 +16,6 @@ type Status struct {
 	Position      int64 // newest of the feed
 	DatabaseBytes int64
 	WALBytes      int64
-	Full          bool // the disk is: nothing new is begun (ErrFull)
+	Full          bool   // the disk is: nothing new is begun (ErrFull)
+	Frozen        string // why nothing is written any more; empty if it is
 }

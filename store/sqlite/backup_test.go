@@ -298,3 +298,19 @@ func TestAMigrationIsBackedUpAndGoesOnAfterAnInterruption(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(10), count(t, dir))
 }
+
+// rows: F13
+func TestAFrozenStoreReadsAndDoesNotWrite(t *testing.T) {
+	t.Parallel()
+	b := filled(t, 10)
+	b.db.Freeze(store.ErrDamaged)
+	b.db.Freeze(store.ErrFull)
+	_, err := b.db.Apply(t.Context(), b.segment(1))
+	require.ErrorIs(t, err, store.ErrDamaged)
+	_, err = b.db.RenewLanes(t.Context(), []store.LaneRef{b.lane.Ref()}, time.Hour)
+	require.ErrorIs(t, err, store.ErrDamaged)
+	st, err := b.db.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, int64(10), st.Records)
+	require.Equal(t, store.ErrDamaged.Error(), st.Frozen)
+}

@@ -44,7 +44,7 @@ func (db *DB) CommitCredential(ctx context.Context, integrationID int64, name st
 	if name == "" || len(sealed) == 0 || len(sealed) > store.MaxRecordBytes {
 		return store.Credential{}, fmt.Errorf("credential %q of integration %d, %d bytes: %w", name, integrationID, len(sealed), store.ErrInvalid)
 	}
-	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+	err = db.always(ctx, func(ctx context.Context, t *tx) error {
 		query := `
 			UPDATE credentials
 			SET    version = version + 1, sealed = $4, expires_at = $5, updated_at = $6

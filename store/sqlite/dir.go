@@ -12,8 +12,28 @@ import (
 
 // makeDir makes the data directory, for its owner alone whatever the umask is. A
 // directory that was there and is open to others is closed if it is ours by its
-// content, and refused otherwise.
+// content, and refused otherwise. Its name has reached the disk then, whoever made
+// it.
 func makeDir(dir string) error {
+	if err := ownDir(dir); err != nil {
+		return err
+	}
+	if err := syncName(dir); err != nil {
+		return fmt.Errorf("sync data directory: %w", err)
+	}
+	return nil
+}
+
+// syncName has the name of dir reach the disk, where its parent lets us.
+func syncName(dir string) error {
+	if err := syncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+// ownDir is makeDir without the disk.
+func ownDir(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -50,7 +70,7 @@ func mkdirAll(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
+	return syncName(dir)
 }
 
 // isOurs reports whether dir is empty or was a data directory before.

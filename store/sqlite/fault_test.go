@@ -99,9 +99,10 @@ func records(from, n int) []store.Record {
 // rows: K15, F09
 func TestAFullDiskRollsBackAndGoesOn(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{}, 4)
+	told := make(chan bool, 10)
+	b := newBench(t, Options{OnFull: func(full bool) { told <- full }}, 4)
 	limit := func(pages int) {
-		require.NoError(t, b.db.update(t.Context(), func(ctx context.Context, tx *tx) error {
+		require.NoError(t, b.db.always(t.Context(), func(ctx context.Context, tx *tx) error {
 			var n int
 			return tx.get(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages), nil, &n)
 		}))
@@ -111,6 +112,15 @@ func TestAFullDiskRollsBackAndGoesOn(t *testing.T) {
 		return tx.get(ctx, "PRAGMA page_count", nil, &pages)
 	}))
 	limit(pages + 2)
+	there := make(chan error)
+	b.db.room.try = func() error { // nobody has asked it yet
+		select {
+		case err := <-there:
+			return err
+		case <-b.db.quit:
+			return store.ErrClosed
+		}
+	}
 	var (
 		wg   sync.WaitGroup
 		errs = make([]error, 4)
@@ -128,11 +138,29 @@ func TestAFullDiskRollsBackAndGoesOn(t *testing.T) {
 		require.ErrorContains(t, err, "hint: make room")
 		require.NotErrorIs(t, err, store.ErrRejected)
 	}
+	require.True(t, <-told)
 	st, err := b.db.Status(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, st.Records)
+	require.True(t, st.Full)
 	require.NoError(t, b.db.Err())
+
+	// Nothing new is begun, and what is under way is kept.
+	_, err = b.db.ClaimStreams(t.Context(), b.lane.Ref(), b.run.ID, 1)
+	require.ErrorIs(t, err, store.ErrFull)
+	_, _, err = b.db.RequestRun(t.Context(), store.RunRequest{IntegrationID: b.lane.IntegrationID, Kind: store.RunManual})
+	require.ErrorIs(t, err, store.ErrFull)
+	require.ErrorContains(t, err, "hint: make room where "+b.db.Path())
+	held, err := b.db.RenewLanes(t.Context(), []store.LaneRef{b.lane.Ref()}, time.Hour)
+	require.NoError(t, err)
+	require.Len(t, held, 1)
+
+	there <- store.ErrFull // still
 	limit(1_000_000)
+	there <- nil
+	require.False(t, <-told)
+	_, err = b.db.ClaimStreams(t.Context(), b.lane.Ref(), b.run.ID, 1)
+	require.NoError(t, err)
 	for n := range errs {
 		seg := b.segment(n) // with the seq it had
 		seg.Records = records(1000*n, 500)

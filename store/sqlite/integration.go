@@ -152,7 +152,7 @@ func setIntegrationState(ctx context.Context, t *tx, id int64, state store.Integ
 // resumes those that are parked and whose plugin is. It returns the full names of
 // what changed.
 func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, resumed []string, err error) {
-	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+	err = db.always(ctx, func(ctx context.Context, t *tx) error {
 		parked, resumed = nil, nil
 		var plugins []string
 		err := t.each(ctx, "SELECT DISTINCT plugin FROM integrations", nil, func(s scanner) error {

@@ -140,7 +140,7 @@ func (db *DB) RenewLanes(ctx context.Context, refs []store.LaneRef, lease time.D
 	if lease <= 0 || lease > maxLease {
 		return nil, fmt.Errorf("renew lanes for %v: %w", lease, store.ErrInvalid)
 	}
-	err = db.update(ctx, func(ctx context.Context, t *tx) error {
+	err = db.always(ctx, func(ctx context.Context, t *tx) error {
 		nudges = make(map[int64]int64, len(refs))
 		sizes := renewSizes()
 		for chunk := range slices.Chunk(refs, sizes[len(sizes)-1]) {
@@ -184,7 +184,7 @@ func renewQuery(n int) string {
 // in the middle waits to be claimed again, and that costs it nothing. It returns
 // store.ErrStale, with nothing written, if the lane is not the caller's any more.
 func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
-	err := db.update(ctx, func(ctx context.Context, t *tx) error {
+	err := db.always(ctx, func(ctx context.Context, t *tx) error {
 		if err := holds(ctx, t, l.Ref()); err != nil {
 			return err
 		}

@@ -98,8 +98,10 @@ func TestNoAcknowledgedCommitIsLostWithThePower(t *testing.T) {
 	t.Run("first start", func(t *testing.T) {
 		t.Parallel()
 		for cut := range max(cuts(t)/4, 2) {
-			_, lost := powerCut(t, t.TempDir(), "first", seed+uint64(cut))
-			require.NoError(t, lost, "cut %d", cut)
+			for _, mode := range []string{"first", "made"} {
+				_, lost := powerCut(t, t.TempDir(), mode, seed+uint64(cut))
+				require.NoError(t, lost, "cut %d of %s", cut, mode)
+			}
 		}
 	})
 }
@@ -244,11 +246,17 @@ func TestPowerWriter(t *testing.T) {
 		t.Skip("it is run by the tests of a power cut")
 	}
 	opts := Options{Path: filepath.Join(dir, "data"), frames: powerFrames, normalSync: os.Getenv(envPowerMode) == "normal"}
+	write := writeSegments
+	switch os.Getenv(envPowerMode) {
+	case "first":
+		write = writeIntegrations
+	case "made": // the directory is there already, by somebody who synced nothing
+		write = writeIntegrations
+		_ = os.Mkdir(opts.Path, 0o700) // without it Open makes one
+	}
 	db, err := Open(t.Context(), opts)
-	if err == nil && os.Getenv(envPowerMode) == "first" {
-		err = writeIntegrations(t.Context(), db)
-	} else if err == nil {
-		err = writeSegments(t.Context(), db)
+	if err == nil {
+		err = write(t.Context(), db)
 	}
 	fmt.Println("ended", err) // the power has gone before it was killed
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -35,6 +36,9 @@ type Options struct {
 	// held them: disable, remove, cancel, continue of a stuck run. It must not
 	// call the store.
 	OnRevoke func(laneIDs []int64)
+	// OnFull is called when a write finds the disk full, and when there is room
+	// again. It must not call the store.
+	OnFull func(full bool)
 	// Readers is the number of connections for reading; 4 if zero.
 	Readers int
 	// ReaderIdle is how long a connection for reading is kept, with the memory of
@@ -63,6 +67,8 @@ type DB struct {
 	hot    map[string]*sql.Stmt // what is read all the time, by its text
 	wakes  chan struct{}
 	news   news
+	room   *room
+	broken atomic.Pointer[error] // why nothing is written any more
 	quit   chan struct{}
 	// copying is of one: a backup is under way.
 	copying chan struct{}
@@ -107,6 +113,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 		wakes:   make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		copying: make(chan struct{}, 1),
+		room:    newRoom(dir, opts.OnFull),
 	}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), unlockDir(lock))
@@ -150,6 +157,7 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	db.wg.Go(func() { w.loop(ctx, db.quit) })
 	db.wg.Go(func() { keeper.loop(ctx, db.quit) })
+	db.wg.Go(func() { db.room.loop(db.quit, db.wake) })
 	return nil
 }
 
@@ -184,6 +192,10 @@ func (db *DB) Failed() <-chan struct{} { return db.write.failed }
 // Err returns why the store failed, or nil.
 func (db *DB) Err() error { return db.write.failure() }
 
+// Freeze has every later write answered with err: whoever looked found that the
+// content of the file is not what was written. Reads go on.
+func (db *DB) Freeze(err error) { db.broken.CompareAndSwap(nil, &err) }
+
 // wake tells the reader of Wakes.
 func (db *DB) wake() {
 	hint(db.wakes)
@@ -191,8 +203,12 @@ func (db *DB) wake() {
 
 // update runs fn in a write transaction and answers after its commit. Others may
 // share the transaction. If fn returns an error nothing of it is written; fn may
-// then run a second time, so it sets its results anew each time.
+// then run a second time, so it sets its results anew each time. While the disk is
+// full it is store.ErrFull.
 func (db *DB) update(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
+	if err := db.room.refused(); err != nil {
+		return err
+	}
 	return db.submit(ctx, &op{run: fn, done: make(chan error, 1)})
 }
 
@@ -202,8 +218,12 @@ func (db *DB) submit(ctx context.Context, o *op) error {
 }
 
 func (db *DB) submitTo(ctx context.Context, queue chan<- *op, o *op) error {
+	if broken := db.broken.Load(); broken != nil {
+		return *broken
+	}
 	after, err := db.write.submit(ctx, queue, o, db.quit)
 	if err != nil {
+		db.room.out(err)
 		return err
 	}
 	db.news.tell()

@@ -28,6 +28,10 @@ func (db *DB) Status(ctx context.Context) (store.Status, error) {
 		Integrations:  make(map[store.IntegrationState]int64),
 		Runs:          make(map[store.RunState]int64),
 		Position:      db.write.position.Load(),
+		Full:          db.room.full.Load(),
+	}
+	if broken := db.broken.Load(); broken != nil {
+		st.Frozen = (*broken).Error()
 	}
 	now := db.opts.Now().UnixMilli()
 	one := func(to *int64) func(scanner) error {

@@ -150,7 +150,7 @@ func kindOf(err error) Kind {
 		return KindExpired
 	case errors.Is(err, store.ErrFull):
 		return KindFull
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrLocked):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrDamaged):
 		return KindUnavailable
 	default:
 		return KindInternal

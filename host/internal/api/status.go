@@ -81,6 +81,9 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	if kept.Full {
 		reasons = append(reasons, "the disk is full: nothing is begun and nothing can be changed; the work goes on by itself when there is room (hint: make room where "+kept.Path+" is)")
 	}
+	if kept.Frozen != "" {
+		reasons = append(reasons, "nothing is written any more: "+kept.Frozen)
+	}
 	if err := s.deps.Database.Snapshots().Err; err != nil {
 		reasons = append(reasons, "the newest snapshot of the store failed: "+err.Error())
 	}

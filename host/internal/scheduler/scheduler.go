@@ -78,6 +78,9 @@ func New(db lanes, work Work, opts Options) *Scheduler {
 	}
 }
 
+// fullDelay is how long a full disk is left alone.
+const fullDelay = time.Second
+
 // Wake makes the scheduler look again, such as after a plugin was loaded.
 func (s *Scheduler) Wake() {
 	select {
@@ -171,6 +174,9 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 			wait, err = s.nextWake(ctx, plugins)
 		}
 	}
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrDamaged) {
+		return fullDelay // the store says so once, and wakes when there is room
+	}
 	if err != nil {
 		s.opts.Log.Error("claim", "error", err)
 		return time.Second
@@ -227,11 +233,29 @@ func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 			s.opts.Log.Error("work lane", "integration", lane.IntegrationID, "error", err)
 			h.rest(ctx)
 		}
-		err := s.db.ReleaseLane(context.WithoutCancel(ctx), lane)
+		err := s.release(ctx, h)
 		if err != nil && !errors.Is(err, store.ErrStale) {
 			s.opts.Log.Error("release lane", "integration", lane.IntegrationID, "error", err)
 		}
 	}()
+}
+
+// release gives a lane back. A full disk is waited for: a lane that is not given
+// back costs its streams an interrupt (K11).
+func (s *Scheduler) release(ctx context.Context, h *Hold) error {
+	for {
+		err := s.db.ReleaseLane(context.WithoutCancel(ctx), h.lane)
+		if !errors.Is(err, store.ErrFull) {
+			return err
+		}
+		timer := time.NewTimer(fullDelay)
+		select {
+		case <-timer.C:
+		case <-h.yield: // the host stops, or somebody else wants it
+			timer.Stop()
+			return err
+		}
+	}
 }
 
 // renew extends all leases in one statement, cancels what was lost and asks
