@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // rows: K24, C56
@@ -69,15 +70,23 @@ func TestACallThatIsOverTakesNothing(t *testing.T) {
 	require.Zero(t, p.free)
 }
 
-// rows: O50, C46
+// rows: O50, C54, K12
 func TestAPluginThatReplacesAnotherHasItsOwnRoom(t *testing.T) {
 	t.Parallel()
 	r := New(nil, noPlugins{}, nil, Options{})
 	old := sdk.Manifest{Name: "p", Version: "1", Limits: sdk.Limits{Concurrency: 8}}
 	replaced := sdk.Manifest{Name: "p", Version: "2", Limits: sdk.Limits{Concurrency: 2}}
-	require.True(t, r.slots(old).TryAcquire(8))
-	require.False(t, r.slots(old).TryAcquire(1))
-	require.True(t, r.slots(replaced).TryAcquire(2))
-	require.False(t, r.slots(replaced).TryAcquire(1))
-	require.True(t, r.slots(sdk.Manifest{Name: "p"}).TryAcquire(16), "by default")
+	taken := func(m sdk.Manifest, kind store.RunKind) (n int) {
+		for r.places(m, kind).try() {
+			n++
+		}
+		return n
+	}
+	require.Equal(t, 6, taken(old, store.RunOnboarding), "of eight")
+	require.Equal(t, 2, taken(old, store.RunManual), "those are kept for what a person asks for")
+	require.Zero(t, taken(old, store.RunCheck))
+	require.Equal(t, 1, taken(replaced, store.RunCheck))
+	require.Equal(t, 1, taken(replaced, store.RunManual))
+	require.Equal(t, 16, taken(sdk.Manifest{Name: "p"}, store.RunManual), "by default")
+	require.Equal(t, 1, taken(sdk.Manifest{Name: "q", Limits: sdk.Limits{Concurrency: 1}}, store.RunCheck), "the only one")
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -124,22 +123,22 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 	if room <= 0 {
 		return 0, nil
 	}
-	slots := rw.r.slots(rw.manifest)
+	places := rw.r.places(rw.manifest, rw.run.Kind)
 	got := 0
-	for got < room && slots.TryAcquire(1) {
+	for got < room && places.try() {
 		got++
 	}
 	if got == 0 {
 		if rw.inFlight > 0 {
 			return 0, nil // one of ours will end
 		}
-		if ok, err := rw.await(ctx, slots); err != nil || !ok {
+		if ok, err := rw.await(ctx, places); err != nil || !ok {
 			return 0, err
 		}
 		got = 1
 	}
 	streams, err := rw.r.db.ClaimStreams(ctx, rw.lane.lane.Ref(), rw.run.ID, got)
-	slots.Release(int64(got - len(streams)))
+	places.give(got - len(streams))
 	if err != nil {
 		return 0, fmt.Errorf("claim streams: %w", err)
 	}
@@ -148,20 +147,20 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 		rw.alone = rw.alone || s.Type.System()
 		c := &call{lane: rw.lane, run: rw.run, stream: s}
 		go func() {
-			defer slots.Release(1)
+			defer places.give(1)
 			rw.done <- rw.process(ctx, c)
 		}()
 	}
 	return len(streams), nil
 }
 
-// await takes one of the slots when there is one. It gives up when the lane should
+// await takes one of the places when there is one. It gives up when the lane should
 // start nothing more: it would hold a place that another could use.
-func (rw *runWork) await(ctx context.Context, slots *semaphore.Weighted) (bool, error) {
+func (rw *runWork) await(ctx context.Context, places *places) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	taken := make(chan error, 1)
-	go func() { taken <- slots.Acquire(ctx, 1) }()
+	go func() { taken <- places.take(ctx) }()
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
 	for !rw.over() {
@@ -174,7 +173,7 @@ func (rw *runWork) await(ctx context.Context, slots *semaphore.Weighted) (bool, 
 	}
 	cancel()
 	if err := <-taken; err == nil { // at the same moment
-		slots.Release(1)
+		places.give(1)
 	}
 	return false, nil
 }

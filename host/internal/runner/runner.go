@@ -121,16 +121,9 @@ type Runner struct {
 	mu        sync.Mutex // guards what follows
 	buckets   map[bucketKey]*bucket
 	turns     map[int64]int // of the rotation of keys, by integration
-	calls     map[room]*semaphore.Weighted
+	calls     map[room]*places
 	refreshes map[refreshKey]*refresh
 	patches   map[int64]int64 // how often an integration's patch changed
-}
-
-// room is how many calls a plugin's process takes at once. One that replaces it may
-// say otherwise.
-type room struct {
-	plugin string
-	calls  int64
 }
 
 // New returns a Runner. It starts nothing.
@@ -170,7 +163,7 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 		buckets:   map[bucketKey]*bucket{},
 		turns:     map[int64]int{},
 		private:   semaphore.NewWeighted(int64(opts.Private)),
-		calls:     map[room]*semaphore.Weighted{},
+		calls:     map[room]*places{},
 		refreshes: map[refreshKey]*refresh{},
 		patches:   map[int64]int64{},
 	}
@@ -178,19 +171,6 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 		r.opts.Say = r.say
 	}
 	return r
-}
-
-// slots returns the calls that may be in flight in the plugin's process.
-func (r *Runner) slots(m sdk.Manifest) *semaphore.Weighted {
-	key := room{m.Name, int64(cmp.Or(max(m.Limits.Concurrency, 0), 16))}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.calls[key]
-	if s == nil {
-		s = semaphore.NewWeighted(key.calls)
-		r.calls[key] = s
-	}
-	return s
 }
 
 // retryAt returns when the attempt after n failures is due: growing, with a
