@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/jackfield/jackfield/internal/faultdisk"
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/storetest/faultdisk"
 )
 
 // moveData gives the site an empty data directory on the disk that is mounted at

@@ -20,8 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/jackfield/jackfield/internal/faultdisk"
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/storetest/faultdisk"
 )
 
 // The environment of a test that runs as the process which writes.
