@@ -94,7 +94,7 @@ func plant(t *testing.T, dir string, runID, integrationID int64, n int, throttle
 	require.NoError(t, err)
 	_, err = db.ExecContext(ctx, "UPDATE runs SET n_pending = n_pending + $2 WHERE id = $1", runID, n)
 	require.NoError(t, err)
-	_, err = db.ExecContext(ctx, "INSERT INTO throttles (plugin, key, until) VALUES ('load', 'a:throttled', $1)", time.Now().Add(time.Hour).UnixMilli())
+	_, err = db.ExecContext(ctx, "INSERT INTO throttles (plugin, key, until, since) VALUES ('load', 'a:throttled', $1, $2)", time.Now().Add(time.Hour).UnixMilli(), time.Now().UnixMilli())
 	require.NoError(t, err)
 }
 
