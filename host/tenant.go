@@ -9,7 +9,7 @@ import (
 )
 
 func (c *cli) tenantCommand() *cobra.Command {
-	return group("tenant", "Show tenants", c.tenantListCommand(), c.tenantShowCommand())
+	return group("tenant", "Show and delete tenants", c.tenantListCommand(), c.tenantShowCommand(), c.tenantDeleteCommand())
 }
 
 func (c *cli) tenantListCommand() *cobra.Command {

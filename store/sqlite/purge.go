@@ -16,7 +16,7 @@ func (db *DB) Purge(ctx context.Context, r store.Retention) (more bool, err erro
 		return false, fmt.Errorf("purge: %w", err)
 	}
 	for _, step := range []func(context.Context, store.Retention) (bool, error){
-		db.purgeRemoved, db.purgeRuns, db.purgeLeaving, db.purgeSeen, db.purgeTraces, db.purgeEvents, db.purgeExpired,
+		db.purgeRemoved, db.purgeTenants, db.purgeRuns, db.purgeLeaving, db.purgeSeen, db.purgeTraces, db.purgeEvents, db.purgeExpired,
 	} {
 		more, err := step(ctx, r)
 		if err != nil {

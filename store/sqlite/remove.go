@@ -96,7 +96,7 @@ func (db *DB) purgeRemoved(ctx context.Context, _ store.Retention) (bool, error)
 // ofIntegration are the tables of which the rows of an integration go, each with a
 // key by which a few can be named.
 func ofIntegration() []string {
-	return []string{"overlays", "cursors", "watermarks", "connector_statuses", "sweeps"}
+	return []string{"overlays", "cursors", "watermarks", "connector_statuses", "sweeps", "circuits"}
 }
 
 func (db *DB) purgeIntegration(ctx context.Context, i store.Integration) (more bool, err error) {
@@ -175,6 +175,7 @@ func (db *DB) dropIntegration(ctx context.Context, id int64) error {
 		for _, query := range []string{
 			"DELETE FROM lanes        WHERE integration_id = $1",
 			"DELETE FROM credentials  WHERE integration_id = $1",
+			"DELETE FROM quotas       WHERE name = 'integration:' || $1",
 			"DELETE FROM integrations WHERE id = $1 AND removed_at IS NOT NULL",
 		} {
 			if _, err := t.exec(ctx, query, id); err != nil {

@@ -38,7 +38,7 @@ func (db *DB) Status(ctx context.Context) (store.Status, error) {
 		return func(s scanner) error { return s.Scan(to) }
 	}
 	err := errors.Join(
-		db.list(ctx, "SELECT count(*) FROM tenants", nil, one(&st.Tenants)),
+		db.list(ctx, "SELECT count(*) FROM tenants WHERE deleted_at IS NULL", nil, one(&st.Tenants)),
 		db.list(ctx, "SELECT count(*) FROM integrations WHERE removed_at IS NOT NULL", nil, one(&st.Removed)),
 		db.list(ctx, "SELECT state, count(*) FROM integrations WHERE removed_at IS NULL GROUP BY state", nil, func(s scanner) error {
 			var (

@@ -86,6 +86,70 @@ func testRemoval(t *testing.T, setup func(*testing.T) *world) {
 		require.Greater(t, w.create("again").ID, other.ID, "ids are never used again")
 	})
 
+	t.Run("Tenant", func(t *testing.T) {
+		w := setup(t)
+		j, seg := imported(w)
+		require.ErrorIs(t, w.s.DeleteTenant(w.ctx(), "acme"), store.ErrConflict, "a file has one of it")
+		require.ErrorIs(t, w.s.DeleteTenant(w.ctx(), "nobody"), store.ErrNotFound)
+		other := w.create("other")
+		neighbour := store.Change{Op: store.ChangeCreate, UID: "fedcba9876543210", Spec: other.IntegrationSpec}
+		neighbour.Spec.Tenant = "globex"
+		require.NoError(t, w.s.ApplyChanges(w.ctx(), []store.Change{neighbour}))
+		gone(w, j.i)
+		require.ErrorIs(t, w.s.DeleteTenant(w.ctx(), "acme"), store.ErrConflict)
+		i, err := w.s.IntegrationByID(w.ctx(), j.i.ID)
+		require.NoError(t, err)
+		require.Equal(t, []byte("sealed"), i.Patch, "an error leaves all")
+		gone(w, other)
+		require.NoError(t, w.s.DeleteTenant(w.ctx(), "acme"))
+		require.ErrorIs(t, w.s.DeleteTenant(w.ctx(), "acme"), store.ErrNotFound)
+
+		tenants := func() (names []string) {
+			all, err := w.s.Tenants(w.ctx())
+			require.NoError(t, err)
+			for _, tenant := range all {
+				names = append(names, tenant.Name)
+			}
+			return names
+		}
+		require.Equal(t, []string{"globex"}, tenants(), "hidden at once")
+		_, err = w.s.Apply(w.ctx(), seg)
+		require.ErrorIs(t, err, store.ErrStale)
+		i, err = w.s.IntegrationByID(w.ctx(), j.i.ID)
+		require.NoError(t, err)
+		require.Empty(t, i.Settings)
+		require.Empty(t, i.Patch)
+		_, err = w.s.Credential(w.ctx(), j.i.ID, "token")
+		require.ErrorIs(t, err, store.ErrNotFound)
+
+		w.purge(store.DefaultRetention())
+		living, traces := left(w, j.i)
+		require.Zero(t, living)
+		require.Equal(t, 900, traces, "the feed tells of each")
+		again := neighbour
+		again.UID, again.Spec.Tenant = "0123456789abcdef", "acme"
+		require.NoError(t, w.s.ApplyChanges(w.ctx(), []store.Change{again}))
+		require.Equal(t, []string{"acme", "globex"}, tenants(), "it begins anew")
+		w.clock.add(2 * time.Hour)
+		w.purge(store.DefaultRetention())
+		w.clock.add(31 * day)
+		w.purge(store.DefaultRetention())
+		w.purge(store.DefaultRetention())
+		require.Equal(t, []string{"acme", "globex"}, tenants())
+		all, err := w.s.Integrations(w.ctx(), store.IntegrationFilter{})
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+		require.Equal(t, again.UID, all[1].UID)
+
+		gone(w, all[1])
+		require.NoError(t, w.s.DeleteTenant(w.ctx(), "acme"))
+		w.purge(store.DefaultRetention())
+		require.NoError(t, w.s.ApplyChanges(w.ctx(), []store.Change{{Op: store.ChangeCreate, UID: "00000000000000aa", Spec: again.Spec}}))
+		all, err = w.s.Integrations(w.ctx(), store.IntegrationFilter{Tenant: "acme"})
+		require.NoError(t, err)
+		require.Greater(t, all[0].TenantID, i.TenantID+1, "it was gone: ids are never used again")
+	})
+
 	t.Run("AfterItsTime", func(t *testing.T) {
 		w := setup(t)
 		j, _ := imported(w)

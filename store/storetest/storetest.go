@@ -65,6 +65,7 @@ type Store interface {
 	RecentEvents(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
 	DeleteIntegration(ctx context.Context, id int64) error
+	DeleteTenant(ctx context.Context, name string) error
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
 	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)

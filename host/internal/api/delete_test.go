@@ -13,6 +13,30 @@ import (
 )
 
 // rows: O36
+func TestOnlyATenantWithoutFilesIsDeleted(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	api := hostv1.NewTenantServiceClient(r.dial())
+	req := &hostv1.DeleteTenantRequest{Name: "acme"}
+	r.store.edit(func(f *fakeStore) {
+		f.tenants = []store.Tenant{{ID: 1, Name: "acme"}, {ID: 2, Name: "globex"}}
+		f.integrations = []store.Integration{acme(1, "history")}
+	})
+	_, err := api.DeleteTenant(r.ctx(), req)
+	require.Equal(t, codes.FailedPrecondition, status.Code(err))
+	require.NotEmpty(t, info(t, err).GetHint())
+	r.store.edit(func(f *fakeStore) { f.integrations[0].RemovedAt = time.Unix(1, 0) })
+	resp, err := api.DeleteTenant(r.ctx(), req)
+	require.NoError(t, err)
+	require.Equal(t, "acme", resp.GetTenant().GetName())
+	_, err = api.DeleteTenant(r.ctx(), req)
+	require.Equal(t, codes.NotFound, status.Code(err))
+	list, err := api.ListTenants(r.ctx(), &hostv1.ListTenantsRequest{})
+	require.NoError(t, err)
+	require.Len(t, list.GetTenants(), 1)
+}
+
+// rows: O36
 func TestOnlyWhatLeftItsFileIsDeleted(t *testing.T) {
 	t.Parallel()
 	r := serve(t)

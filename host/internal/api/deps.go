@@ -23,6 +23,7 @@ type Store interface {
 	// Verify looks through all that is stored for what must never be.
 	Verify(ctx context.Context) ([]store.Violation, error)
 	Tenants(ctx context.Context) ([]store.Tenant, error)
+	DeleteTenant(ctx context.Context, name string) error
 	integrationStore
 	runStore
 	streamStore

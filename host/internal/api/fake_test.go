@@ -303,6 +303,19 @@ func (f *fakeStore) DeleteIntegration(_ context.Context, id int64) error {
 	return err
 }
 
+func (f *fakeStore) DeleteTenant(_ context.Context, name string) error {
+	_, err := locked(f, func() (int, error) {
+		for _, i := range f.integrations {
+			if i.Tenant == name && i.RemovedAt.IsZero() {
+				return 0, store.Hint(store.ErrConflict, "remove it from the file first")
+			}
+		}
+		f.tenants = slices.DeleteFunc(f.tenants, func(t store.Tenant) bool { return t.Name == name })
+		return 0, nil
+	})
+	return err
+}
+
 func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, error) {
 	return locked(f, func() (map[string]int64, error) {
 		counts := map[string]int64{}

@@ -23,21 +23,40 @@ func (s *tenantService) ListTenants(ctx context.Context, _ *hostv1.ListTenantsRe
 
 // GetTenant returns one with its integrations.
 func (s *tenantService) GetTenant(ctx context.Context, req *hostv1.GetTenantRequest) (*hostv1.GetTenantResponse, error) {
-	list, err := s.deps.Store.Tenants(ctx)
+	t, err := s.findTenant(ctx, req.GetName())
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range list {
-		if t.Name != req.GetName() {
-			continue
-		}
-		integrations, err := s.deps.Store.Integrations(ctx, store.IntegrationFilter{Tenant: t.Name})
-		if err != nil {
-			return nil, err
-		}
-		return &hostv1.GetTenantResponse{Tenant: tenant(t), Integrations: convert(integrations, s.integration)}, nil
+	integrations, err := s.deps.Store.Integrations(ctx, store.IntegrationFilter{Tenant: t.Name})
+	if err != nil {
+		return nil, err
 	}
-	return nil, notFound("tenant", req.GetName(), "jackfield tenant list")
+	return &hostv1.GetTenantResponse{Tenant: tenant(t), Integrations: convert(integrations, s.integration)}, nil
+}
+
+// DeleteTenant takes one away for good.
+func (s *tenantService) DeleteTenant(ctx context.Context, req *hostv1.DeleteTenantRequest) (*hostv1.DeleteTenantResponse, error) {
+	t, err := s.findTenant(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.deps.Store.DeleteTenant(ctx, t.Name); err != nil {
+		return nil, err
+	}
+	return &hostv1.DeleteTenantResponse{Tenant: tenant(t)}, nil
+}
+
+func (s *tenantService) findTenant(ctx context.Context, name string) (store.Tenant, error) {
+	list, err := s.deps.Store.Tenants(ctx)
+	if err != nil {
+		return store.Tenant{}, err
+	}
+	for _, t := range list {
+		if t.Name == name {
+			return t, nil
+		}
+	}
+	return store.Tenant{}, notFound("tenant", name, "jackfield tenant list")
 }
 
 func tenant(t store.Tenant) *hostv1.Tenant {

@@ -12,7 +12,8 @@ INSERT INTO meta (name, value) VALUES
 CREATE TABLE tenants (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   name       TEXT    NOT NULL UNIQUE,
-  created_at INTEGER NOT NULL
+  created_at INTEGER NOT NULL,
+  deleted_at INTEGER                 -- its rows are on their way out
 ) STRICT;
 
 CREATE TABLE integrations (

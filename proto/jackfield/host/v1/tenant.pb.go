@@ -198,6 +198,95 @@ func (x *GetTenantResponse) GetIntegrations() []*Integration {
 	return nil
 }
 
+type DeleteTenantRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTenantRequest) Reset() {
+	*x = DeleteTenantRequest{}
+	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTenantRequest) ProtoMessage() {}
+
+func (x *DeleteTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTenantRequest.ProtoReflect.Descriptor instead.
+func (*DeleteTenantRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_tenant_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DeleteTenantRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type DeleteTenantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it was.
+	Tenant        *Tenant `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTenantResponse) Reset() {
+	*x = DeleteTenantResponse{}
+	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTenantResponse) ProtoMessage() {}
+
+func (x *DeleteTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTenantResponse.ProtoReflect.Descriptor instead.
+func (*DeleteTenantResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_tenant_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DeleteTenantResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
 // Tenant is a customer of the platform.
 type Tenant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -211,7 +300,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -223,7 +312,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_tenant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -236,7 +325,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_tenant_proto_rawDescGZIP(), []int{4}
+	return file_jackfield_host_v1_tenant_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Tenant) GetName() string {
@@ -272,15 +361,20 @@ const file_jackfield_host_v1_tenant_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x8a\x01\n" +
 	"\x11GetTenantResponse\x121\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x19.jackfield.host.v1.TenantR\x06tenant\x12B\n" +
-	"\fintegrations\x18\x02 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\"{\n" +
+	"\fintegrations\x18\x02 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\")\n" +
+	"\x13DeleteTenantRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
+	"\x14DeleteTenantResponse\x121\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.jackfield.host.v1.TenantR\x06tenant\"{\n" +
 	"\x06Tenant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\fintegrations\x18\x02 \x01(\rR\fintegrations\x129\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt2\xc5\x01\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt2\xa6\x02\n" +
 	"\rTenantService\x12\\\n" +
 	"\vListTenants\x12%.jackfield.host.v1.ListTenantsRequest\x1a&.jackfield.host.v1.ListTenantsResponse\x12V\n" +
-	"\tGetTenant\x12#.jackfield.host.v1.GetTenantRequest\x1a$.jackfield.host.v1.GetTenantResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\tGetTenant\x12#.jackfield.host.v1.GetTenantRequest\x1a$.jackfield.host.v1.GetTenantResponse\x12_\n" +
+	"\fDeleteTenant\x12&.jackfield.host.v1.DeleteTenantRequest\x1a'.jackfield.host.v1.DeleteTenantResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_tenant_proto_rawDescOnce sync.Once
@@ -294,30 +388,35 @@ func file_jackfield_host_v1_tenant_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_tenant_proto_rawDescData
 }
 
-var file_jackfield_host_v1_tenant_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_jackfield_host_v1_tenant_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_jackfield_host_v1_tenant_proto_goTypes = []any{
 	(*ListTenantsRequest)(nil),    // 0: jackfield.host.v1.ListTenantsRequest
 	(*ListTenantsResponse)(nil),   // 1: jackfield.host.v1.ListTenantsResponse
 	(*GetTenantRequest)(nil),      // 2: jackfield.host.v1.GetTenantRequest
 	(*GetTenantResponse)(nil),     // 3: jackfield.host.v1.GetTenantResponse
-	(*Tenant)(nil),                // 4: jackfield.host.v1.Tenant
-	(*Integration)(nil),           // 5: jackfield.host.v1.Integration
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*DeleteTenantRequest)(nil),   // 4: jackfield.host.v1.DeleteTenantRequest
+	(*DeleteTenantResponse)(nil),  // 5: jackfield.host.v1.DeleteTenantResponse
+	(*Tenant)(nil),                // 6: jackfield.host.v1.Tenant
+	(*Integration)(nil),           // 7: jackfield.host.v1.Integration
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_jackfield_host_v1_tenant_proto_depIdxs = []int32{
-	4, // 0: jackfield.host.v1.ListTenantsResponse.tenants:type_name -> jackfield.host.v1.Tenant
-	4, // 1: jackfield.host.v1.GetTenantResponse.tenant:type_name -> jackfield.host.v1.Tenant
-	5, // 2: jackfield.host.v1.GetTenantResponse.integrations:type_name -> jackfield.host.v1.Integration
-	6, // 3: jackfield.host.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
-	0, // 4: jackfield.host.v1.TenantService.ListTenants:input_type -> jackfield.host.v1.ListTenantsRequest
-	2, // 5: jackfield.host.v1.TenantService.GetTenant:input_type -> jackfield.host.v1.GetTenantRequest
-	1, // 6: jackfield.host.v1.TenantService.ListTenants:output_type -> jackfield.host.v1.ListTenantsResponse
-	3, // 7: jackfield.host.v1.TenantService.GetTenant:output_type -> jackfield.host.v1.GetTenantResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 0: jackfield.host.v1.ListTenantsResponse.tenants:type_name -> jackfield.host.v1.Tenant
+	6, // 1: jackfield.host.v1.GetTenantResponse.tenant:type_name -> jackfield.host.v1.Tenant
+	7, // 2: jackfield.host.v1.GetTenantResponse.integrations:type_name -> jackfield.host.v1.Integration
+	6, // 3: jackfield.host.v1.DeleteTenantResponse.tenant:type_name -> jackfield.host.v1.Tenant
+	8, // 4: jackfield.host.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	0, // 5: jackfield.host.v1.TenantService.ListTenants:input_type -> jackfield.host.v1.ListTenantsRequest
+	2, // 6: jackfield.host.v1.TenantService.GetTenant:input_type -> jackfield.host.v1.GetTenantRequest
+	4, // 7: jackfield.host.v1.TenantService.DeleteTenant:input_type -> jackfield.host.v1.DeleteTenantRequest
+	1, // 8: jackfield.host.v1.TenantService.ListTenants:output_type -> jackfield.host.v1.ListTenantsResponse
+	3, // 9: jackfield.host.v1.TenantService.GetTenant:output_type -> jackfield.host.v1.GetTenantResponse
+	5, // 10: jackfield.host.v1.TenantService.DeleteTenant:output_type -> jackfield.host.v1.DeleteTenantResponse
+	8, // [8:11] is the sub-list for method output_type
+	5, // [5:8] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_tenant_proto_init() }
@@ -332,7 +431,7 @@ func file_jackfield_host_v1_tenant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_tenant_proto_rawDesc), len(file_jackfield_host_v1_tenant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
