@@ -73,13 +73,11 @@ type source struct {
 }
 
 func (db *DB) sources(ctx context.Context, f store.RecordFilter) (out []source, err error) {
-	where, args := sourcesOf(f)
-	err = db.list(ctx, `
-		SELECT   i.id, t.name, i.name
-		FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
-		WHERE    `+where+`
-		ORDER BY i.id
-		LIMIT    $3`, append(args, feedIntegrations+1), func(s scanner) error {
+	query := sourceQuery
+	if f.IntegrationID == 0 {
+		query = sourcesQuery
+	}
+	err = db.list(ctx, query, []any{f.IntegrationID, f.Tenant, feedIntegrations + 1}, func(s scanner) error {
 		var i source
 		err := s.Scan(&i.id, &i.tenant, &i.name)
 		out = append(out, i)
@@ -91,13 +89,27 @@ func (db *DB) sources(ctx context.Context, f store.RecordFilter) (out []source, 
 	return out, err
 }
 
-// sourcesOf returns the condition that selects the integrations of f.
+// The conditions that select the integrations of a filter: one by its id, or those
+// of a tenant or all.
+const (
+	oneSource     = `i.id = $1 AND ($2 = '' OR t.name = $2)`
+	tenantSources = `$1 = 0 AND ($2 = '' OR i.tenant_id = (SELECT id FROM tenants WHERE name = $2))`
+
+	selectSources = `
+	SELECT   i.id, t.name, i.name
+	FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
+	WHERE    `
+	sourceQuery  = selectSources + oneSource + " LIMIT $3 + 0"
+	sourcesQuery = selectSources + tenantSources + " ORDER BY i.id LIMIT $3 + 0"
+)
+
+// sourcesOf returns the condition for f, with its arguments.
 func sourcesOf(f store.RecordFilter) (where string, args []any) {
-	args = []any{f.IntegrationID, f.Tenant}
+	where = tenantSources
 	if f.IntegrationID != 0 {
-		return "i.id = $1 AND ($2 = '' OR t.name = $2)", args
+		where = oneSource
 	}
-	return "$1 = 0 AND ($2 = '' OR i.tenant_id = (SELECT id FROM tenants WHERE name = $2))", args
+	return where, []any{f.IntegrationID, f.Tenant}
 }
 
 // notForgotten returns store.ErrPositionExpired if a deletion is forgotten that the
@@ -162,12 +174,12 @@ const (
 	WHERE    integration_id = $1 AND pos > $2 AND pos <= $7 AND `
 	feedQuery = recordFields + `($3 = '' OR kind = $3) AND ($4 = '' OR external_id = $4) AND ($5 = 1 OR deleted = 0)
 	ORDER BY pos
-	LIMIT    $6`
+	LIMIT    $6 + 0`
 	memberFeedQuery = recordFields + `kind = 'member' AND kind = $3 AND ($4 = '' OR external_id = $4) AND ($5 = 1 OR deleted = 0)
 	ORDER BY pos
-	LIMIT    $6`
+	LIMIT    $6 + 0`
 	recordQuery = recordFields + `kind = $3 AND external_id = $4 AND ($5 = 1 OR deleted = 0)
-	LIMIT    $6`
+	LIMIT    $6 + 0`
 )
 
 func scanRecord(s scanner) (store.Record, error) {

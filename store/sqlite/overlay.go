@@ -153,9 +153,11 @@ func (db *DB) overlay(ctx context.Context, integrationID int64, records []store.
 	return nil
 }
 
+const overlaidQuery = "SELECT 1 FROM overlays WHERE integration_id = $1 LIMIT 1"
+
 // overlaid reports whether the integration has an overlay at all.
 func (db *DB) overlaid(ctx context.Context, integrationID int64) (some bool, err error) {
-	err = db.list(ctx, "SELECT 1 FROM overlays WHERE integration_id = $1 LIMIT 1", []any{integrationID}, func(s scanner) error {
+	err = db.list(ctx, overlaidQuery, []any{integrationID}, func(s scanner) error {
 		some = true
 		var one int
 		return s.Scan(&one)

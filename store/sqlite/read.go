@@ -32,12 +32,13 @@ func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanne
 	return db.readError(drain(rows, fn))
 }
 
-// prepareHot prepares what the scheduler and its workers read all the time: to
-// compile such a statement takes longer than to run it.
+// prepareHot prepares what the scheduler, its workers and the readers of the feed
+// ask all the time: to compile such a statement takes longer than to run it.
 func (db *DB) prepareHot(ctx context.Context) error {
 	db.hot = make(map[string]*sql.Stmt)
 	for _, query := range []string{
 		dueLaneQuery, backLaneQuery, freeLaneQuery, freeBackLaneQuery, heldLanesQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery,
+		sourceQuery, sourcesQuery, feedQuery, memberFeedQuery, recordQuery, overlaidQuery,
 	} {
 		stmt, err := db.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // closeHot closes it
 		if err != nil {
