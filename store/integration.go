@@ -24,7 +24,9 @@ type IntegrationSpec struct {
 	Enabled     bool
 	LogWarnings bool // each warning is logged too, not the first ones kept alone
 	Limit       RecordLimit
-	Settings    []byte // sealed
+	// OnboardingMaxAge is how old an onboarding run may get; 0: it is never given up.
+	OnboardingMaxAge time.Duration
+	Settings         []byte // sealed
 	// SettingsSum is a keyed hash of the settings in clear: equal settings have
 	// equal sums although each sealing differs.
 	SettingsSum []byte

@@ -181,8 +181,8 @@ func (r *run) mayReopen(ctx context.Context, t *tx) error {
 func (r *run) pend(ctx context.Context, t *tx) error {
 	r.State, r.Failure = store.RunPending, nil
 	r.DelayedUntil, r.DelayReason, r.EndedAt = time.Time{}, "", time.Time{}
-	if _, err := t.exec(ctx, "UPDATE runs SET limit_from = read WHERE id = $1", r.ID); err != nil {
-		return fmt.Errorf("limit of run %d: %w", r.ID, err)
+	if _, err := t.exec(ctx, "UPDATE runs SET limit_from = read, aged_from = $2 WHERE id = $1", r.ID, t.ms); err != nil {
+		return fmt.Errorf("limits of run %d: %w", r.ID, err)
 	}
 	if err := r.reopenStatuses(ctx, t); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.enabled, i.log_warnings,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.enabled, i.log_warnings, i.onboarding_max_age,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
@@ -23,10 +23,10 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	var (
 		i                                                         store.Integration
 		connectors                                                string
-		created, updated, per                                     int64
+		created, updated, per, age                                int64
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.Enabled, &i.LogWarnings,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.Enabled, &i.LogWarnings, &age,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
 		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until)
 	if err != nil {
@@ -35,6 +35,7 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	if err := json.Unmarshal([]byte(connectors), &i.Connectors); err != nil {
 		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
 	}
+	i.OnboardingMaxAge = time.Duration(age) * time.Millisecond
 	i.Limit.Per = time.Duration(per) * time.Millisecond
 	if i.Limit.Records == 0 { // none, as it was declared: its factor is nobody's
 		i.Limit = store.RecordLimit{}

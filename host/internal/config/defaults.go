@@ -16,6 +16,8 @@ const (
 	defaultEvery   = 5 // ticks, if neither a file nor the plugin says
 	maxEvery       = 1_000_000
 	maxConcurrency = 1024
+
+	defaultOnboardingMaxAge = 7 * 24 * time.Hour
 )
 
 // Origin says which scope a value came from (O09).
@@ -34,6 +36,8 @@ const (
 type Defaults struct {
 	Plugins  map[string]Schedule `json:"plugins,omitempty"`
 	Timezone string              `json:"timezone,omitempty"` // of cron rules that name none
+	// OnboardingMaxAge is that of plugins that Plugins says nothing of; nil: not given.
+	OnboardingMaxAge *time.Duration `json:"onboarding_max_age,omitempty"`
 }
 
 // of returns what the scope says of a plugin's integrations.
@@ -41,6 +45,9 @@ func (d Defaults) of(plugin string) Schedule {
 	s := d.Plugins[plugin]
 	if s.Timezone == "" {
 		s.Timezone = d.Timezone
+	}
+	if s.OnboardingMaxAge == nil {
+		s.OnboardingMaxAge = d.OnboardingMaxAge
 	}
 	return s
 }
@@ -53,6 +60,8 @@ type Schedule struct {
 	Timezone    string `json:"timezone,omitempty"` // IANA name
 	Concurrency *int   `json:"concurrency,omitempty"`
 	Limit       *Limit `json:"limit,omitempty"`
+	// OnboardingMaxAge is how old an onboarding run may get; 0 is for ever.
+	OnboardingMaxAge *time.Duration `json:"onboarding_max_age,omitempty"`
 }
 
 // Limit bounds how many records an integration may import in a period.
@@ -91,6 +100,10 @@ func (d Schedule) over(weaker Schedule, from Origin, origins map[string]Origin) 
 		d.Concurrency = weaker.Concurrency
 		origins["concurrency"] = from
 	}
+	if d.OnboardingMaxAge == nil && weaker.OnboardingMaxAge != nil {
+		d.OnboardingMaxAge = weaker.OnboardingMaxAge
+		origins["onboarding_max_age"] = from
+	}
 	if d.Limit == nil && weaker.Limit != nil {
 		d.Limit = weaker.Limit
 		origins["limit"] = from
@@ -100,11 +113,11 @@ func (d Schedule) over(weaker Schedule, from Origin, origins map[string]Origin) 
 
 // defaults reads defaults: {plugins: {NAME: {...}}}.
 func (l *loader) defaults(o object) Defaults {
-	d, ok := o.src.object(o.at("defaults"), "defaults", "plugins", "timezone")
+	d, ok := o.src.object(o.at("defaults"), "defaults", "plugins", "timezone", "onboarding_max_age")
 	if !ok {
 		return Defaults{}
 	}
-	out := Defaults{Timezone: l.timezone(d)}
+	out := Defaults{Timezone: l.timezone(d), OnboardingMaxAge: d.maxAge()}
 	if !d.has("plugins") {
 		return out
 	}
@@ -126,7 +139,9 @@ func (l *loader) defaults(o object) Defaults {
 	return out
 }
 
-func scheduleKeys() []string { return []string{"every", "cron", "timezone", "concurrency", "limit"} }
+func scheduleKeys() []string {
+	return []string{"every", "cron", "timezone", "concurrency", "limit", "onboarding_max_age"}
+}
 
 func (l *loader) schedule(o object) Schedule {
 	var out Schedule
@@ -135,6 +150,7 @@ func (l *loader) schedule(o object) Schedule {
 	}
 	out.Timezone = l.timezone(o)
 	out.Cron = l.cron(o)
+	out.OnboardingMaxAge = o.maxAge()
 	if v, ok := o.integer("concurrency", 1, maxConcurrency); ok {
 		out.Concurrency = &v
 	}
@@ -142,6 +158,21 @@ func (l *loader) schedule(o object) Schedule {
 		out.Limit = &v
 	}
 	return out
+}
+
+// maxAge reads how old an onboarding run may get; 0 is for ever.
+func (o object) maxAge() *time.Duration {
+	const key, least, most = "onboarding_max_age", time.Hour, 10 * 366 * 24 * time.Hour
+	n, ok := o.scalar(key, "a time", "!!str", "!!int")
+	if !ok {
+		return nil
+	}
+	d, err := time.ParseDuration(n.Value)
+	if err != nil || d != 0 && (d < least || d > most) {
+		o.src.failAt(CodeBadValue, n, "such as 168h, which is 7 days; at least 1h; 0 lets it go on for ever", "%s: %q is not such a time", join(o.path, key), short(n.Value))
+		return nil
+	}
+	return &d
 }
 
 // every reads ticks of one minute: a number, or a string such as "20 ticks".

@@ -208,7 +208,8 @@ func defaultsSchema() schemaNode {
 			"type": "object", "additionalProperties": schemaNode{"$ref": "#/$defs/schedule"},
 			"description": "By plugin, for integrations that do not say themselves.",
 		},
-		"timezone": described("string", "IANA name of the time zone of cron rules that name none, such as Europe/Berlin."),
+		"timezone":           described("string", "IANA name of the time zone of cron rules that name none, such as Europe/Berlin."),
+		"onboarding_max_age": maxAgeSchema(),
 	})
 }
 
@@ -218,11 +219,16 @@ func scheduleSchema() schemaNode {
 			"anyOf":       []any{schemaNode{"type": "integer", "maximum": maxEvery}, schemaNode{"type": "string", "pattern": `^-?[0-9]+( ticks?)?$`}},
 			"description": "Ticks of one minute between checks; 0 is every tick, -1 never.",
 		},
-		"cron":        described("string", "Instead of every: minute, hour, day, month and weekday, such as 30 6 * * 1-5; H stands for a value that differs among integrations."),
-		"timezone":    described("string", "IANA name of the time zone that cron is meant in, such as Europe/Berlin; UTC if nothing is said."),
-		"concurrency": schemaNode{"type": "integer", "minimum": 1, "maximum": maxConcurrency, "description": "Streams at once."},
-		"limit":       schemaNode{"$ref": "#/$defs/limit"},
+		"cron":               described("string", "Instead of every: minute, hour, day, month and weekday, such as 30 6 * * 1-5; H stands for a value that differs among integrations."),
+		"timezone":           described("string", "IANA name of the time zone that cron is meant in, such as Europe/Berlin; UTC if nothing is said."),
+		"concurrency":        schemaNode{"type": "integer", "minimum": 1, "maximum": maxConcurrency, "description": "Streams at once."},
+		"limit":              schemaNode{"$ref": "#/$defs/limit"},
+		"onboarding_max_age": maxAgeSchema(),
 	})
+}
+
+func maxAgeSchema() schemaNode {
+	return schemaNode{"type": []string{"string", "integer"}, "description": "How old the onboarding may get before it ends in error, such as 168h, which it is if nothing is said; 0 lets it go on for ever."}
 }
 
 func limitSchema() schemaNode {

@@ -178,7 +178,7 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "log_warnings", "settings", "moved_from"}, laterKeys()...)
+	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "log_warnings", "onboarding_max_age", "settings", "moved_from"}, laterKeys()...)
 }
 
 // laterKeys are known, and refused by this version.
@@ -207,6 +207,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	for key, set := range map[string]bool{
 		"every": given.Every != nil, "cron": given.Cron != "", "timezone": given.Timezone != "",
 		"concurrency": given.Concurrency != nil, "limit": given.Limit != nil,
+		"onboarding_max_age": given.OnboardingMaxAge != nil,
 	} {
 		if set {
 			in.Origins[key] = FromIntegration
@@ -214,6 +215,10 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	}
 	given = given.over(tenant.of(in.Spec.Plugin), FromTenant, in.Origins)
 	given = given.over(host.of(in.Spec.Plugin), FromHost, in.Origins)
+	in.Spec.OnboardingMaxAge = defaultOnboardingMaxAge
+	if given.OnboardingMaxAge != nil {
+		in.Spec.OnboardingMaxAge = *given.OnboardingMaxAge
+	}
 	in.Limit = given.Limit
 	in.Spec.Limit = given.Limit.spec()
 	connectors, named := o.names("connectors")

@@ -31,6 +31,7 @@ CREATE TABLE integrations (
   concurrency   INTEGER NOT NULL DEFAULT 0,
   enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
   log_warnings  INTEGER NOT NULL DEFAULT 0 CHECK (log_warnings IN (0, 1)),
+  onboarding_max_age INTEGER NOT NULL DEFAULT 0, -- milliseconds; 0: none
   settings      BLOB,             -- sealed
   settings_sum  BLOB,             -- keyed hash of the settings in clear
   patch         BLOB,             -- sealed: what the plugin keeps of settings
@@ -114,6 +115,7 @@ CREATE TABLE runs (
   delay_reason   TEXT    NOT NULL DEFAULT '',
   limit_from     INTEGER NOT NULL DEFAULT 0, -- records read before it was continued, which its limit does not count
   delayed_from   INTEGER,          -- when delayed_until was computed
+  aged_from      INTEGER,          -- when it was last continued; its age counts from there, else from its start
   stuck_at       INTEGER,          -- when it was last helped on
   ended_at       INTEGER,
   updated_at     INTEGER NOT NULL,
