@@ -48,13 +48,8 @@ func deleteIntegration(ctx context.Context, t *tx, i store.Integration) error {
 		WHERE  id = $1`, i.ID, t.ms, deletedReason); err != nil {
 		return fmt.Errorf("hide integration: %w", err)
 	}
-	for _, query := range []string{ // each of a few rows
-		"DELETE FROM credentials WHERE integration_id = $1",
-		"DELETE FROM cache WHERE scope = (SELECT 'integration:' || uid FROM integrations WHERE id = $1)",
-	} {
-		if _, err := t.exec(ctx, query, i.ID); err != nil {
-			return fmt.Errorf("destroy secrets: %w", err)
-		}
+	if err := destroySecrets(ctx, t, i); err != nil {
+		return err
 	}
 	if _, err := dropRuns(ctx, t, `
 		SELECT id
@@ -96,7 +91,7 @@ func (db *DB) purgeRemoved(ctx context.Context, _ store.Retention) (bool, error)
 // ofIntegration are the tables of which the rows of an integration go, each with a
 // key by which a few can be named.
 func ofIntegration() []string {
-	return []string{"overlays", "cursors", "watermarks", "connector_statuses", "sweeps", "circuits"}
+	return []string{"overlays", "cursors", "watermarks", "connector_statuses", "sweeps", "circuits", "member_splits"}
 }
 
 func (db *DB) purgeIntegration(ctx context.Context, i store.Integration) (more bool, err error) {
@@ -133,7 +128,7 @@ func (db *DB) purgeIntegration(ctx context.Context, i store.Integration) (more b
 			return more, err
 		}
 	}
-	return false, db.dropIntegration(ctx, i.ID)
+	return db.dropIntegration(ctx, i)
 }
 
 // deleteRecords deletes up to n records of an integration.
@@ -159,29 +154,4 @@ func deleteRecords(ctx context.Context, t *tx, integrationID int64, n int) (int6
 	}
 	_, err = rows.write(ctx, t, integrationID)
 	return int64(len(gone)), err
-}
-
-// dropIntegration removes the integration itself, once nothing is left of it.
-func (db *DB) dropIntegration(ctx context.Context, id int64) error {
-	for _, query := range []string{
-		"SELECT id FROM records WHERE integration_id = $1 LIMIT 1", // traces
-		"SELECT id FROM streams WHERE run_id IN (SELECT run_id FROM leaving_runs) AND integration_id = $1 LIMIT 1",
-	} {
-		if left, err := db.any(ctx, query, id); err != nil || left {
-			return err
-		}
-	}
-	return db.chore(ctx, func(ctx context.Context, t *tx) error {
-		for _, query := range []string{
-			"DELETE FROM lanes        WHERE integration_id = $1",
-			"DELETE FROM credentials  WHERE integration_id = $1",
-			"DELETE FROM quotas       WHERE name = 'integration:' || $1",
-			"DELETE FROM integrations WHERE id = $1 AND removed_at IS NOT NULL",
-		} {
-			if _, err := t.exec(ctx, query, id); err != nil {
-				return fmt.Errorf("remove integration %d: %w", id, err)
-			}
-		}
-		return nil
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -69,5 +70,70 @@ func TestAFullSyncDeletesWhatVanished(t *testing.T) {
 		found, err := w.db.Verify(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, found)
+	})
+}
+
+// A record that is left out as too large was not seen, and must not be taken for
+// one that is gone: its connector deletes nothing in that run, neither that record
+// nor what has vanished. The next full sync without one does.
+//
+// rows: K07, F25
+func TestARecordTooLargeDeletesNothing(t *testing.T) {
+	t.Parallel()
+	large := `{"a":"` + strings.Repeat("x", sdk.MaxRecord) + `"}`
+	var tooLarge, gone atomic.Bool
+	s := &script{
+		manifest: sdk.Manifest{Connectors: []sdk.Connector{
+			{Name: "things", Force: true, CompleteListing: true, Kinds: []string{"thing"}},
+			{Name: "people", Force: true, CompleteListing: true, Kinds: []string{"person"}},
+		}},
+		plan: func(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
+			if err := out.Stream(ctx, sdk.Stream{ID: "a", Connector: "people"}); err != nil {
+				return err
+			}
+			return out.Stream(ctx, sdk.Stream{ID: "a", Connector: "things"})
+		},
+		process: func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+			kind := map[string]string{"things": "thing", "people": "person"}[call.Stream.Connector]
+			for n := range 30 {
+				data := `{"n":1}`
+				switch {
+				case n == 3 && gone.Load():
+					continue
+				case n == 7 && kind == "thing" && tooLarge.Load():
+					data = large
+				}
+				if err := out.Record(ctx, sdk.Record{Kind: kind, ID: fmt.Sprint(kind, n), Data: []byte(data)}); err != nil {
+					return sdk.Outcome{}, err
+				}
+			}
+			return sdk.Outcome{}, nil
+		},
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.conns = []string{"things", "people"}
+		w.up()
+		w.until(store.RunProcessed)
+		require.Len(t, w.records(), 60)
+		sync := func(sum string) store.Run {
+			run, _, err := w.db.RequestRun(t.Context(), store.RunRequest{IntegrationID: w.run().IntegrationID, Kind: store.RunManual, Force: true, ParamsSum: sum})
+			require.NoError(t, err)
+			require.Equal(t, run.ID, w.until(store.RunProcessed).ID)
+			return w.run()
+		}
+		tooLarge.Store(true)
+		gone.Store(true)
+		r := sync("large")
+		require.Equal(t, store.RunStats{Read: 58, Deleted: 1, Unchanged: 57, Warnings: 1}, r.Stats)
+		records := w.records()
+		require.Equal(t, `{"n":1}`, records["thing7"], "as it was")
+		require.NotEmpty(t, records["thing3"], "held back with it")
+		require.Empty(t, records["person3"], "the other connector saw all of its kind")
+
+		tooLarge.Store(false)
+		r = sync("whole")
+		require.EqualValues(t, 1, r.Stats.Deleted)
+		require.Empty(t, w.records()["thing3"])
+		require.NotEmpty(t, w.records()["thing7"])
 	})
 }
