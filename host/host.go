@@ -53,7 +53,10 @@ func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor, patience runner.Options) (*Host, error) {
 	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
 	var err error
-	h.db, err = sqlite.Open(ctx, sqlite.Options{Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) }, OnFull: h.tellFull})
+	h.db, err = sqlite.Open(ctx, sqlite.Options{
+		Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) },
+		OnFull: h.tellFull, OnDamage: h.tellDamaged,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +173,11 @@ func (h *Host) tellFull(full bool) {
 		return
 	}
 	h.log.Info("the disk has room again: the work goes on", "data", h.config.Data)
+}
+
+// tellDamaged logs that the database is not as it was written.
+func (h *Host) tellDamaged(err error) {
+	h.log.Error("the database is damaged: nothing is written any more", "error", err)
 }
 
 // watchStore ends the daemon when the store cannot go on.

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/store"
 )
 
 func (c *cli) serveCommand() *cobra.Command {
@@ -71,7 +73,19 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 		format = cmp.Or(cfg.Log.Format, format)
 	}
 	h, err := OpenHost(ctx, cfg, newLogger(c.stderr, level, format, redactor.Redact), redactor)
+	if errors.Is(err, store.ErrDamaged) {
+		return nil, environmentError(err, c.restoreHint(cfg))
+	}
 	return h, environmentOf(err)
+}
+
+// restoreHint says how a database is cured that cannot be opened.
+func (c *cli) restoreHint(cfg config.Host) string {
+	newest := "FILE"
+	if kept, err := listSnapshots(cfg.Snapshots.Dir, time.Now()); err == nil && len(kept) > 0 {
+		newest = snapshotPath(cfg.Snapshots.Dir, kept[len(kept)-1])
+	}
+	return fmt.Sprintf("keep a copy of %s and restore the newest good backup: %s", cfg.Data, c.command("db restore "+newest))
 }
 
 // environmentOf says of an error of the daemon that its environment is not as it

@@ -33,6 +33,7 @@ var (
 	// written.
 	ErrIO = errors.New("database file cannot be used")
 	// ErrDamaged says that the content of the database is not what was written.
+	// Nothing is written on top of it.
 	ErrDamaged = errors.New("database is damaged")
 	// ErrClosed is the answer of a store that is closed.
 	ErrClosed = errors.New("store is closed")

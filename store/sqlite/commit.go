@@ -43,7 +43,7 @@ func (w *writer) unsure(ctx context.Context, ops []*op, cause error) error {
 	if errors.Is(cause, store.ErrFull) {
 		return cause // the log has no room for the end of the transaction: it is none
 	}
-	if errors.Is(cause, store.ErrIO) {
+	if errors.Is(cause, store.ErrIO) || errors.Is(cause, store.ErrDamaged) {
 		// What the system has of the file and what the disk has may differ from now
 		// on: a look from here would see the one, the next start sees the other.
 		w.fail(fmt.Errorf("commit: %w: %w", store.ErrOutcomeUnknown, cause))

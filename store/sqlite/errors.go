@@ -11,17 +11,21 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
+// restoreHint is how a damaged database is cured.
+const restoreHint = "stop the daemon, keep a copy of the data directory, and restore the newest good backup: jackfield db restore FILE"
+
 // driverError gives an error of the driver its kind, by code.
 func driverError(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
+	if _, known := errors.AsType[*store.HintError](err); !ok || known {
 		return err
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return store.Hint(fmt.Errorf("%w: %w", store.ErrFull, err), "make room where the data directory is; work goes on by itself")
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB,
-		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return store.Hint(fmt.Errorf("%w: %w", store.ErrDamaged, err), restoreHint)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%w: %w", store.ErrIO, err)
 	default:
 		return err
@@ -49,7 +53,7 @@ func isDriver(err error) bool {
 // fatal reports whether a failed statement says something of the file or the
 // machine: nothing more is tried in that transaction or with its parts.
 func fatal(err error) bool {
-	return errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrIO)
+	return errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrIO) || errors.Is(err, store.ErrDamaged)
 }
 
 // notFound turns the absence of a row into store.ErrNotFound.

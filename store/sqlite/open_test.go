@@ -125,7 +125,8 @@ func TestAFileThatIsNoDatabaseIsRefused(t *testing.T) {
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, databaseName), []byte(strings.Repeat("no database ", 100)), 0o600))
 	_, err := Open(t.Context(), Options{Path: dir})
-	require.ErrorIs(t, err, store.ErrIO)
+	require.ErrorIs(t, err, store.ErrDamaged)
+	require.ErrorContains(t, err, "hint: stop the daemon, keep a copy")
 }
 
 func TestAClosedStoreSaysSo(t *testing.T) {

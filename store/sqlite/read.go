@@ -42,7 +42,7 @@ func (db *DB) prepareHot(ctx context.Context) error {
 	} {
 		stmt, err := db.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // closeHot closes it
 		if err != nil {
-			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, err), db.closeHot())
+			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, driverError(err)), db.closeHot())
 		}
 		db.hot[query] = stmt
 	}
@@ -83,7 +83,7 @@ func (db *DB) readError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return driverError(err)
+	return db.sight(driverError(err))
 }
 
 // limit returns n, or what stands for zero.

@@ -39,6 +39,9 @@ type Options struct {
 	// OnFull is called when a write finds the disk full, and when there is room
 	// again. It must not call the store.
 	OnFull func(full bool)
+	// OnDamage is called once, when what is read is not what was written. Nothing
+	// is written from then on (see Freeze). It must not call the store.
+	OnDamage func(error)
 	// Readers is the number of connections for reading; 4 if zero.
 	Readers int
 	// ReaderIdle is how long a connection for reading is kept, with the memory of
@@ -196,6 +199,17 @@ func (db *DB) Err() error { return db.write.failure() }
 // content of the file is not what was written. Reads go on.
 func (db *DB) Freeze(err error) { db.broken.CompareAndSwap(nil, &err) }
 
+// sight freezes the store when err says that the file is damaged, and returns err.
+func (db *DB) sight(err error) error {
+	if err == nil || !errors.Is(err, store.ErrDamaged) || !db.broken.CompareAndSwap(nil, &err) {
+		return err
+	}
+	if db.opts.OnDamage != nil {
+		db.opts.OnDamage(err)
+	}
+	return err
+}
+
 // wake tells the reader of Wakes.
 func (db *DB) wake() {
 	hint(db.wakes)
@@ -224,7 +238,7 @@ func (db *DB) submitTo(ctx context.Context, queue chan<- *op, o *op) error {
 	after, err := db.write.submit(ctx, queue, o, db.quit)
 	if err != nil {
 		db.room.out(err)
-		return err
+		return db.sight(err)
 	}
 	db.news.tell()
 	if after.wake {

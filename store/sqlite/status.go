@@ -19,7 +19,8 @@ type recordCount struct {
 	n        int64
 }
 
-// Status returns the store at a glance.
+// Status returns the store at a glance. Of a damaged one it returns what can be
+// read, and says in Frozen what it is.
 func (db *DB) Status(ctx context.Context) (store.Status, error) {
 	st := store.Status{
 		Path:          db.path,
@@ -29,9 +30,6 @@ func (db *DB) Status(ctx context.Context) (store.Status, error) {
 		Runs:          make(map[store.RunState]int64),
 		Position:      db.write.position.Load(),
 		Full:          db.room.full.Load(),
-	}
-	if broken := db.broken.Load(); broken != nil {
-		st.Frozen = (*broken).Error()
 	}
 	now := db.opts.Now().UnixMilli()
 	one := func(to *int64) func(scanner) error {
@@ -64,8 +62,11 @@ func (db *DB) Status(ctx context.Context) (store.Status, error) {
 	if err == nil {
 		st.Records, err = db.countRecords(ctx, st.Position)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrDamaged) {
 		return store.Status{}, fmt.Errorf("status: %w", err)
+	}
+	if broken := db.broken.Load(); broken != nil {
+		st.Frozen = (*broken).Error()
 	}
 	file := filepath.Join(db.path, databaseName)
 	if st.DatabaseBytes, err = fileSize(file); err == nil {

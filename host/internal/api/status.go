@@ -29,7 +29,7 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 	plugins, unread := s.deps.Plugins.Plugins(ctx)
 	config := s.deps.Config.Status(ctx)
 	failing, err := s.failing(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // of which kept tells
 		return nil, err
 	}
 	reasons := append(s.reasons(kept, plugins, config, unread), failing...)
