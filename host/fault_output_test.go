@@ -100,7 +100,7 @@ func TestDocumentsHaveTheDocumentedShape(t *testing.T) {
 	s.read(&records, "record", "list", "--limit", "7")
 	require.Equal(t, []string{"next", "position", "records"}, slices.Sorted(maps.Keys(records)))
 	require.Len(t, records["records"], 7)
-	requireShape(t, shown["A record:"], first(t, records, "records"), "occurred_at")
+	requireShape(t, shown["A record:"], first(t, records, "records"), "occurred_at", "parent_found")
 	require.Equal(t, "thing", first(t, records, "records")["kind"])
 
 	// Page by page: every record once, and then an empty next.

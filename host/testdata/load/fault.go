@@ -14,7 +14,7 @@ import (
 // page.
 type fault struct {
 	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood,enum=abort-stream,enum=abort-run"`
-	Stream string `json:"stream"`
+	Stream string `json:"stream"` // * is each
 	While  string `json:"while,omitempty"` // a file: nothing goes wrong without it
 }
 
@@ -26,7 +26,7 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 		}
 	}
 	f := i.Fault
-	if f == nil || f.Stream != stream {
+	if f == nil || f.Stream != stream && f.Stream != "*" {
 		return nil
 	}
 	if _, err := os.Stat(f.While); f.While != "" && errors.Is(err, os.ErrNotExist) {
