@@ -94,9 +94,14 @@ type reaper struct {
 	random         *rand.Rand
 	daemon         *daemonProcess
 	hosts, plugins int
+	inARow         int             // kills of the plugin since the host was started
 	firsts         []time.Duration // from the start of a host to its first commit
 	orphans        []int           // plugins whose host was killed
 }
+
+// mostInARow is how often a host sees its plugin killed: after five times within a
+// minute the plugin rests, as it should.
+const mostInARow = 4
 
 // run starts the host and kills until there were enough.
 func (r *reaper) run() {
@@ -104,10 +109,11 @@ func (r *reaper) run() {
 	for r.hosts+r.plugins < r.kills {
 		require.False(r.t, r.over(), "the run was over after %d kills", r.hosts+r.plugins)
 		wait(r.t, r.pace())
-		if r.random.IntN(2) == 0 {
+		if r.inARow < mostInARow && r.random.IntN(2) == 0 {
 			r.killPlugin()
 			continue
 		}
+		r.inARow = 0
 		r.orphans = r.processes()
 		r.daemon.kill(r.t)
 		r.hosts++
@@ -144,6 +150,7 @@ func (r *reaper) killPlugin() {
 	for _, p := range doc.Plugins {
 		if p.State == "serving" && p.PID > 0 && syscall.Kill(p.PID, syscall.SIGKILL) == nil {
 			r.plugins++
+			r.inARow++
 		}
 	}
 }

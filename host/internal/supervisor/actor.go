@@ -23,6 +23,7 @@ type actor struct {
 	jobless  chan struct{} // holds one token until Run has given it a goroutine
 	done     chan struct{} // closed when run has ended
 	failures int           // in a row; run's alone
+	ends     crashes       // run's alone
 
 	mu        sync.Mutex // guards what follows
 	binary    Binary     // wanted
@@ -120,7 +121,7 @@ func (a *actor) replace(ctx context.Context, b Binary) error {
 		}
 		return err
 	}
-	a.failures = 0
+	a.failures, a.ends = 0, crashes{}
 	a.sup.retire(ctx, old)
 	return nil
 }
@@ -145,13 +146,21 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 // crashed notes the end of the process, and returns when to start it again.
 func (a *actor) crashed() time.Duration {
 	p := a.take(StateBackoff)
-	if a.sup.opts.Now().Sub(p.startedAt) >= a.sup.opts.StableAfter {
-		a.failures = 0
-	}
+	a.lasted(a.sup.opts.Now().Sub(p.startedAt))
 	a.mu.Lock()
 	a.restarts++
 	a.mu.Unlock()
 	return a.backOff(fmt.Errorf("plugin %s: %w", a.name, p.crash()))
+}
+
+// lasted notes how long a process has served.
+func (a *actor) lasted(served time.Duration) {
+	if served >= a.sup.opts.StableAfter {
+		a.failures = 0
+	}
+	if served >= crashWindow {
+		a.ends = crashes{}
+	}
 }
 
 // crash is the end of the process as an error with its last lines.
@@ -161,15 +170,22 @@ func (p *process) crash() error {
 
 // backOff notes err, and returns a delay that grows with each failure in a row:
 // a random part of it, so that plugins that fail together do not start together.
+// One that fails again and again rests for the longest delay (F04).
 func (a *actor) backOff(err error) time.Duration {
 	delay := a.sup.opts.MinRestartDelay << min(a.failures, 20)
 	if delay <= 0 || delay > a.sup.opts.MaxRestartDelay {
 		delay = a.sup.opts.MaxRestartDelay
 	}
 	a.failures++
-	delay = time.Duration(rand.Int64N(int64(delay))) + 1 //nolint:gosec // jitter is no secret
+	now := a.sup.opts.Now()
+	if a.ends.add(now) {
+		delay = a.sup.opts.MaxRestartDelay
+		err = fmt.Errorf("it failed %d times within %s and rests: %w", mostCrashes, crashWindow, err)
+	} else {
+		delay = time.Duration(rand.Int64N(int64(delay))) + 1 //nolint:gosec // jitter is no secret
+	}
 	a.mu.Lock()
-	a.restartAt = a.sup.opts.Now().Add(delay)
+	a.restartAt = now.Add(delay)
 	a.mu.Unlock()
 	a.become(StateBackoff, err)
 	a.log.Error("plugin is down", "error", err, "restart_in", delay.Round(time.Millisecond))
