@@ -9,7 +9,7 @@ import (
 // Caps of names on a record.
 const (
 	MaxKind = 64
-	MaxID   = 1024
+	MaxID   = 512 // as long as the host takes
 )
 
 func invalid(format string, args ...any) *Error {

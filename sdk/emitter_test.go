@@ -61,7 +61,7 @@ func TestEmitterRefuses(t *testing.T) {
 		"NoUTF8":      {func(ctx context.Context, out *sdk.Emitter) error { return out.Record(ctx, record("\xff", `{}`)) }, "is not UTF-8"},
 		"LongID": {func(ctx context.Context, out *sdk.Emitter) error {
 			return out.Record(ctx, record(strings.Repeat("x", 2000), `{}`))
-		}, "1024 are allowed"},
+		}, "512 are allowed"},
 		"Reserved": {func(ctx context.Context, out *sdk.Emitter) error {
 			return out.Record(ctx, sdk.Record{Kind: "member", ID: "1"})
 		}, "has a type of its own"},

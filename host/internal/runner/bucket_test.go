@@ -149,6 +149,7 @@ func TestATokenThatIsUsedUpIsPassedOver(t *testing.T) {
 	var (
 		mu   sync.Mutex
 		used = map[string]int{}
+		all  []string // in the order of their use
 	)
 	pool := []string{"token:1", "token:2", "token:3"}
 	s := &script{plan: manyStreams(60)}
@@ -160,6 +161,7 @@ func TestATokenThatIsUsedUpIsPassedOver(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		used[key]++
+		all = append(all, key)
 		if key == "token:1" && used[key] == 4 || used[key]%10 == 0 { // the remote says: no more for a while
 			return sdk.Outcome{RateLimit: &sdk.RateLimit{Key: key, After: 10 * time.Minute}}, nil
 		}
@@ -172,7 +174,8 @@ func TestATokenThatIsUsedUpIsPassedOver(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		mu.Lock()
-		require.Equal(t, map[string]int{"token:1": 4, "token:2": 10, "token:3": 10}, used, "each in its turn, until its limit")
+		require.Equal(t, map[string]int{"token:1": 4, "token:2": 10, "token:3": 10}, used, "each until its limit")
+		require.Equal(t, slices.Repeat(pool, 4), all[:12], "each in its turn")
 		mu.Unlock()
 		w.down()
 		w.up() // what is known of the tokens is kept
