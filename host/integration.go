@@ -17,7 +17,8 @@ import (
 
 func (c *cli) integrationCommand() *cobra.Command {
 	return group("integration", "Show, check and sync integrations",
-		c.integrationListCommand(), c.integrationShowCommand(), c.integrationCheckCommand(), c.integrationHistoryCommand(), c.syncCommand(), c.integrationDeleteCommand())
+		c.integrationListCommand(), c.integrationShowCommand(), c.integrationCheckCommand(), c.integrationHistoryCommand(), c.syncCommand(), c.integrationDeleteCommand(),
+		c.integrationDisableCommand(), c.integrationEnableCommand())
 }
 
 func (c *cli) integrationListCommand() *cobra.Command {
@@ -120,6 +121,10 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 	t.fact("plugin", i.GetPlugin()+" "+m.GetVersion())
 	t.fact("state", i.GetState())
 	t.fact("reason", i.GetReason())
+	if i.GetDisabledBy() != "" {
+		t.fact("disabled by", i.GetDisabledBy())
+		t.fact("disabled at", i.GetDisabledAt())
+	}
 	t.fact("connectors", i.GetConnectors())
 	if i.GetCron() != "" {
 		t.fact("schedule", from("cron", i.GetSchedule()))

@@ -22,8 +22,11 @@ type IntegrationSpec struct {
 	Cron        string   // instead of Every, if not empty
 	Timezone    string   // IANA name that Cron is meant in; UTC if empty
 	Enabled     bool
-	LogWarnings bool // each warning is logged too, not the first ones kept alone
-	Limit       RecordLimit
+	// FinishOnDisable lets the run that has begun go on to its end when the
+	// integration is disabled; otherwise it is cancelled.
+	FinishOnDisable bool
+	LogWarnings     bool // each warning is logged too, not the first ones kept alone
+	Limit           RecordLimit
 	// OnboardingMaxAge is how old an onboarding run may get; 0: it is never given up.
 	OnboardingMaxAge time.Duration
 	Settings         []byte // sealed
@@ -55,6 +58,19 @@ type Integration struct {
 	NextCheckFrom time.Time
 	RemovedAt     time.Time // when it left its file; its data is kept until KeepUntil
 	KeepUntil     time.Time
+	Hold          *Hold // nil: no command disables it
+	// Finishing reports whether a run that had begun goes on to its end although
+	// the integration is disabled.
+	Finishing bool
+}
+
+// Hold is a person's command that disables an integration, with what it was.
+type Hold struct {
+	By        string           `json:"by"`
+	At        time.Time        `json:"at"`
+	State     IntegrationState `json:"state"`
+	Reason    string           `json:"reason,omitempty"`
+	Scheduled bool             `json:"scheduled"` // it had a next check
 }
 
 // FullName returns tenant/name.

@@ -36,7 +36,7 @@ type IntegrationState string
 // The states of an integration.
 const (
 	IntegrationActive          IntegrationState = "active"
-	IntegrationDisabled        IntegrationState = "disabled" // by its file, or gone from it
+	IntegrationDisabled        IntegrationState = "disabled" // by its file or a command, or gone from its file
 	IntegrationParked          IntegrationState = "parked"   // its plugin is missing
 	IntegrationNeedsReconnect  IntegrationState = "needs-reconnect"
 	IntegrationWaitingApproval IntegrationState = "waiting-approval"

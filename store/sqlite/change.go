@@ -92,13 +92,13 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 	err = t.get(ctx, `
 		INSERT INTO integrations (uid, tenant_id, name, label, plugin, connectors, every, concurrency, enabled,
 		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, next_check_from, created_at, updated_at, log_warnings,
-		       cron, timezone, onboarding_max_age)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20, $21)
+		       cron, timezone, onboarding_max_age, finish_on_disable)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20, $21, $22)
 		RETURNING id`, []any{
 		c.UID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), disabledBy(c.Spec),
 		millis(firstCheck(c, t.now)), t.ms, flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone,
-		c.Spec.OnboardingMaxAge.Milliseconds(),
+		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable),
 	}, &id)
 	if err != nil {
 		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
@@ -152,15 +152,16 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		return err
 	}
 	var (
-		was      = old.State != store.IntegrationDisabled
-		swapped  = c.Spec.Plugin != old.Plugin
-		settings = !bytes.Equal(c.Spec.SettingsSum, old.SettingsSum)
-		revision = old.Revision
-		state    = old.State
-		reason   = old.Reason
-		next     = old.NextCheckAt
-		from     = old.NextCheckFrom
-		rule     = c.Spec.Every != old.Every || c.Spec.Cron != old.Cron || c.Spec.Timezone != old.Timezone
+		was       = old.State != store.IntegrationDisabled
+		swapped   = c.Spec.Plugin != old.Plugin
+		settings  = !bytes.Equal(c.Spec.SettingsSum, old.SettingsSum)
+		revision  = old.Revision
+		state     = old.State
+		reason    = old.Reason
+		next      = old.NextCheckAt
+		from      = old.NextCheckFrom
+		finishing = old.Finishing
+		rule      = c.Spec.Every != old.Every || c.Spec.Cron != old.Cron || c.Spec.Timezone != old.Timezone
 	)
 	if settings || swapped || !slices.Equal(c.Spec.Connectors, old.Connectors) {
 		revision++
@@ -168,8 +169,14 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 	switch {
 	case !c.Spec.Enabled:
 		state, reason, next = store.IntegrationDisabled, disabledBy(c.Spec), time.Time{}
+		finishing = finishing || was && c.Spec.FinishOnDisable
+	case old.Hold != nil: // files say nothing about it
+		state, reason, next = store.IntegrationDisabled, heldBy(old.Hold), time.Time{}
+		if err := keepHeld(ctx, t, c, old, settings || swapped, rule); err != nil {
+			return err
+		}
 	case !was: // enabled or restored
-		state, reason, next = store.IntegrationActive, "", firstCheck(c, t.now)
+		state, reason, next, finishing = store.IntegrationActive, "", firstCheck(c, t.now), false
 	case len(c.Spec.Connectors) == 0:
 		next = time.Time{}
 	case c.Sync || len(old.Connectors) == 0:
@@ -189,12 +196,12 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		SET    tenant_id = $2, name = $3, label = $4, plugin = $5, connectors = $6, every = $7, concurrency = $8, enabled = $9,
 		       settings = $10, settings_sum = $11, file = $12, line = $13, state = $14, reason = $15, revision = $16,
 		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL, log_warnings = $19,
-		       cron = $20, timezone = $21, next_check_from = $22, onboarding_max_age = $23
+		       cron = $20, timezone = $21, next_check_from = $22, onboarding_max_age = $23, finish_on_disable = $24, finishing = $25
 		WHERE  id = $1`,
 		old.ID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms,
 		flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone, millis(from),
-		c.Spec.OnboardingMaxAge.Milliseconds())
+		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable), flag(finishing))
 	if err != nil {
 		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
 	}
@@ -210,12 +217,24 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		return err
 	}
 	if was && (!c.Spec.Enabled || swapped) {
-		if err := cancelRuns(ctx, t, old.ID, store.ClassPull, "integration "+string(c.Op)+"d"); err != nil {
-			return err
-		}
-		return revoke(ctx, t, old.ID, store.ClassPull)
+		return stopRuns(ctx, t, old.ID, finishing && !swapped, "integration "+string(c.Op)+"d")
 	}
 	return reschedule(ctx, t, old.ID)
+}
+
+// keepHeld brings what an integration will be after its hold up to date.
+func keepHeld(ctx context.Context, t *tx, c store.Change, old store.Integration, mended, rule bool) error {
+	h := *old.Hold
+	if broken := h.State == store.IntegrationError || h.State == store.IntegrationNeedsReconnect; broken && mended {
+		h.State, h.Reason = store.IntegrationActive, ""
+	}
+	switch {
+	case rule:
+		h.Scheduled = !c.NextCheckAt.IsZero()
+	case len(old.Connectors) == 0 && len(c.Spec.Connectors) > 0:
+		h.Scheduled = true
+	}
+	return setHold(ctx, t, old.ID, &h)
 }
 
 func changeEvent(ctx context.Context, t *tx, c store.Change, old store.Integration, state store.IntegrationState) error {
@@ -243,7 +262,7 @@ func removeIntegration(ctx context.Context, t *tx, old store.Integration) error 
 	}
 	_, err := t.exec(ctx, `
 		UPDATE integrations
-		SET    enabled = 0, state = 'disabled', reason = 'gone from its file', next_check_at = NULL,
+		SET    enabled = 0, state = 'disabled', reason = 'gone from its file', next_check_at = NULL, finishing = 0,
 		       removed_at = $2, keep_until = $3, updated_at = $2
 		WHERE  id = $1`, old.ID, t.ms, t.now.Add(store.KeepRemoved).UnixMilli())
 	if err != nil {

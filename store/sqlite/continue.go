@@ -37,11 +37,16 @@ func (db *DB) CancelRun(ctx context.Context, id int64, reason string) (store.Run
 
 // cancelRuns cancels the open runs of an integration.
 func cancelRuns(ctx context.Context, t *tx, integrationID int64, class, reason string) error {
+	return cancelRunsIn(ctx, t, integrationID, class, reason, "")
+}
+
+// cancelRunsIn is cancelRuns for those that the condition selects.
+func cancelRunsIn(ctx context.Context, t *tx, integrationID int64, class, reason, condition string) error {
 	var ids []int64
 	err := t.each(ctx, `
 		SELECT id
 		FROM   runs
-		WHERE  integration_id = $1 AND class = $2 AND state IN ('pending', 'processing', 'delayed')`,
+		WHERE  integration_id = $1 AND class = $2 AND state IN ('pending', 'processing', 'delayed')`+condition,
 		[]any{integrationID, class}, func(s scanner) error {
 			var id int64
 			err := s.Scan(&id)

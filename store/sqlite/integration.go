@@ -12,9 +12,9 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.enabled, i.log_warnings, i.onboarding_max_age,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
-	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until
+	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until, i.hold, i.finishing
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
 
 const integrationQuery = `SELECT` + integrationColumns + " WHERE i.id = $1"
@@ -24,16 +24,20 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		i                                                         store.Integration
 		connectors                                                string
 		created, updated, per, age                                int64
+		held                                                      nullString
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.Enabled, &i.LogWarnings, &age,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
-		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until)
+		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until, &held, &i.Finishing)
 	if err != nil {
 		return store.Integration{}, err
 	}
 	if err := json.Unmarshal([]byte(connectors), &i.Connectors); err != nil {
 		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
+	}
+	if i.Hold, err = decodeHold(held); err != nil {
+		return store.Integration{}, err
 	}
 	i.OnboardingMaxAge = time.Duration(age) * time.Millisecond
 	i.Limit.Per = time.Duration(per) * time.Millisecond
@@ -176,7 +180,7 @@ func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, re
 			}
 			names, err := park(ctx, t, p, []store.IntegrationState{
 				store.IntegrationActive, store.IntegrationError, store.IntegrationNeedsReconnect, store.IntegrationWaitingApproval,
-			}, store.IntegrationParked, fmt.Sprintf("plugin %q is not loaded", p))
+			}, store.IntegrationParked, notLoaded(p))
 			if err != nil {
 				return err
 			}
@@ -187,8 +191,13 @@ func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, re
 	if err != nil {
 		return nil, nil, fmt.Errorf("park integrations: %w", err)
 	}
+	loaded = slices.Clone(loaded)
+	db.loaded.Store(&loaded)
 	return parked, resumed, nil
 }
+
+// notLoaded is why an integration is parked.
+func notLoaded(plugin string) string { return fmt.Sprintf("plugin %q is not loaded", plugin) }
 
 // park moves the integrations of a plugin from these states to another and returns
 // their full names.

@@ -31,7 +31,7 @@ func laneInvariants() []invariant {
 				FROM   runs r
 				JOIN   integrations i ON i.id = r.integration_id
 				JOIN   lanes l ON l.integration_id = r.integration_id AND l.class = r.class
-				WHERE  {page} AND r.state IN ('pending', 'processing', 'delayed') AND i.state IN ('active', 'error', 'needs-reconnect')
+				WHERE  {page} AND r.state IN ('pending', 'processing', 'delayed') AND (i.state IN ('active', 'error', 'needs-reconnect') OR i.finishing = 1)
 				  AND  l.owner IS NULL AND l.wake_at IS NULL`,
 		},
 		{
@@ -48,13 +48,17 @@ func laneInvariants() []invariant {
 				       WHERE  r.integration_id = l.integration_id AND r.class = l.class AND r.state IN ('pending', 'processing', 'delayed'))`,
 		},
 		{
-			row: "K10", name: "lane-disabled", rule: "the lane of a disabled integration is free and never due",
+			row: "K10", name: "lane-disabled", rule: "the lane of a disabled integration is free and never due, but for a run that goes on to its end",
 			over: over, key: key, open: held,
 			query: `
 				SELECT 'lane ' || l.id AS what
 				FROM   lanes l
 				JOIN   integrations i ON i.id = l.integration_id
-				WHERE  {page} AND i.state = 'disabled' AND (l.wake_at IS NOT NULL OR l.owner IS NOT NULL)`,
+				WHERE  {page} AND i.state = 'disabled' AND (
+				       i.finishing = 0 AND (l.wake_at IS NOT NULL OR l.owner IS NOT NULL)
+				    OR i.finishing = 1 AND l.owner IS NULL AND l.wake_at IS NOT NULL AND NOT EXISTS (
+				       SELECT 1 FROM runs r
+				       WHERE  r.integration_id = l.integration_id AND r.class = l.class AND r.state IN ('pending', 'processing', 'delayed')))`,
 		},
 		{
 			row: "K13", name: "lane-class", rule: "a lane is in one of the priority classes",
@@ -71,7 +75,7 @@ func laneInvariants() []invariant {
 				SELECT 'integration ' || i.id AS what
 				FROM   integrations i
 				WHERE  {page} AND (i.removed_at IS NOT NULL AND (i.state <> 'disabled' OR i.keep_until IS NULL)
-				    OR i.enabled = 0 AND i.state <> 'disabled')`,
+				    OR (i.enabled = 0 OR i.hold IS NOT NULL OR i.finishing = 1) AND i.state <> 'disabled')`,
 		},
 	}
 }

@@ -43,7 +43,7 @@ func deleteIntegration(ctx context.Context, t *tx, i store.Integration) error {
 	}
 	if _, err := t.exec(ctx, `
 		UPDATE integrations
-		SET    enabled = 0, state = 'disabled', reason = $3, next_check_at = NULL, settings = NULL, settings_sum = NULL, patch = NULL,
+		SET    enabled = 0, state = 'disabled', reason = $3, next_check_at = NULL, finishing = 0, settings = NULL, settings_sum = NULL, patch = NULL,
 		       removed_at = coalesce(removed_at, $2), keep_until = $2, updated_at = $2
 		WHERE  id = $1`, i.ID, t.ms, deletedReason); err != nil {
 		return fmt.Errorf("hide integration: %w", err)

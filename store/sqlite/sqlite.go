@@ -71,7 +71,8 @@ type DB struct {
 	wakes  chan struct{}
 	news   news
 	room   *room
-	broken atomic.Pointer[error] // why nothing is written any more
+	broken atomic.Pointer[error]    // why nothing is written any more
+	loaded atomic.Pointer[[]string] // the plugins that ParkIntegrations was told of; nil before
 	quit   chan struct{}
 	// copying is of one: a backup is under way.
 	copying chan struct{}

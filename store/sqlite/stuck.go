@@ -55,7 +55,7 @@ func (db *DB) RedriveStuck(ctx context.Context, idle time.Duration, n int) (stuc
 const stuckQuery = `
 	SELECT   r.id
 	FROM     runs r JOIN integrations i ON i.id = r.integration_id
-	WHERE    r.state = 'processing' AND r.updated_at <= $1 AND i.state IN ('active', 'error', 'needs-reconnect')
+	WHERE    r.state = 'processing' AND r.updated_at <= $1 AND (i.state IN ('active', 'error', 'needs-reconnect') OR i.finishing = 1)
 	ORDER BY r.id
 	LIMIT    $2 + 0`
 

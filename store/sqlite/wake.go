@@ -107,10 +107,11 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 	var (
 		state                   store.IntegrationState
 		plugin                  string
+		finishing               bool
 		next, from, onboardedAt moment
 	)
-	err = t.get(ctx, "SELECT state, plugin, next_check_at, next_check_from, onboarded_at FROM integrations WHERE id = $1",
-		[]any{integrationID}, &state, &plugin, &next, &from, &onboardedAt)
+	err = t.get(ctx, "SELECT state, plugin, finishing, next_check_at, next_check_from, onboarded_at FROM integrations WHERE id = $1",
+		[]any{integrationID}, &state, &plugin, &finishing, &next, &from, &onboardedAt)
 	if err != nil {
 		return nil, 0, fmt.Errorf("integration %d: %w", integrationID, notFound(err))
 	}
@@ -118,8 +119,9 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 	if !onboardedAt.Valid {
 		prio = store.PrioBulk
 	}
-	switch state {
-	case store.IntegrationDisabled, store.IntegrationParked, store.IntegrationWaitingApproval:
+	switch {
+	case state == store.IntegrationDisabled && finishing:
+	case state == store.IntegrationDisabled, state == store.IntegrationParked, state == store.IntegrationWaitingApproval:
 		return nil, prio, nil
 	}
 	runs, err := candidates(ctx, t.each, integrationID, class)

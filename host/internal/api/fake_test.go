@@ -316,6 +316,28 @@ func (f *fakeStore) DeleteTenant(_ context.Context, name string) error {
 	return err
 }
 
+func (f *fakeStore) HoldIntegration(_ context.Context, id int64, by string, finish bool) (store.Integration, error) {
+	return f.setIntegration(id, func(i *store.Integration) {
+		i.State, i.Hold, i.Finishing = store.IntegrationDisabled, &store.Hold{By: by, At: time.Unix(1, 0), State: i.State}, finish
+	})
+}
+
+func (f *fakeStore) ReleaseIntegration(_ context.Context, id int64, _ string) (store.Integration, error) {
+	return f.setIntegration(id, func(i *store.Integration) { i.State, i.Hold, i.Finishing = store.IntegrationActive, nil, false })
+}
+
+func (f *fakeStore) setIntegration(id int64, change func(*store.Integration)) (store.Integration, error) {
+	return locked(f, func() (store.Integration, error) {
+		for n := range f.integrations {
+			if f.integrations[n].ID == id {
+				change(&f.integrations[n])
+				return f.integrations[n], nil
+			}
+		}
+		return store.Integration{}, store.ErrNotFound
+	})
+}
+
 func (f *fakeStore) RecordCounts(context.Context, int64) (map[string]int64, error) {
 	return locked(f, func() (map[string]int64, error) {
 		counts := map[string]int64{}

@@ -23,6 +23,8 @@ type integrationStore interface {
 	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
 	LimitUse(ctx context.Context, integrationID int64) (store.LimitUse, bool, error)
 	DeleteIntegration(ctx context.Context, id int64) error
+	HoldIntegration(ctx context.Context, id int64, by string, finish bool) (store.Integration, error)
+	ReleaseIntegration(ctx context.Context, id int64, by string) (store.Integration, error)
 	RecordCounts(ctx context.Context, integrationID int64) (map[string]int64, error)
 }
 
@@ -167,7 +169,7 @@ func (s *Server) integrationID(ctx context.Context, name string) (int64, error) 
 }
 
 func (s *Server) integration(i store.Integration) *hostv1.Integration {
-	return &hostv1.Integration{
+	out := &hostv1.Integration{
 		Uid:         i.UID,
 		Id:          i.FullName(),
 		Tenant:      i.Tenant,
@@ -192,5 +194,10 @@ func (s *Server) integration(i store.Integration) *hostv1.Integration {
 		Cron:        i.Cron,
 		Timezone:    i.Timezone,
 		Schedule:    schedule.Of(i).String(),
+		Finishing:   i.Finishing,
 	}
+	if i.Hold != nil {
+		out.DisabledBy, out.DisabledAt = i.Hold.By, timestamp(i.Hold.At)
+	}
+	return out
 }

@@ -61,6 +61,8 @@ func runnable(in store.Integration) error {
 	switch {
 	case !in.RemovedAt.IsZero():
 		return refuse("was removed from its file", "declare it again, then: jackfield reload")
+	case in.Hold != nil:
+		return refuse("is disabled", "jackfield integration enable "+in.FullName())
 	case in.State == store.IntegrationDisabled:
 		hint := "set enabled: true"
 		if in.File != "" {

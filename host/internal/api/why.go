@@ -49,6 +49,8 @@ func (s *runService) whyHeld(ctx context.Context, r store.Run) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", err
+	case in.Finishing: // it goes on to its end
+		return "", nil
 	case in.State != store.IntegrationActive && in.State != store.IntegrationError: // one that fails goes on being tried
 		return fmt.Sprintf("waits: the integration is %s: %s", in.State, in.Reason), nil
 	default:

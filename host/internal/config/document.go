@@ -185,6 +185,7 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 		"plugin":       plugin,
 		"connectors":   schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
 		"enabled":      described("boolean", "false stops it and keeps its data."),
+		"on_disable":   schemaNode{"enum": []string{"abort", "finish"}, "description": "What becomes of the run that has begun when the integration is disabled: it is cancelled, or goes on to its end."},
 		"log_warnings": described("boolean", "true logs each record that is skipped."),
 		"settings":     described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
 		"moved_from":   nameSchema("The name before; keeps state and data."),

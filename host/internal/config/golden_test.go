@@ -68,7 +68,7 @@ func testOptions() Options {
 	}
 }
 
-// rows: O03, O07, O08, O09, O10, O13, O14, O43, C01, C03, C59, F17, E04, E05, F20
+// rows: O03, O07, O08, O09, O10, O13, O14, O34, O43, C01, C03, C59, F17, E04, E05, F20
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -133,6 +133,9 @@ func resultText(t *testing.T, snap Snapshot) string {
 		fmt.Fprintf(&b, "%s plugin=%s label=%q connectors=%q every=%d concurrency=%d enabled=%v line=%d checked=%v", in.FullName(), s.Plugin, s.Label, s.Connectors, s.Every, s.Concurrency, s.Enabled, s.Line, in.Checked)
 		if s.Cron != "" {
 			fmt.Fprintf(&b, " cron=%q timezone=%q", s.Cron, s.Timezone)
+		}
+		if s.FinishOnDisable {
+			b.WriteString(" on_disable=finish")
 		}
 		if s.OnboardingMaxAge != defaultOnboardingMaxAge {
 			fmt.Fprintf(&b, " onboarding_max_age=%s", s.OnboardingMaxAge)

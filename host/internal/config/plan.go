@@ -261,6 +261,7 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("concurrency", a.Concurrency != b.Concurrency)
 	add("limit", a.Limit != b.Limit)
 	add("onboarding_max_age", a.OnboardingMaxAge != b.OnboardingMaxAge)
+	add("on_disable", a.FinishOnDisable != b.FinishOnDisable)
 	add("log_warnings", a.LogWarnings != b.LogWarnings)
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))
 	return out

@@ -178,7 +178,7 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "log_warnings", "onboarding_max_age", "settings", "moved_from"}, laterKeys()...)
+	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "on_disable", "log_warnings", "onboarding_max_age", "settings", "moved_from"}, laterKeys()...)
 }
 
 // laterKeys are known, and refused by this version.
@@ -198,6 +198,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		o.need("plugin")
 	}
 	in.Spec = store.IntegrationSpec{Tenant: f.Tenant, File: f.Path, Line: n.Line, Enabled: o.boolean("enabled", true)}
+	in.Spec.FinishOnDisable = o.word("on_disable", "abort", "abort", "finish") == "finish"
 	in.Spec.LogWarnings = o.boolean("log_warnings", false)
 	in.Spec.Name, _ = o.name("name")
 	in.Spec.Plugin, _ = o.name("plugin")

@@ -48,9 +48,7 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 	if err != nil {
 		return err
 	}
-	switch in.State {
-	case store.IntegrationActive, store.IntegrationError, store.IntegrationNeedsReconnect:
-	default:
+	if !works(in) {
 		return nil
 	}
 	m, ok := r.plugins.Manifest(in.Plugin)
@@ -75,6 +73,17 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 	// After its end the lane is given back and claimed anew if there is more to
 	// do, with a fresh look at the integration.
 	return w.workRun(ctx, run)
+}
+
+// works reports whether the integration may work: one that is disabled to the end
+// of its run at most (O34).
+func works(in store.Integration) bool {
+	switch in.State {
+	case store.IntegrationActive, store.IntegrationError, store.IntegrationNeedsReconnect:
+		return true
+	default:
+		return in.Finishing
+	}
 }
 
 // nextRun returns the run to work on, starting one if the schedule asks for it.

@@ -31,6 +31,7 @@ CREATE TABLE integrations (
   concurrency   INTEGER NOT NULL DEFAULT 0,
   enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
   log_warnings  INTEGER NOT NULL DEFAULT 0 CHECK (log_warnings IN (0, 1)),
+  finish_on_disable INTEGER NOT NULL DEFAULT 0 CHECK (finish_on_disable IN (0, 1)), -- its run, that is
   onboarding_max_age INTEGER NOT NULL DEFAULT 0, -- milliseconds; 0: none
   settings      BLOB,             -- sealed
   settings_sum  BLOB,             -- keyed hash of the settings in clear
@@ -40,6 +41,8 @@ CREATE TABLE integrations (
   created_by    TEXT    NOT NULL DEFAULT '', -- file that declared it first
   state         TEXT    NOT NULL CHECK (state IN ('active', 'disabled', 'parked', 'needs-reconnect', 'waiting-approval', 'error')),
   reason        TEXT    NOT NULL DEFAULT '',
+  hold          TEXT,             -- JSON: the command that disables it, with what it was
+  finishing     INTEGER NOT NULL DEFAULT 0 CHECK (finishing IN (0, 1)), -- disabled, and its run goes on to its end
   revision      INTEGER NOT NULL DEFAULT 1,
   generation    INTEGER NOT NULL DEFAULT 1,
   limit_records INTEGER NOT NULL DEFAULT 0, -- 0: no limit

@@ -764,6 +764,209 @@ func (x *DeleteIntegrationResponse) GetIntegration() *Integration {
 	return nil
 }
 
+type DisableIntegrationRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	// The run that has begun goes on to its end; otherwise it is cancelled.
+	Finish bool `protobuf:"varint,2,opt,name=finish,proto3" json:"finish,omitempty"`
+	// Who asks, for people.
+	By            string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableIntegrationRequest) Reset() {
+	*x = DisableIntegrationRequest{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableIntegrationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableIntegrationRequest) ProtoMessage() {}
+
+func (x *DisableIntegrationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableIntegrationRequest.ProtoReflect.Descriptor instead.
+func (*DisableIntegrationRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DisableIntegrationRequest) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+func (x *DisableIntegrationRequest) GetFinish() bool {
+	if x != nil {
+		return x.Finish
+	}
+	return false
+}
+
+func (x *DisableIntegrationRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+type DisableIntegrationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Integration   *Integration           `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableIntegrationResponse) Reset() {
+	*x = DisableIntegrationResponse{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableIntegrationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableIntegrationResponse) ProtoMessage() {}
+
+func (x *DisableIntegrationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableIntegrationResponse.ProtoReflect.Descriptor instead.
+func (*DisableIntegrationResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DisableIntegrationResponse) GetIntegration() *Integration {
+	if x != nil {
+		return x.Integration
+	}
+	return nil
+}
+
+type EnableIntegrationRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Who asks, for people.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableIntegrationRequest) Reset() {
+	*x = EnableIntegrationRequest{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableIntegrationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableIntegrationRequest) ProtoMessage() {}
+
+func (x *EnableIntegrationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableIntegrationRequest.ProtoReflect.Descriptor instead.
+func (*EnableIntegrationRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EnableIntegrationRequest) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+func (x *EnableIntegrationRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+type EnableIntegrationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Integration   *Integration           `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableIntegrationResponse) Reset() {
+	*x = EnableIntegrationResponse{}
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableIntegrationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableIntegrationResponse) ProtoMessage() {}
+
+func (x *EnableIntegrationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableIntegrationResponse.ProtoReflect.Descriptor instead.
+func (*EnableIntegrationResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EnableIntegrationResponse) GetIntegration() *Integration {
+	if x != nil {
+		return x.Integration
+	}
+	return nil
+}
+
 // Integration is one tenant's configured instance of a plugin.
 type Integration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -803,14 +1006,19 @@ type Integration struct {
 	// IANA name that cron is meant in; UTC if empty.
 	Timezone string `protobuf:"bytes,23,opt,name=timezone,proto3" json:"timezone,omitempty"`
 	// The rule of its checks in words.
-	Schedule      string `protobuf:"bytes,24,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	Schedule string `protobuf:"bytes,24,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Who disabled it by a command, and when; not set otherwise.
+	DisabledBy string                 `protobuf:"bytes,25,opt,name=disabled_by,json=disabledBy,proto3" json:"disabled_by,omitempty"`
+	DisabledAt *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=disabled_at,json=disabledAt,proto3" json:"disabled_at,omitempty"`
+	// It is disabled, and a run that had begun may go on to its end.
+	Finishing     bool `protobuf:"varint,27,opt,name=finishing,proto3" json:"finishing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Integration) Reset() {
 	*x = Integration{}
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +1030,7 @@ func (x *Integration) String() string {
 func (*Integration) ProtoMessage() {}
 
 func (x *Integration) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_integration_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_integration_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +1043,7 @@ func (x *Integration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Integration.ProtoReflect.Descriptor instead.
 func (*Integration) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{11}
+	return file_jackfield_host_v1_integration_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Integration) GetUid() string {
@@ -1006,6 +1214,27 @@ func (x *Integration) GetSchedule() string {
 	return ""
 }
 
+func (x *Integration) GetDisabledBy() string {
+	if x != nil {
+		return x.DisabledBy
+	}
+	return ""
+}
+
+func (x *Integration) GetDisabledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DisabledAt
+	}
+	return nil
+}
+
+func (x *Integration) GetFinishing() bool {
+	if x != nil {
+		return x.Finishing
+	}
+	return false
+}
+
 var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
@@ -1076,7 +1305,18 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x18DeleteIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\"]\n" +
 	"\x19DeleteIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xca\x06\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"e\n" +
+	"\x19DisableIntegrationRequest\x12 \n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06finish\x18\x02 \x01(\bR\x06finish\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\"^\n" +
+	"\x1aDisableIntegrationResponse\x12@\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"L\n" +
+	"\x18EnableIntegrationRequest\x12 \n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"]\n" +
+	"\x19EnableIntegrationResponse\x12@\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xc6\a\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1108,13 +1348,20 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x04line\x18\x15 \x01(\rR\x04line\x12\x12\n" +
 	"\x04cron\x18\x16 \x01(\tR\x04cron\x12\x1a\n" +
 	"\btimezone\x18\x17 \x01(\tR\btimezone\x12\x1a\n" +
-	"\bschedule\x18\x18 \x01(\tR\bschedule2\xaf\x04\n" +
+	"\bschedule\x18\x18 \x01(\tR\bschedule\x12\x1f\n" +
+	"\vdisabled_by\x18\x19 \x01(\tR\n" +
+	"disabledBy\x12;\n" +
+	"\vdisabled_at\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"disabledAt\x12\x1c\n" +
+	"\tfinishing\x18\x1b \x01(\bR\tfinishing2\x92\x06\n" +
 	"\x12IntegrationService\x12k\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\x12e\n" +
 	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\x12k\n" +
 	"\x10CheckIntegration\x12*.jackfield.host.v1.CheckIntegrationRequest\x1a+.jackfield.host.v1.CheckIntegrationResponse\x12h\n" +
 	"\x0fSyncIntegration\x12).jackfield.host.v1.SyncIntegrationRequest\x1a*.jackfield.host.v1.SyncIntegrationResponse\x12n\n" +
-	"\x11DeleteIntegration\x12+.jackfield.host.v1.DeleteIntegrationRequest\x1a,.jackfield.host.v1.DeleteIntegrationResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x11DeleteIntegration\x12+.jackfield.host.v1.DeleteIntegrationRequest\x1a,.jackfield.host.v1.DeleteIntegrationResponse\x12q\n" +
+	"\x12DisableIntegration\x12,.jackfield.host.v1.DisableIntegrationRequest\x1a-.jackfield.host.v1.DisableIntegrationResponse\x12n\n" +
+	"\x11EnableIntegration\x12+.jackfield.host.v1.EnableIntegrationRequest\x1a,.jackfield.host.v1.EnableIntegrationResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_integration_proto_rawDescOnce sync.Once
@@ -1128,63 +1375,74 @@ func file_jackfield_host_v1_integration_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_integration_proto_rawDescData
 }
 
-var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_jackfield_host_v1_integration_proto_goTypes = []any{
-	(*ListIntegrationsRequest)(nil),   // 0: jackfield.host.v1.ListIntegrationsRequest
-	(*ListIntegrationsResponse)(nil),  // 1: jackfield.host.v1.ListIntegrationsResponse
-	(*GetIntegrationRequest)(nil),     // 2: jackfield.host.v1.GetIntegrationRequest
-	(*GetIntegrationResponse)(nil),    // 3: jackfield.host.v1.GetIntegrationResponse
-	(*LimitUse)(nil),                  // 4: jackfield.host.v1.LimitUse
-	(*CheckIntegrationRequest)(nil),   // 5: jackfield.host.v1.CheckIntegrationRequest
-	(*CheckIntegrationResponse)(nil),  // 6: jackfield.host.v1.CheckIntegrationResponse
-	(*SyncIntegrationRequest)(nil),    // 7: jackfield.host.v1.SyncIntegrationRequest
-	(*SyncIntegrationResponse)(nil),   // 8: jackfield.host.v1.SyncIntegrationResponse
-	(*DeleteIntegrationRequest)(nil),  // 9: jackfield.host.v1.DeleteIntegrationRequest
-	(*DeleteIntegrationResponse)(nil), // 10: jackfield.host.v1.DeleteIntegrationResponse
-	(*Integration)(nil),               // 11: jackfield.host.v1.Integration
-	nil,                               // 12: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	nil,                               // 13: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
-	nil,                               // 14: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	(*Manifest)(nil),                  // 15: jackfield.host.v1.Manifest
-	(*Run)(nil),                       // 16: jackfield.host.v1.Run
-	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
+	(*ListIntegrationsRequest)(nil),    // 0: jackfield.host.v1.ListIntegrationsRequest
+	(*ListIntegrationsResponse)(nil),   // 1: jackfield.host.v1.ListIntegrationsResponse
+	(*GetIntegrationRequest)(nil),      // 2: jackfield.host.v1.GetIntegrationRequest
+	(*GetIntegrationResponse)(nil),     // 3: jackfield.host.v1.GetIntegrationResponse
+	(*LimitUse)(nil),                   // 4: jackfield.host.v1.LimitUse
+	(*CheckIntegrationRequest)(nil),    // 5: jackfield.host.v1.CheckIntegrationRequest
+	(*CheckIntegrationResponse)(nil),   // 6: jackfield.host.v1.CheckIntegrationResponse
+	(*SyncIntegrationRequest)(nil),     // 7: jackfield.host.v1.SyncIntegrationRequest
+	(*SyncIntegrationResponse)(nil),    // 8: jackfield.host.v1.SyncIntegrationResponse
+	(*DeleteIntegrationRequest)(nil),   // 9: jackfield.host.v1.DeleteIntegrationRequest
+	(*DeleteIntegrationResponse)(nil),  // 10: jackfield.host.v1.DeleteIntegrationResponse
+	(*DisableIntegrationRequest)(nil),  // 11: jackfield.host.v1.DisableIntegrationRequest
+	(*DisableIntegrationResponse)(nil), // 12: jackfield.host.v1.DisableIntegrationResponse
+	(*EnableIntegrationRequest)(nil),   // 13: jackfield.host.v1.EnableIntegrationRequest
+	(*EnableIntegrationResponse)(nil),  // 14: jackfield.host.v1.EnableIntegrationResponse
+	(*Integration)(nil),                // 15: jackfield.host.v1.Integration
+	nil,                                // 16: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
+	nil,                                // 17: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	nil,                                // 18: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	(*Manifest)(nil),                   // 19: jackfield.host.v1.Manifest
+	(*Run)(nil),                        // 20: jackfield.host.v1.Run
+	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 22: google.protobuf.Duration
 }
 var file_jackfield_host_v1_integration_proto_depIdxs = []int32{
-	11, // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
-	11, // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	15, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
-	12, // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	16, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
-	13, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
+	15, // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
+	15, // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	19, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	16, // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
+	20, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
+	17, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
 	4,  // 6: jackfield.host.v1.GetIntegrationResponse.limit:type_name -> jackfield.host.v1.LimitUse
-	17, // 7: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
-	18, // 8: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
-	14, // 9: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	16, // 10: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
-	11, // 11: jackfield.host.v1.DeleteIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	17, // 12: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
-	17, // 13: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
-	17, // 14: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
-	17, // 15: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
-	17, // 16: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
-	17, // 17: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
-	17, // 18: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
-	0,  // 19: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
-	2,  // 20: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
-	5,  // 21: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
-	7,  // 22: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
-	9,  // 23: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
-	1,  // 24: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
-	3,  // 25: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
-	6,  // 26: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
-	8,  // 27: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
-	10, // 28: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
-	24, // [24:29] is the sub-list for method output_type
-	19, // [19:24] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	21, // 7: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
+	22, // 8: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
+	18, // 9: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	20, // 10: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
+	15, // 11: jackfield.host.v1.DeleteIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	15, // 12: jackfield.host.v1.DisableIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	15, // 13: jackfield.host.v1.EnableIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	21, // 14: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
+	21, // 15: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
+	21, // 16: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
+	21, // 17: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
+	21, // 18: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
+	21, // 19: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
+	21, // 20: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
+	21, // 21: jackfield.host.v1.Integration.disabled_at:type_name -> google.protobuf.Timestamp
+	0,  // 22: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
+	2,  // 23: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
+	5,  // 24: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
+	7,  // 25: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
+	9,  // 26: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
+	11, // 27: jackfield.host.v1.IntegrationService.DisableIntegration:input_type -> jackfield.host.v1.DisableIntegrationRequest
+	13, // 28: jackfield.host.v1.IntegrationService.EnableIntegration:input_type -> jackfield.host.v1.EnableIntegrationRequest
+	1,  // 29: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
+	3,  // 30: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
+	6,  // 31: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
+	8,  // 32: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
+	10, // 33: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
+	12, // 34: jackfield.host.v1.IntegrationService.DisableIntegration:output_type -> jackfield.host.v1.DisableIntegrationResponse
+	14, // 35: jackfield.host.v1.IntegrationService.EnableIntegration:output_type -> jackfield.host.v1.EnableIntegrationResponse
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_integration_proto_init() }
@@ -1200,7 +1458,7 @@ func file_jackfield_host_v1_integration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_integration_proto_rawDesc), len(file_jackfield_host_v1_integration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

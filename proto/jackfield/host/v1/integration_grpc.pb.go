@@ -19,11 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	IntegrationService_ListIntegrations_FullMethodName  = "/jackfield.host.v1.IntegrationService/ListIntegrations"
-	IntegrationService_GetIntegration_FullMethodName    = "/jackfield.host.v1.IntegrationService/GetIntegration"
-	IntegrationService_CheckIntegration_FullMethodName  = "/jackfield.host.v1.IntegrationService/CheckIntegration"
-	IntegrationService_SyncIntegration_FullMethodName   = "/jackfield.host.v1.IntegrationService/SyncIntegration"
-	IntegrationService_DeleteIntegration_FullMethodName = "/jackfield.host.v1.IntegrationService/DeleteIntegration"
+	IntegrationService_ListIntegrations_FullMethodName   = "/jackfield.host.v1.IntegrationService/ListIntegrations"
+	IntegrationService_GetIntegration_FullMethodName     = "/jackfield.host.v1.IntegrationService/GetIntegration"
+	IntegrationService_CheckIntegration_FullMethodName   = "/jackfield.host.v1.IntegrationService/CheckIntegration"
+	IntegrationService_SyncIntegration_FullMethodName    = "/jackfield.host.v1.IntegrationService/SyncIntegration"
+	IntegrationService_DeleteIntegration_FullMethodName  = "/jackfield.host.v1.IntegrationService/DeleteIntegration"
+	IntegrationService_DisableIntegration_FullMethodName = "/jackfield.host.v1.IntegrationService/DisableIntegration"
+	IntegrationService_EnableIntegration_FullMethodName  = "/jackfield.host.v1.IntegrationService/EnableIntegration"
 )
 
 // IntegrationServiceClient is the client API for IntegrationService service.
@@ -43,6 +45,11 @@ type IntegrationServiceClient interface {
 	// DeleteIntegration takes one that no file declares away for good: hidden and
 	// without secrets at once, its records in portions.
 	DeleteIntegration(ctx context.Context, in *DeleteIntegrationRequest, opts ...grpc.CallOption) (*DeleteIntegrationResponse, error)
+	// DisableIntegration stops it until EnableIntegration, over reloads and restarts.
+	DisableIntegration(ctx context.Context, in *DisableIntegrationRequest, opts ...grpc.CallOption) (*DisableIntegrationResponse, error)
+	// EnableIntegration lets it be what it was before DisableIntegration. One that
+	// its file disables is refused.
+	EnableIntegration(ctx context.Context, in *EnableIntegrationRequest, opts ...grpc.CallOption) (*EnableIntegrationResponse, error)
 }
 
 type integrationServiceClient struct {
@@ -103,6 +110,26 @@ func (c *integrationServiceClient) DeleteIntegration(ctx context.Context, in *De
 	return out, nil
 }
 
+func (c *integrationServiceClient) DisableIntegration(ctx context.Context, in *DisableIntegrationRequest, opts ...grpc.CallOption) (*DisableIntegrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableIntegrationResponse)
+	err := c.cc.Invoke(ctx, IntegrationService_DisableIntegration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *integrationServiceClient) EnableIntegration(ctx context.Context, in *EnableIntegrationRequest, opts ...grpc.CallOption) (*EnableIntegrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnableIntegrationResponse)
+	err := c.cc.Invoke(ctx, IntegrationService_EnableIntegration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // IntegrationServiceServer is the server API for IntegrationService service.
 // All implementations must embed UnimplementedIntegrationServiceServer
 // for forward compatibility.
@@ -120,6 +147,11 @@ type IntegrationServiceServer interface {
 	// DeleteIntegration takes one that no file declares away for good: hidden and
 	// without secrets at once, its records in portions.
 	DeleteIntegration(context.Context, *DeleteIntegrationRequest) (*DeleteIntegrationResponse, error)
+	// DisableIntegration stops it until EnableIntegration, over reloads and restarts.
+	DisableIntegration(context.Context, *DisableIntegrationRequest) (*DisableIntegrationResponse, error)
+	// EnableIntegration lets it be what it was before DisableIntegration. One that
+	// its file disables is refused.
+	EnableIntegration(context.Context, *EnableIntegrationRequest) (*EnableIntegrationResponse, error)
 	mustEmbedUnimplementedIntegrationServiceServer()
 }
 
@@ -144,6 +176,12 @@ func (UnimplementedIntegrationServiceServer) SyncIntegration(context.Context, *S
 }
 func (UnimplementedIntegrationServiceServer) DeleteIntegration(context.Context, *DeleteIntegrationRequest) (*DeleteIntegrationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteIntegration not implemented")
+}
+func (UnimplementedIntegrationServiceServer) DisableIntegration(context.Context, *DisableIntegrationRequest) (*DisableIntegrationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableIntegration not implemented")
+}
+func (UnimplementedIntegrationServiceServer) EnableIntegration(context.Context, *EnableIntegrationRequest) (*EnableIntegrationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnableIntegration not implemented")
 }
 func (UnimplementedIntegrationServiceServer) mustEmbedUnimplementedIntegrationServiceServer() {}
 func (UnimplementedIntegrationServiceServer) testEmbeddedByValue()                            {}
@@ -256,6 +294,42 @@ func _IntegrationService_DeleteIntegration_Handler(srv interface{}, ctx context.
 	return interceptor(ctx, in, info, handler)
 }
 
+func _IntegrationService_DisableIntegration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableIntegrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IntegrationServiceServer).DisableIntegration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IntegrationService_DisableIntegration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IntegrationServiceServer).DisableIntegration(ctx, req.(*DisableIntegrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _IntegrationService_EnableIntegration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnableIntegrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IntegrationServiceServer).EnableIntegration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IntegrationService_EnableIntegration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IntegrationServiceServer).EnableIntegration(ctx, req.(*EnableIntegrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // IntegrationService_ServiceDesc is the grpc.ServiceDesc for IntegrationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -282,6 +356,14 @@ var IntegrationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteIntegration",
 			Handler:    _IntegrationService_DeleteIntegration_Handler,
+		},
+		{
+			MethodName: "DisableIntegration",
+			Handler:    _IntegrationService_DisableIntegration_Handler,
+		},
+		{
+			MethodName: "EnableIntegration",
+			Handler:    _IntegrationService_EnableIntegration_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
