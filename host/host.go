@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -53,6 +54,16 @@ func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor, patience runner.Options) (*Host, error) {
 	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
 	var err error
+	h.found, err = discovery.NewWatcher(discovery.Options{
+		Dir: cfg.Plugins.Dir, Lock: cfg.LockFile(), Data: cfg.Data,
+		Trust: discovery.Trust(cfg.Plugins.Trust), Log: log.Named("discovery"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var warming sync.WaitGroup
+	warming.Go(h.found.Warm)
+	defer warming.Wait()
 	h.db, err = sqlite.Open(ctx, sqlite.Options{
 		Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) },
 		OnFull: h.tellFull, OnDamage: h.tellDamaged,
@@ -76,13 +87,6 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, OnChange: h.pluginsChanged,
-	})
-	if err != nil {
-		return err
-	}
-	h.found, err = discovery.NewWatcher(discovery.Options{
-		Dir: h.config.Plugins.Dir, Lock: h.config.LockFile(), Data: h.config.Data,
-		Trust: discovery.Trust(h.config.Plugins.Trust), Log: h.log.Named("discovery"),
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -23,11 +24,13 @@ func raw(tb testing.TB) *sql.DB {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), databaseName)
 	dsn := strings.Replace(writerDSN(file, Options{}), "wal_autocheckpoint%280%29", "wal_autocheckpoint%284000%29", 1)
-	_, err := migrate(tb.Context(), file, Options{migrations: migrations})
-	require.NoError(tb, err)
 	db, err := sql.Open("sqlite", dsn)
 	require.NoError(tb, err)
 	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(tb.Context())
+	require.NoError(tb, err)
+	_, err = migrate(tb.Context(), conn, file, Options{migrations: migrations})
+	require.NoError(tb, errors.Join(err, conn.Close()))
 	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
 	return db
 }

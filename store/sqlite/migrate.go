@@ -31,22 +31,19 @@ func scripts(set fs.FS) ([]string, error) {
 	return names, nil
 }
 
-// migrate brings the schema of file up to that of set and returns its version,
-// which is the number of the last migration. Each migration is one transaction
-// together with its number: one that was interrupted starts anew. A database that
-// holds something is backed up first.
-func migrate(ctx context.Context, file string, opts Options) (version int, err error) {
+// migrate brings the schema of file up to that of the embedded scripts, by a
+// connection to it, and returns its version, which is the number of the last
+// migration. Each migration is one transaction together with its number: one that
+// was interrupted starts anew. A database that holds something is backed up first.
+//
+// The connection is the writer's. One of its own would be the last to leave, and
+// that writes the whole log of a killed process back before anybody can work.
+func migrate(ctx context.Context, conn *sql.Conn, file string, opts Options) (version int, err error) {
 	names, err := scripts(opts.migrations)
 	if err != nil {
 		return 0, err
 	}
-	db, err := sql.Open("sqlite", writerDSN(file, opts))
-	if err != nil {
-		return 0, fmt.Errorf("open database: %w", err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return 0, fmt.Errorf("read schema version: %w", driverError(err))
 	}
 	if version > len(names) {
@@ -58,7 +55,7 @@ func migrate(ctx context.Context, file string, opts Options) (version int, err e
 		}
 	}
 	for ; version < len(names); version++ {
-		if err := migrateOne(ctx, db, opts.migrations, names[version], version+1); err != nil {
+		if err := migrateOne(ctx, conn, opts.migrations, names[version], version+1); err != nil {
 			return 0, fmt.Errorf("migrate to schema %d: %w", version+1, driverError(err))
 		}
 	}
@@ -76,12 +73,12 @@ func backupBefore(ctx context.Context, file string, version int) error {
 	return err
 }
 
-func migrateOne(ctx context.Context, db *sql.DB, set fs.FS, name string, version int) error {
+func migrateOne(ctx context.Context, conn *sql.Conn, set fs.FS, name string, version int) error {
 	script, err := fs.ReadFile(set, name)
 	if err != nil {
 		return err
 	}
-	t, err := db.BeginTx(ctx, nil)
+	t, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -164,3 +164,30 @@ func TestPragmas(t *testing.T) {
 		return err
 	}), "the foreign keys of small tables hold")
 }
+
+// rows: F01, C32
+//
+// Whoever opens what a killed process has left goes to work at once: the log is
+// written back beside the work, as if it were the opener's own.
+func TestTheLogOfAKilledProcessIsWrittenBackBesideTheWork(t *testing.T) {
+	t.Parallel()
+	killed := openTemp(t, Options{})
+	_, err := killed.Integrations(t.Context(), store.IntegrationFilter{Limit: 1})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for _, name := range []string{databaseName, databaseName + "-wal"} { // nobody writes meanwhile
+		raw, err := os.ReadFile(filepath.Join(killed.Path(), name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o600))
+	}
+	log, err := os.Stat(filepath.Join(dir, databaseName+"-wal"))
+	require.NoError(t, err)
+	require.Positive(t, log.Size())
+
+	db := openTemp(t, Options{Path: dir})
+	require.Equal(t, killed.Epoch()+1, db.Epoch(), "what was committed is there")
+	after, err := os.Stat(filepath.Join(dir, databaseName+"-wal"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, after.Size(), log.Size(), "nothing was written back before the store was open")
+	require.GreaterOrEqual(t, db.write.frames.Load(), log.Size()/frameBytes, "and the checkpointer knows of it")
+}

@@ -131,18 +131,17 @@ func (db *DB) open(ctx context.Context) error {
 	if err := makeFile(file); err != nil {
 		return err
 	}
-	version, err := migrate(ctx, file, db.opts)
-	if err != nil {
-		return err
-	}
-	db.schema = version
 	// The connections outlive ctx, which is for the opening alone.
-	ctx = context.WithoutCancel(ctx)
-	w, err := newWriter(ctx, file, db.opts)
+	life := context.WithoutCancel(ctx)
+	w, err := newWriter(life, file, db.opts)
 	if err != nil {
 		return err
 	}
 	db.write = w
+	if db.schema, err = migrate(ctx, w.conn, file, db.opts); err != nil {
+		return errors.Join(err, w.close())
+	}
+	ctx = life
 	if db.epoch, err = w.recover(ctx); err != nil {
 		return errors.Join(err, w.close())
 	}

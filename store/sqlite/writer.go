@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,9 @@ const (
 	groupTime  = 20 * time.Millisecond
 	groupOps   = 1024
 )
+
+// frameBytes is what a page takes in the log.
+const frameBytes = 24 + 4096
 
 // choreEvery is how many groups of work may go before a chore in a row. One that
 // waits is then let through, so that a store which is never idle is kept clean too.
@@ -97,6 +101,9 @@ func newWriter(ctx context.Context, file string, opts Options) (*writer, error) 
 	w.commit = func(ctx context.Context) error {
 		_, err := w.tx.exec(ctx, "COMMIT")
 		return err
+	}
+	if log, err := os.Stat(file + "-wal"); err == nil { // of a process that was killed
+		w.frames.Store(log.Size() / frameBytes)
 	}
 	return w, w.connect(ctx)
 }

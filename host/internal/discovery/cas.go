@@ -147,23 +147,32 @@ func (c *cas) copyTemp(src io.Reader, digest string) (name string, err error) {
 // have returns the path of a copy that is in the store and whole.
 func (c *cas) have(digest string) (string, bool) {
 	path := filepath.Join(c.dir, digest)
+	if info, err := os.Lstat(path); err == nil {
+		if known, ok := c.verified[digest]; ok && known == stampOf(info) {
+			return path, true
+		}
+	}
+	path, st, ok := c.whole(digest)
+	if ok {
+		c.verified[digest] = st
+	}
+	return path, ok
+}
+
+// whole hashes a copy and returns its path and stamp if it is what its name says.
+func (c *cas) whole(digest string) (path string, st stamp, ok bool) {
+	path = filepath.Join(c.dir, digest)
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return "", false
-	}
-	if known, ok := c.verified[digest]; ok && known == stampOf(info) {
-		return path, true
+		return "", stamp{}, false
 	}
 	f, err := os.Open(path) //nolint:gosec // in the host's own store
 	if err != nil {
-		return "", false
+		return "", stamp{}, false
 	}
 	defer f.Close() //nolint:errcheck // read only
-	if sum, err := hash(f); err != nil || sum != digest {
-		return "", false
-	}
-	c.remember(digest, path)
-	return path, true
+	sum, err := hash(f)
+	return path, stampOf(info), err == nil && sum == digest
 }
 
 func (c *cas) remember(digest, path string) {

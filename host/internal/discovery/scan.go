@@ -158,10 +158,15 @@ func (s *Scanner) digest(path string, f *os.File, info os.FileInfo) (string, err
 	if err != nil {
 		return "", err
 	}
-	if s.opts.Now().UnixNano()-st.changedAt() > racy.Nanoseconds() {
+	if s.rests(info) {
 		s.digests[path] = digested{stamp: st, digest: sum}
 	}
 	return sum, nil
+}
+
+// rests reports whether the file's stamp tells its content.
+func (s *Scanner) rests(info os.FileInfo) bool {
+	return s.opts.Now().UnixNano()-stampOf(info).changedAt() > racy.Nanoseconds()
 }
 
 // forget drops the digests of files that are gone.

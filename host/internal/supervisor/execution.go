@@ -54,8 +54,17 @@ type execution struct {
 
 var _ runner.Runner = (*execution)(nil)
 
-// Start implements runner.Runner.
+// Start implements runner.Runner. Nothing runs that is not what was approved.
 func (x *execution) Start(ctx context.Context) error {
+	if err := x.exe.verified(); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	killed := x.killed
+	x.mu.Unlock()
+	if killed {
+		return errors.New("it was ended before it began")
+	}
 	delay := busyDelay
 	for try := 0; ; try++ {
 		err := x.start(ctx)

@@ -93,7 +93,7 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 	p.hc = hcplugin.NewClient(s.clientConfig(p.x))
 	connected := make(chan connection, 1)
 	go func() {
-		defer closeFile(exe.file)
+		defer exe.close()
 		connected <- dial(p.hc)
 	}()
 	var c connection
@@ -104,6 +104,9 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 		return context.Cause(ctx)
 	}
 	if c.err != nil {
+		if bad := exe.verified(); bad != nil {
+			return bad // go-plugin would wrap it
+		}
 		if c.client == nil {
 			p.x.await(drainOutput) // it may be about to say why
 		}
