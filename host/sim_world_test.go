@@ -67,9 +67,10 @@ func (w *simWorld) now() time.Time { return time.Now().Add(time.Duration(w.skew.
 // up starts the engine.
 func (w *simWorld) up() {
 	w.t.Helper()
+	const idle = 24 * time.Hour // the bubble's seconds are no rest
 	var err error
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{
-		Path: w.dir, Now: w.now, NoSync: true, Readers: 2, ReaderIdle: 24 * time.Hour, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) },
+		Path: w.dir, Now: w.now, NoSync: true, Readers: 2, ReaderIdle: idle, WriterIdle: idle, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) },
 	})
 	require.NoError(w.t, err)
 	r := runner.New(w.db, w.remote, simVault{}, runner.Options{

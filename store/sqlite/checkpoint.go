@@ -25,24 +25,25 @@ const (
 // connection of its own. A checkpoint in the writer's would hold everybody up for
 // as long as it takes.
 type checkpointer struct {
-	db *sql.DB
-	w  *writer
+	db   *sql.DB
+	w    *writer
+	idle time.Duration // that a log which is short waits
 }
 
-func newCheckpointer(dsn string, w *writer) (*checkpointer, error) {
+func newCheckpointer(dsn string, idle time.Duration, w *writer) (*checkpointer, error) {
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	return &checkpointer{db: db, w: w}, nil
+	return &checkpointer{db: db, w: w, idle: idle}, nil
 }
 
 // loop works until quit is closed. A checkpoint that fails loses nothing; the
 // next one tries again.
 func (c *checkpointer) loop(ctx context.Context, quit <-chan struct{}) {
 	defer c.db.Close() //nolint:errcheck // it was only for reading the log
-	idle := time.NewTicker(checkpointIdle)
+	idle := time.NewTicker(c.idle)
 	defer idle.Stop()
 	for {
 		select {

@@ -25,14 +25,8 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 	}
 	err = db.update(ctx, func(ctx context.Context, t *tx) error {
 		streams = nil
-		if err := holds(ctx, t, lane); err != nil {
-			return err
-		}
-		r, err := loadRun(ctx, t, runID)
+		r, err := heldRun(ctx, t, lane, runID)
 		if err != nil {
-			return err
-		}
-		if err := laneOf(ctx, t, lane.ID, r.IntegrationID, r.Class); err != nil {
 			return err
 		}
 		if way, err := r.givesWay(ctx, t); err != nil || way {
@@ -49,20 +43,12 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			return err
 		}
 		failpoint.Hit("claim")
-		for _, d := range due {
-			if err := claimStream(ctx, t, r, d.id); err != nil {
-				return err
-			}
-		}
-		if err := r.save(ctx, t); err != nil {
-			return err
-		}
 		marks, err := watermarks(ctx, t, r.IntegrationID)
 		if err != nil {
 			return err
 		}
 		for _, d := range due {
-			st, err := loadStream(ctx, t, d.id)
+			st, err := claimStream(ctx, t, r, d)
 			if err != nil {
 				return err
 			}
@@ -77,7 +63,7 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			}
 			streams = append(streams, st)
 		}
-		return nil
+		return r.save(ctx, t)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim streams of run %d: %w", runID, err)
@@ -110,6 +96,7 @@ func (r *run) awake(ctx context.Context, t *tx) (bool, error) {
 // dueStream is a stream that may be claimed.
 type dueStream struct {
 	id, dueAt int64
+	state     store.StreamState
 	probes    string         // the limit key whose circuit it may try
 	probe     *store.Circuit // that it tries
 }
@@ -161,7 +148,7 @@ func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err
 func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueStream, err error) {
 	add := func(s scanner) error {
 		var d dueStream
-		err := s.Scan(&d.id, &d.dueAt)
+		err := s.Scan(&d.id, &d.dueAt, &d.state)
 		out = append(out, d)
 		return err
 	}
@@ -170,7 +157,7 @@ func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueS
 		return out, err
 	}
 	err = t.each(ctx, `
-		SELECT   id, due_at, updated_at
+		SELECT   id, due_at, state, updated_at
 		FROM     streams
 		WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at > $4
 		ORDER BY due_at, id
@@ -179,7 +166,7 @@ func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueS
 			d    dueStream
 			from int64
 		)
-		err := s.Scan(&d.id, &d.dueAt, &from)
+		err := s.Scan(&d.id, &d.dueAt, &d.state, &from)
 		if setBack(from, t.ms) && len(out) < n {
 			out = append(out, d)
 		}
@@ -193,31 +180,32 @@ func dueOfKey(ctx context.Context, t *tx, r *run, key string, n int) (out []dueS
 const aheadLooked = 16
 
 const dueStreamQuery = `
-	SELECT   id, due_at
+	SELECT   id, due_at, state
 	FROM     streams
 	WHERE    run_id = $1 AND phase = $2 AND state IN ('pending', 'delayed') AND limit_key = $3 AND due_at <= $4
 	ORDER BY due_at, id
 	LIMIT    $5 + 0`
 
 // claimStream raises the claim, and the interrupts until there is an answer.
-func claimStream(ctx context.Context, t *tx, r *run, id int64) error {
-	var (
-		typ  store.StreamType
-		from store.StreamState
-	)
-	if err := t.get(ctx, "SELECT type, state FROM streams WHERE id = $1", []any{id}, &typ, &from); err != nil {
-		return err
-	}
-	_, err := t.exec(ctx, `
-		UPDATE streams
-		SET    state = 'processing', claim = claim + 1, interrupts = interrupts + 1, updated_at = $2
-		WHERE  id = $1`, id, t.ms)
+func claimStream(ctx context.Context, t *tx, r *run, d dueStream) (store.Stream, error) {
+	row, err := t.row(ctx, claimStreamQuery, d.id, t.ms)
 	if err != nil {
-		return err
+		return store.Stream{}, err
 	}
-	r.move(typ, from, store.StreamProcessing)
-	return nil
+	st, err := scanStream(row)
+	if err != nil {
+		return store.Stream{}, fmt.Errorf("claim stream %d: %w", d.id, err)
+	}
+	t.writes++
+	r.move(st.Type, d.state, store.StreamProcessing)
+	return st, nil
 }
+
+const claimStreamQuery = `
+	UPDATE    streams
+	SET       state = 'processing', claim = claim + 1, interrupts = interrupts + 1, updated_at = $2
+	WHERE     id = $1
+	RETURNING` + streamValues
 
 // position fills in where the stream's partition has got to.
 func position(ctx context.Context, t *tx, r *run, st *store.Stream) error {

@@ -34,7 +34,7 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 		prios = []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk}
 	}
 	// Mostly nothing is due: to see that needs no turn of the writer.
-	if due, err := dueLanes(ctx, db.list, c.Plugins, prios, db.opts.Now().UnixMilli(), 1); err != nil || len(due) == 0 {
+	if due, err := db.anyDueLane(ctx, c.Plugins, prios); err != nil || !due {
 		return nil, err
 	}
 	err = db.update(ctx, func(ctx context.Context, t *tx) error {
@@ -60,6 +60,33 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 	}
 	return lanes, nil
 }
+
+// anyDueLane reports whether there is something to claim.
+func (db *DB) anyDueLane(ctx context.Context, plugins []string, prios []int) (due bool, err error) {
+	now := db.opts.Now().UnixMilli()
+	for _, prio := range prios {
+		for _, plugin := range plugins {
+			err := db.list(ctx, anyDueLaneQuery, []any{plugin, prio, now, now + maxLease.Milliseconds(), now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
+				return s.Scan(&due)
+			})
+			if err != nil {
+				return false, fmt.Errorf("lanes of plugin %s: %w", plugin, err)
+			}
+			if due {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+const anyDueLaneQuery = `
+	SELECT EXISTS (SELECT 1 FROM lanes
+	       WHERE  plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at <= $3
+	         AND  (owner IS NULL OR lease_until <= $3 OR lease_until > $4))
+	    OR EXISTS (SELECT 1 FROM lanes
+	       WHERE  plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at > $3 AND wake_from > $5
+	         AND  (owner IS NULL OR lease_until <= $3 OR lease_until > $4))`
 
 // dueLanes reads what may be claimed, n lanes of each plugin and class at most. A
 // time that was computed later than now counts as come: its holder computes it anew
@@ -199,13 +226,17 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, `
-			UPDATE lanes
-			SET    owner = NULL, lease_until = NULL, prio = $3, wake_from = $5,
-			       wake_at = CASE WHEN $2 < $5 OR nudges <> $4 THEN $5 ELSE $2 END
-			WHERE  id = $1`, l.ID, wake, prio, l.Nudges, t.ms)
-		t.after.wake = true
-		return err
+		return t.change(ctx, `
+			UPDATE    lanes
+			SET       owner = NULL, lease_until = NULL, prio = $3, wake_from = $5,
+			          wake_at = CASE WHEN $2 < $5 OR nudges <> $4 THEN $5 ELSE $2 END
+			WHERE     id = $1
+			RETURNING coalesce(wake_at <= $5, 0)`, []any{l.ID, wake, prio, l.Nudges, t.ms}, func(s scanner) error {
+			var due bool
+			err := s.Scan(&due)
+			t.after.wake = t.after.wake || due // who gives it back later looks for itself
+			return err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("release lane %d: %w", l.ID, err)
@@ -215,12 +246,32 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 
 // holds returns store.ErrStale unless the lane is held by ref.
 func holds(ctx context.Context, t *tx, ref store.LaneRef) error {
-	var one int
-	err := t.get(ctx, "SELECT 1 FROM lanes WHERE id = $1 AND owner = $2 AND fence = $3", []any{ref.ID, ref.Owner, ref.Fence}, &one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("lane %d: %w", ref.ID, store.ErrStale)
-	}
+	_, _, err := heldFor(ctx, t, ref)
 	return err
+}
+
+// heldFor is holds, and says what the lane is of.
+func heldFor(ctx context.Context, t *tx, ref store.LaneRef) (integrationID int64, class string, err error) {
+	err = t.get(ctx, "SELECT integration_id, class FROM lanes WHERE id = $1 AND owner = $2 AND fence = $3",
+		[]any{ref.ID, ref.Owner, ref.Fence}, &integrationID, &class)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, "", fmt.Errorf("lane %d: %w", ref.ID, store.ErrStale)
+	}
+	return integrationID, class, err
+}
+
+// heldRun reads a run of the lane that ref holds. It returns store.ErrStale for
+// one of another lane.
+func heldRun(ctx context.Context, t *tx, ref store.LaneRef, runID int64) (*run, error) {
+	integrationID, class, err := heldFor(ctx, t, ref)
+	if err != nil {
+		return nil, err
+	}
+	r, err := loadRun(ctx, t, runID)
+	if err == nil && (r.IntegrationID != integrationID || r.Class != class) {
+		return nil, fmt.Errorf("lane %d: %w", ref.ID, store.ErrStale)
+	}
+	return r, err
 }
 
 // How a claim of a stream ends that has no answer (K11).

@@ -103,10 +103,14 @@ func (db *DB) purgeLeaving(ctx context.Context, _ store.Retention) (bool, error)
 		}); err != nil || id == 0 {
 			return 0, err
 		}
+		left := int64(n)
 		for _, query := range ofRun() {
-			gone, err := t.exec(ctx, query, id, n)
-			if err != nil || gone > 0 {
-				return max(gone, int64(n)), err // and there may be more
+			gone, err := t.exec(ctx, query, id, left)
+			if err != nil {
+				return 0, err
+			}
+			if left -= gone; left <= 0 {
+				return int64(n), nil // and there may be more
 			}
 		}
 		_, err := t.exec(ctx, "DELETE FROM leaving_runs WHERE run_id = $1", id)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
@@ -13,16 +14,33 @@ import (
 // readTime bounds a read: a long one keeps the log from being written back.
 const readTime = 5 * time.Second
 
+// hotRead is a statement that is read all the time.
+type hotRead struct {
+	*sql.Stmt
+	// short says that it looks at a few rows by an index, whatever the store holds.
+	// To watch a context would take as long.
+	short bool
+}
+
 // list calls fn for each row of a query. It reads a state that was committed.
 func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanner) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	hot, ok := db.hot[query]
+	if hot.short {
+		ctx = context.WithoutCancel(ctx)
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, readTime)
+		defer cancel()
+	}
 	var (
 		rows *sql.Rows
 		err  error
 	)
-	if stmt, ok := db.hot[query]; ok {
-		rows, err = stmt.QueryContext(ctx, args...)
+	if ok {
+		rows, err = hot.QueryContext(ctx, args...)
 	} else {
 		rows, err = db.read.QueryContext(ctx, query, args...)
 	}
@@ -35,16 +53,16 @@ func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanne
 // prepareHot prepares what the scheduler, its workers and the readers of the feed
 // ask all the time: to compile such a statement takes longer than to run it.
 func (db *DB) prepareHot(ctx context.Context) error {
-	db.hot = make(map[string]*sql.Stmt)
-	for _, query := range []string{
-		dueLaneQuery, backLaneQuery, freeLaneQuery, freeBackLaneQuery, heldLanesQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery,
-		sourceQuery, sourcesQuery, feedQuery, memberFeedQuery, recordQuery, overlaidQuery,
-	} {
+	db.hot = make(map[string]hotRead)
+	short := []string{
+		anyDueLaneQuery, nextLaneQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery, servicesQuery,
+	}
+	for _, query := range slices.Concat(short, []string{sourceQuery, sourcesQuery, feedQuery, memberFeedQuery, recordQuery, overlaidQuery}) {
 		stmt, err := db.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // closeHot closes it
 		if err != nil {
 			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, driverError(err)), db.closeHot())
 		}
-		db.hot[query] = stmt
+		db.hot[query] = hotRead{Stmt: stmt, short: slices.Contains(short, query)}
 	}
 	return nil
 }

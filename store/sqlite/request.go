@@ -58,13 +58,16 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 			return err
 		}
 		if req.Scheduled { // its holder knows
-			_, err := t.exec(ctx, `
-				UPDATE lanes
-				SET    wake_at = $3, wake_from = $3
-				WHERE  integration_id = $1 AND class = $2 AND (wake_at IS NULL OR wake_at > $3) AND $4 = 1`,
-				i.ID, req.Class, t.ms, flag(created))
-			t.after.wake = true
-			return err
+			return t.change(ctx, `
+				UPDATE    lanes
+				SET       wake_at = $3, wake_from = $3
+				WHERE     integration_id = $1 AND class = $2 AND (wake_at IS NULL OR wake_at > $3) AND $4 = 1
+				RETURNING owner IS NULL`, []any{i.ID, req.Class, t.ms, flag(created)}, func(s scanner) error {
+				var free bool
+				err := s.Scan(&free)
+				t.after.wake = t.after.wake || free
+				return err
+			})
 		}
 		return nudge(ctx, t, i.ID, req.Class, t.ms, prioOf(req.Kind))
 	})

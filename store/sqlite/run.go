@@ -241,17 +241,11 @@ func (db *DB) NextRun(ctx context.Context, l store.Lane) (next store.Run, ok boo
 func (db *DB) BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b store.RunBegin) (store.Run, error) {
 	var r *run
 	err := db.update(ctx, func(ctx context.Context, t *tx) (err error) {
-		if err := holds(ctx, t, lane); err != nil {
-			return err
-		}
-		if r, err = loadRun(ctx, t, runID); err != nil {
+		if r, err = heldRun(ctx, t, lane, runID); err != nil {
 			return err
 		}
 		if r.State.Terminal() {
 			return fmt.Errorf("run %d is %s: %w", runID, r.State, store.ErrConflict)
-		}
-		if err := laneOf(ctx, t, lane.ID, r.IntegrationID, r.Class); err != nil {
-			return err
 		}
 		if r.sleeps(t.ms) {
 			return fmt.Errorf("run %d sleeps until %v: %w", runID, r.DelayedUntil, store.ErrConflict)
@@ -285,16 +279,6 @@ func (db *DB) BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b s
 		return store.Run{}, fmt.Errorf("begin run %d: %w", runID, err)
 	}
 	return r.Run, nil
-}
-
-// laneOf returns store.ErrStale unless the lane is the one of that work.
-func laneOf(ctx context.Context, t *tx, laneID, integrationID int64, class string) error {
-	var id int64
-	err := t.get(ctx, "SELECT id FROM lanes WHERE integration_id = $1 AND class = $2", []any{integrationID, class}, &id)
-	if err == nil && id != laneID {
-		return fmt.Errorf("lane %d: %w", laneID, store.ErrStale)
-	}
-	return notFound(err)
 }
 
 // start makes the run's own streams.

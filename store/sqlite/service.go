@@ -13,10 +13,7 @@ import (
 // it, by key, sealed.
 func (db *DB) Services(ctx context.Context, tenantID int64, plugin string) (map[string][]byte, error) {
 	out := make(map[string][]byte)
-	err := db.list(ctx, `
-		SELECT key, sealed
-		FROM   services
-		WHERE  tenant_id = $1 AND plugin = $2`, []any{tenantID, plugin}, func(s scanner) error {
+	err := db.list(ctx, servicesQuery, []any{tenantID, plugin}, func(s scanner) error {
 		var (
 			key    string
 			sealed []byte
@@ -30,6 +27,11 @@ func (db *DB) Services(ctx context.Context, tenantID int64, plugin string) (map[
 	}
 	return out, nil
 }
+
+const servicesQuery = `
+	SELECT key, sealed
+	FROM   services
+	WHERE  tenant_id = $1 AND plugin = $2`
 
 // checkService checks what can be checked without the database.
 func checkService(values map[string][]byte) (size int, err error) {

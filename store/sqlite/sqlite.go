@@ -47,6 +47,10 @@ type Options struct {
 	// ReaderIdle is how long a connection for reading is kept, with the memory of
 	// its pages, when nobody reads; 10s if zero.
 	ReaderIdle time.Duration
+	// WriterIdle is how long nobody writes before the memory of the writer's pages
+	// is given back, and how long a short log waits to be written back into the
+	// database; a second and a minute if zero.
+	WriterIdle time.Duration
 	// NoSync leaves out the fsync of each commit. Commits may be lost with the
 	// power: for benchmarks of what the fsync costs.
 	NoSync bool
@@ -67,7 +71,7 @@ type DB struct {
 	lock   *os.File
 	write  *writer
 	read   *sql.DB
-	hot    map[string]*sql.Stmt // what is read all the time, by its text
+	hot    map[string]hotRead // what is read all the time, by its text
 	wakes  chan struct{}
 	news   news
 	room   *room
@@ -154,7 +158,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err := db.prepareHot(ctx); err != nil {
 		return errors.Join(err, db.read.Close(), w.close())
 	}
-	keeper, err := newCheckpointer(checkpointDSN(file), w)
+	keeper, err := newCheckpointer(checkpointDSN(file), cmp.Or(db.opts.WriterIdle, checkpointIdle), w)
 	if err != nil {
 		return errors.Join(err, db.closeHot(), db.read.Close(), w.close())
 	}
@@ -184,7 +188,8 @@ func (db *DB) Path() string { return db.path }
 func (db *DB) Epoch() int64 { return db.epoch }
 
 // Wakes receives after a commit that may have made a lane due in this process.
-// Wake-ups coalesce: one stands for all since the last was taken.
+// Wake-ups coalesce: one stands for all since the last was taken. Who gives a lane
+// back, or holds it, is not told of what that alone brings about later.
 func (db *DB) Wakes() <-chan struct{} { return db.wakes }
 
 // Failed is closed when the store can write no more: the outcome of a commit is

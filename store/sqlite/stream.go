@@ -7,11 +7,13 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-const streamColumns = `
-	s.id, s.run_id, s.integration_id, coalesce(s.parent_id, 0), s.type, s.connector, s.ident, s.partition, s.limit_key, s.state,
-	s.seq, s.claim, s.pages, s.attempts, s.interrupts, s.crashes, s.due_at, s.data, s.page, s.checkpoint, s.last_record, s.last_record_at,
-	s.failure, s.created_at, s.updated_at, s.processed_at, s.read, s.added, s.updated, s.deleted, s.unchanged, s.stale, s.warnings
+const streamColumns = streamValues + `
 	FROM streams s`
+
+const streamValues = `
+	id, run_id, integration_id, coalesce(parent_id, 0), type, connector, ident, partition, limit_key, state,
+	seq, claim, pages, attempts, interrupts, crashes, due_at, data, page, checkpoint, last_record, last_record_at,
+	failure, created_at, updated_at, processed_at, read, added, updated, deleted, unchanged, stale, warnings`
 
 func scanStream(s scanner) (store.Stream, error) {
 	var (

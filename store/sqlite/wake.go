@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
@@ -22,35 +21,25 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok 
 		}
 	}
 	for _, plugin := range plugins {
-		for _, prio := range []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk} {
-			if err := db.list(ctx, freeLaneQuery, []any{plugin, prio}, func(s scanner) error {
-				var wake int64
-				err := s.Scan(&wake)
-				earlier(wake)
-				return err
-			}); err != nil {
-				return time.Time{}, false, fmt.Errorf("next wake: %w", err)
+		if err := db.list(ctx, nextLaneQuery, []any{plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
+			var (
+				free [3]moment // by priority
+				held moment
+				back bool
+			)
+			err := s.Scan(&free[0], &free[1], &free[2], &held, &back)
+			for _, at := range append(free[:], held) {
+				if at.Valid {
+					earlier(at.Int64)
+				}
 			}
-			if err := db.list(ctx, freeBackLaneQuery, []any{plugin, prio, now + store.ClockSlack.Milliseconds()}, func(scanner) error {
+			if back {
 				earlier(now)
-				return nil
-			}); err != nil {
-				return time.Time{}, false, fmt.Errorf("next wake: %w", err)
 			}
+			return err
+		}); err != nil {
+			return time.Time{}, false, fmt.Errorf("next wake: %w", err)
 		}
-	}
-	if err := db.list(ctx, heldLanesQuery, nil, func(s scanner) error {
-		var (
-			plugin      string
-			wake, lease int64
-		)
-		err := s.Scan(&plugin, &wake, &lease)
-		if slices.Contains(plugins, plugin) {
-			earlier(max(wake, lease))
-		}
-		return err
-	}); err != nil {
-		return time.Time{}, false, fmt.Errorf("next wake: %w", err)
 	}
 	if !ok {
 		return time.Time{}, false, nil
@@ -58,26 +47,16 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok 
 	return fromMillis(next), true, nil
 }
 
-const (
-	freeLaneQuery = `
-	SELECT   wake_at
-	FROM     lanes
-	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND owner IS NULL
-	ORDER BY wake_at
-	LIMIT    1`
-	// One whose time was computed by a later clock is due (K09).
-	freeBackLaneQuery = `
-	SELECT id
-	FROM   lanes
-	WHERE  plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_from > $3 AND owner IS NULL
-	LIMIT  1`
-	// Those that are held are few, and in an index of their own.
-	heldLanesQuery = `
-	SELECT   plugin, wake_at, lease_until
-	FROM     lanes
-	WHERE    owner IS NOT NULL AND wake_at IS NOT NULL
-	ORDER BY lease_until`
-)
+// nextLaneQuery looks at the first free lane of each priority class, at those that
+// are held, which are few and in an index of their own, and for one whose time was
+// computed by a later clock: it is due (K09). It is one statement, since the
+// scheduler asks again at each change.
+const nextLaneQuery = `
+	SELECT (SELECT wake_at FROM lanes WHERE plugin = $1 AND shard = 0 AND prio = 0 AND wake_at IS NOT NULL AND owner IS NULL ORDER BY wake_at LIMIT 1),
+	       (SELECT wake_at FROM lanes WHERE plugin = $1 AND shard = 0 AND prio = 1 AND wake_at IS NOT NULL AND owner IS NULL ORDER BY wake_at LIMIT 1),
+	       (SELECT wake_at FROM lanes WHERE plugin = $1 AND shard = 0 AND prio = 2 AND wake_at IS NOT NULL AND owner IS NULL ORDER BY wake_at LIMIT 1),
+	       (SELECT min(max(wake_at, lease_until)) FROM lanes INDEXED BY lanes_held WHERE owner IS NOT NULL AND wake_at IS NOT NULL AND plugin = $1),
+	       EXISTS (SELECT 1 FROM lanes WHERE plugin = $1 AND shard = 0 AND prio IN (0, 1, 2) AND wake_at IS NOT NULL AND wake_from > $2 AND owner IS NULL)`
 
 // lister is a way to read: in a write transaction or beside it.
 type lister func(ctx context.Context, query string, args []any, fn func(scanner) error) error

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -61,6 +62,7 @@ type after struct {
 type writer struct {
 	dsn     string
 	now     func() time.Time
+	idle    time.Duration // before the memory of the pages is given back
 	queue   chan *op
 	chores  chan *op // taken when queue is empty
 	stopped chan struct{}
@@ -90,6 +92,7 @@ func newWriter(ctx context.Context, file string, opts Options) (*writer, error) 
 	w := &writer{
 		dsn:     writerDSN(file, opts),
 		now:     opts.Now,
+		idle:    cmp.Or(opts.WriterIdle, quietAfter),
 		most:    opts.frames,
 		queue:   make(chan *op, groupOps),
 		chores:  make(chan *op),
@@ -170,7 +173,7 @@ func (w *writer) submit(ctx context.Context, queue chan<- *op, o *op, quit <-cha
 // loop writes until quit is closed and nothing waits any more.
 func (w *writer) loop(ctx context.Context, quit <-chan struct{}) {
 	defer close(w.stopped)
-	quiet := time.NewTimer(quietAfter)
+	quiet := time.NewTimer(w.idle)
 	defer quiet.Stop()
 	groups := 0 // in a row
 	for {
@@ -179,7 +182,7 @@ func (w *writer) loop(ctx context.Context, quit <-chan struct{}) {
 			case o := <-w.queue: // work goes before chores
 				w.group(ctx, o)
 				groups++
-				quiet.Reset(quietAfter)
+				quiet.Reset(w.idle)
 				continue
 			default:
 			}
@@ -188,10 +191,10 @@ func (w *writer) loop(ctx context.Context, quit <-chan struct{}) {
 		select {
 		case o := <-w.queue:
 			w.group(ctx, o)
-			quiet.Reset(quietAfter)
+			quiet.Reset(w.idle)
 		case o := <-w.chores:
 			w.group(ctx, o)
-			quiet.Reset(quietAfter)
+			quiet.Reset(w.idle)
 		case <-w.rest:
 			w.pragma(ctx, "wal_checkpoint(PASSIVE)")
 		case <-quiet.C:

@@ -111,24 +111,45 @@ func (s *Scheduler) Run(ctx context.Context) error {
 			s.renew(hard) // the clock has jumped: what is held would be claimed anew
 		}
 		wait := s.claim(hard)
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case h := <-s.done:
-			s.forget(h)
-		case ids := <-s.revoked:
-			s.revoke(hard, ids)
-		case <-s.wake:
-			s.renew(hard)
-		case <-s.opts.Wake:
-			s.renew(hard)
-		case <-renew.C:
+		if s.listen(ctx, hard, wait, renew.C) {
 			s.renew(hard)
 		}
-		timer.Stop()
 	}
 	return s.drain(hard, cancel, renew.C)
+}
+
+// listen waits until something happens and takes in all that has by then, so that
+// many lanes which end together are one reason to look again. It reports whether
+// the leases are to be renewed.
+func (s *Scheduler) listen(ctx, hard context.Context, wait time.Duration, renew <-chan time.Time) (due bool) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case h := <-s.done:
+		s.forget(h)
+	case ids := <-s.revoked:
+		s.revoke(hard, ids)
+	case <-s.wake:
+		due = true
+	case <-s.opts.Wake:
+		due = true
+	case <-renew:
+		due = true
+	}
+	for {
+		select {
+		case h := <-s.done:
+			s.forget(h)
+		case <-s.wake:
+			due = true
+		case <-s.opts.Wake:
+			due = true
+		default:
+			return due
+		}
+	}
 }
 
 // drain ends the workers in two steps.
