@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	flags "flag"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,13 @@ import (
 	"github.com/jackfield/jackfield/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flags.Parse()
+	if f := flags.Lookup("rapid.checks"); testing.Short() && f.Value.String() == f.DefValue {
+		_ = f.Value.Set("30") // a number: each case opens a store
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // tester is a *testing.T, or rapid's of one case.
 type tester interface {
