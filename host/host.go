@@ -41,6 +41,8 @@ type Host struct {
 	api       *api.Server
 	snapshots *snapshots
 
+	descriptors *descriptors
+
 	plugged chan struct{} // of one: the set of plugins that can take work changed
 }
 
@@ -54,6 +56,9 @@ func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor, patience runner.Options) (*Host, error) {
 	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
 	var err error
+	if h.descriptors, err = newDescriptors(descriptorLimit(), openDescriptors); err != nil {
+		return nil, err
+	}
 	h.found, err = discovery.NewWatcher(discovery.Options{
 		Dir: cfg.Plugins.Dir, Lock: cfg.LockFile(), Data: cfg.Data,
 		Trust: discovery.Trust(cfg.Plugins.Trust), Log: log.Named("discovery"),
@@ -86,7 +91,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	var err error
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
-		Inspect: discovery.Inspect, OnChange: h.pluginsChanged,
+		Inspect: discovery.Inspect, OnChange: h.pluginsChanged, Room: h.descriptors.room,
 	})
 	if err != nil {
 		return err
@@ -118,6 +123,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.api, err = api.New(api.Options{
 		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
+		MaxConns: h.descriptors.connections(), Room: h.descriptors.room,
 	}, api.Deps{
 		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
 		Database: database{h.db, h.snapshots},

@@ -13,9 +13,11 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// guard lets in who has the token and is no plugin's process (K20).
+// guard lets in who has the token and is no plugin's process (K20), while there
+// is room (F28).
 type guard struct {
 	token  string
+	admit  func(method string) error
 	refuse func(pid int) bool
 	log    hclog.Logger
 }
@@ -50,7 +52,7 @@ func (g *guard) check(ctx context.Context, method string) error {
 			Hint: "the daemon makes a new one at each start, in " + TokenName + " of its data directory; JACKFIELD_TOKEN goes before the file",
 		}
 	}
-	return nil
+	return g.admit(method)
 }
 
 func (g *guard) hasToken(ctx context.Context) bool {

@@ -26,7 +26,11 @@ func newPeerCredentials() peerCredentials { return peerCredentials{insecure.NewC
 
 // ServerHandshake asks the kernel who connected.
 func (peerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return conn, peerOfConn(conn), nil
+	known := conn
+	if s, ok := conn.(*seated); ok {
+		known = s.UnixConn
+	}
+	return conn, peerOfConn(known), nil
 }
 
 // Clone returns a copy.

@@ -47,7 +47,13 @@ type Options struct {
 	// MaxStreams is how many calls that do not end by themselves (watch, tail,
 	// logs) are served at once; 64 if zero.
 	MaxStreams int
-	Now        func() time.Time // time.Now if nil
+	// MaxConns is how many connections there are at once; 1024 if zero. Who comes
+	// then waits; when four fifths are taken, calls are refused but for the status.
+	MaxConns int
+	// Room says why the host can begin nothing that takes open files, or returns
+	// nil; asked for the status alone, if it is not nil.
+	Room func() error
+	Now  func() time.Time // time.Now if nil
 }
 
 // Server is the host's API.
@@ -57,6 +63,7 @@ type Server struct {
 	log     hclog.Logger
 	started time.Time
 	streams chan struct{} // a place for each that is served
+	crowd   chan struct{} // likewise for each connection
 
 	ready    chan struct{} // closed when the socket answers
 	stopping chan struct{} // closed when the host stops
@@ -78,6 +85,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 	opts.CheckTimeout = cmp.Or(opts.CheckTimeout, 20*time.Second)
 	opts.Grace = cmp.Or(opts.Grace, 2*time.Second)
 	opts.MaxStreams = cmp.Or(opts.MaxStreams, 64)
+	opts.MaxConns = cmp.Or(opts.MaxConns, 1024)
 	if opts.Log == nil {
 		opts.Log = hclog.NewNullLogger()
 	}
@@ -93,6 +101,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 		log:      opts.Log.Named("api"),
 		started:  opts.Now(),
 		streams:  make(chan struct{}, opts.MaxStreams),
+		crowd:    make(chan struct{}, opts.MaxConns),
 		ready:    make(chan struct{}),
 		stopping: make(chan struct{}),
 	}, nil
@@ -123,7 +132,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer l.remove()
 
-	guard := &guard{token: token, refuse: s.opts.Refuse, log: s.log}
+	guard := &guard{token: token, admit: s.admit, refuse: s.opts.Refuse, log: s.log}
 	srv := grpc.NewServer(
 		grpc.Creds(newPeerCredentials()),
 		grpc.ChainUnaryInterceptor(s.answerUnary, guard.unary),
@@ -136,7 +145,7 @@ func (s *Server) Run(ctx context.Context) error {
 	)
 	s.register(srv)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- srv.Serve(newCrowd(l, s.crowd)) }()
 	close(s.ready)
 	s.log.Debug("serving", "socket", s.opts.Socket)
 

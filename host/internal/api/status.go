@@ -87,6 +87,14 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	if err := s.deps.Database.Snapshots().Err; err != nil {
 		reasons = append(reasons, "the newest snapshot of the store failed: "+err.Error())
 	}
+	if e := s.crowded(); e != nil {
+		reasons = append(reasons, e.Message+" (hint: "+e.Hint+")")
+	}
+	if s.opts.Room != nil {
+		if err := s.opts.Room(); err != nil {
+			reasons = append(reasons, "no process can be started: "+err.Error())
+		}
+	}
 	if unread != nil {
 		text := "the plugins cannot be looked for: " + unread.Error()
 		if e, ok := errors.AsType[*Error](unread); ok && e.Hint != "" {

@@ -39,6 +39,11 @@ type Options struct {
 
 	IdleInstances int // kept open a process; 1000 if zero (K18)
 
+	// Room says why no other process may be started now, or returns nil. A plugin
+	// that is refused is tried again like one that does not start; none is refused
+	// if nil.
+	Room func() error
+
 	Env []string // NAME=value, added to the fixed environment of every plugin
 
 	Log      hclog.Logger            // plugins' lines and the supervisor's own; none if nil
@@ -61,6 +66,9 @@ func (o Options) withDefaults() Options {
 	o.IdleInstances = cmp.Or(o.IdleInstances, 1000)
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
+	}
+	if o.Room == nil {
+		o.Room = func() error { return nil }
 	}
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }

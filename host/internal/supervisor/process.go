@@ -63,6 +63,9 @@ func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*proce
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	if err := s.opts.Room(); err != nil {
+		return nil, err //nolint:wrapcheck // the host's own words
+	}
 	dir, err := s.dirs.process()
 	if err != nil {
 		return nil, err
