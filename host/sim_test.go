@@ -16,16 +16,17 @@ import (
 
 // rows: I01, I02, I03, I04, I05, I06, K01, K02, K03, K04, K08, K09, K10, K11, K12, K13, F16, F17, F18, F19, F24, F27
 //
-// Thirty days of 250 tenants with a remote system that fails in every way, a
+// Thirty days of 500 tenants with a remote system that fails in every way, a
 // daemon that dies and is started again, and a clock that is set wrong by hours and
-// by years. Two engines of five hundred tenants each work side by side.
+// by years. Two engines of 250 tenants each work side by side, one on each core; the
+// long form has four of 500.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	plan := simPlan{seed: chance(t).Uint64(), tenants: 250, days: 30, slots: 16, verify: 10, rate: 2, jumps: true}
-	engines := 1
+	engines := 2
 	switch {
 	case testing.Short():
-		plan.tenants, plan.days, plan.slots = 40, 2, 8
+		plan.tenants, plan.days, plan.slots, engines = 40, 2, 8, 1
 	case soaking():
 		plan.tenants, plan.slots, engines = 500, 32, 4
 	}
