@@ -19,6 +19,9 @@ const (
 	checkpointTries = 8
 	// checkpointIdle is how long a log that is short may wait.
 	checkpointIdle = time.Minute
+	// longLog is how long the log's file may stay when nothing is in it: a long
+	// reader has let it grow.
+	longLog = 8 << 20
 )
 
 // checkpointer writes the log back into the database beside the writer, on a
@@ -28,15 +31,16 @@ type checkpointer struct {
 	db   *sql.DB
 	w    *writer
 	idle time.Duration // that a log which is short waits
+	file string        // the log's
 }
 
-func newCheckpointer(dsn string, idle time.Duration, w *writer) (*checkpointer, error) {
-	db, err := sql.Open("sqlite", dsn)
+func newCheckpointer(file string, idle time.Duration, w *writer) (*checkpointer, error) {
+	db, err := sql.Open("sqlite", checkpointDSN(file))
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	return &checkpointer{db: db, w: w, idle: idle}, nil
+	return &checkpointer{db: db, w: w, idle: idle, file: file + "-wal"}, nil
 }
 
 // loop works until quit is closed. A checkpoint that fails loses nothing; the
@@ -52,6 +56,7 @@ func (c *checkpointer) loop(ctx context.Context, quit <-chan struct{}) {
 		case <-c.w.busy:
 		case <-idle.C:
 			if c.w.frames.Load() == 0 {
+				c.shorten(ctx)
 				continue
 			}
 		}
@@ -74,6 +79,15 @@ func (c *checkpointer) run(ctx context.Context) {
 		}
 	}
 	hint(c.w.rest)
+}
+
+// shorten gives the room of a long log back (F12). It gives way to whoever reads or
+// writes, and is tried again.
+func (c *checkpointer) shorten(ctx context.Context) {
+	if size, err := fileSize(c.file); err != nil || size < longLog {
+		return
+	}
+	_, _ = c.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)") // what fails here loses nothing
 }
 
 // hint leaves a wake-up unless one waits already.

@@ -158,7 +158,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err := db.prepareHot(ctx); err != nil {
 		return errors.Join(err, db.read.Close(), w.close())
 	}
-	keeper, err := newCheckpointer(checkpointDSN(file), cmp.Or(db.opts.WriterIdle, checkpointIdle), w)
+	keeper, err := newCheckpointer(file, cmp.Or(db.opts.WriterIdle, checkpointIdle), w)
 	if err != nil {
 		return errors.Join(err, db.closeHot(), db.read.Close(), w.close())
 	}

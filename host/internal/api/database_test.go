@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,4 +121,19 @@ func TestStatusTellsOfTheDatabase(t *testing.T) {
 	require.Len(t, got.GetReasons(), 2)
 	require.Contains(t, got.GetReasons()[0], "the disk is full")
 	require.Equal(t, "the newest snapshot of the store failed: no room", got.GetReasons()[1])
+}
+
+// rows: F12
+func TestAStatusTellsOfALogThatGrows(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	api := hostv1.NewStatusServiceClient(r.dial())
+	reasons := func(bytes int64) string {
+		r.store.edit(func(f *fakeStore) { f.status.WALBytes = bytes })
+		st, err := api.GetStatus(r.ctx(), &hostv1.GetStatusRequest{})
+		require.NoError(t, err)
+		return strings.Join(st.GetReasons(), "\n")
+	}
+	require.NotContains(t, reasons(longLog), "the log of the store")
+	require.Contains(t, reasons(2*longLog), "the log of the store has 512 MiB")
 }

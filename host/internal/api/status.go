@@ -69,6 +69,10 @@ func (s *statusService) VerifyStore(_ *hostv1.VerifyStoreRequest, out grpc.Serve
 	return nil
 }
 
+// longLog is a log of the store that has grown far over what it grows to while it
+// is written back.
+const longLog = 256 << 20
+
 // reasons lists what needs a person.
 func (s *statusService) reasons(kept store.Status, plugins []Plugin, config ConfigStatus, unread error) []string {
 	var reasons []string
@@ -80,6 +84,9 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	}
 	if kept.Full {
 		reasons = append(reasons, "the disk is full: nothing is begun and nothing can be changed; the work goes on by itself when there is room (hint: make room where "+kept.Path+" is)")
+	}
+	if kept.WALBytes > longLog {
+		reasons = append(reasons, fmt.Sprintf("the log of the store has %d MiB: something reads it for long, so that it cannot be written back (hint: end other programs that have %s open)", kept.WALBytes>>20, kept.Path))
 	}
 	if kept.Frozen != "" {
 		reasons = append(reasons, "nothing is written any more: "+kept.Frozen)
