@@ -97,13 +97,21 @@ func choose(ctx context.Context, list lister, of []candidate, plugin string, now
 	return id, ok, nil
 }
 
-// givesWay reports whether another run of the lane goes before r and has something
-// to do.
-func (r *run) givesWay(ctx context.Context, t *tx) (bool, error) {
+// GivesWay reports whether another run of the lane goes before r and has something
+// to do: a retry of what a person asked for in particular may have fallen due (K12).
+func (db *DB) GivesWay(ctx context.Context, r store.Run) (bool, error) {
+	way, err := givesWay(ctx, db.list, r, db.opts.Now().UnixMilli())
+	if err != nil {
+		return false, fmt.Errorf("runs beside run %d: %w", r.ID, err)
+	}
+	return way, nil
+}
+
+func givesWay(ctx context.Context, list lister, r store.Run, now int64) (bool, error) {
 	if r.ParamsSum != "" {
 		return false, nil
 	}
-	all, err := candidates(ctx, t.each, r.IntegrationID, r.Class)
+	all, err := candidates(ctx, list, r.IntegrationID, r.Class)
 	if err != nil {
 		return false, err
 	}
@@ -111,8 +119,8 @@ func (r *run) givesWay(ctx context.Context, t *tx) (bool, error) {
 		if !c.special {
 			break
 		}
-		at, ok, err := c.due(ctx, t.each, r.Plugin, t.ms)
-		if err != nil || ok && at <= t.ms {
+		at, ok, err := c.due(ctx, list, r.Plugin, now)
+		if err != nil || ok && at <= now {
 			return err == nil, err
 		}
 	}

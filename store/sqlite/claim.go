@@ -29,7 +29,7 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 		if err != nil {
 			return err
 		}
-		if way, err := r.givesWay(ctx, t); err != nil || way {
+		if way, err := givesWay(ctx, t.each, r.Run, t.ms); err != nil || way {
 			return err
 		}
 		if ok, err := r.awake(ctx, t); err != nil || !ok {

@@ -21,6 +21,7 @@ const lookAgain = time.Second
 type runWork struct {
 	*lane
 	run      store.Run
+	turn     *turn // the lane's hold
 	inFlight int
 	segments int
 	alone    bool // one of the run's own calls is in flight: nothing is due beside it
@@ -46,7 +47,10 @@ type streamDone struct {
 func (w *lane) workRun(ctx context.Context, run store.Run) error {
 	callsCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rw := &runWork{lane: w, run: run, done: make(chan streamDone)}
+	turn := newTurn(w.hold)
+	defer turn.close()
+	w.hold = turn
+	rw := &runWork{lane: w, run: run, turn: turn, done: make(chan streamDone)}
 	var firstErr error
 	ended := false
 	for {
@@ -66,7 +70,12 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 		select {
 		case d = <-rw.done:
 		case <-time.After(lookAgain):
-			continue // a retry may have become due beside a long call
+			// A retry may have become due beside a long call: of this run, or of one
+			// that goes before it and need not wait for the call's end.
+			if way, err := rw.r.db.GivesWay(ctx, rw.run); err == nil && way {
+				rw.turn.end()
+			}
+			continue
 		}
 		rw.inFlight--
 		rw.segments += d.segments
