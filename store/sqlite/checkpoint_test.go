@@ -20,6 +20,7 @@ func TestALongReaderAndTheLog(t *testing.T) {
 	require.NoError(t, err)
 	defer rows.Close() //nolint:errcheck // closed below, unless the test has failed
 	require.True(t, rows.Next())
+	require.NoError(t, rows.Err())
 	for range 200 {
 		require.NoError(t, db.update(t.Context(), func(ctx context.Context, t *tx) error {
 			_, err := t.exec(ctx, "INSERT INTO events (at, kind, data) VALUES (1, 'test', '\"' || hex(zeroblob(50000)) || '\"')")
