@@ -30,6 +30,7 @@ func many(n int, do func(n int) error) error {
 // which cap it passed; at the cap all is well.
 func TestI11WhatAPluginMakesTooMuchOfHasAName(t *testing.T) {
 	t.Parallel()
+	long(t) // thousands of commits
 	type caps struct {
 		name string // of the cap, as it stands in the code
 		at   int
@@ -120,9 +121,6 @@ func TestI11WhatAPluginMakesTooMuchOfHasAName(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if c.name == "store.MaxBuckets" || c.name == "store.MaxStreamsPerResult" { // thousands of commits
-				long(t)
-			}
 			s := &script{plan: planOf("fits", "over")}
 			s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 				switch call.Stream.ID {
