@@ -42,3 +42,25 @@ func TestStatusSaysThatTheHostIsPaused(t *testing.T) {
 	require.Equal(t, "degraded", got.GetState())
 	require.Contains(t, got.GetReasons(), "the host is paused: no run begins or goes on (hint: paused: false in host.yaml)")
 }
+
+// rows: O52
+func TestARunSaysThatTheHostIsPaused(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	r.store.edit(func(f *fakeStore) {
+		f.integrations = []store.Integration{acme(1, "history")}
+		f.runs = []store.Run{
+			{ID: 1, IntegrationID: 1, Tenant: "acme", Integration: "history", Plugin: "git", State: store.RunProcessed},
+			{ID: 2, IntegrationID: 1, Tenant: "acme", Integration: "history", Plugin: "git", State: store.RunPending},
+		}
+	})
+	why := func(id string) string {
+		resp, err := hostv1.NewRunServiceClient(r.dial()).GetRun(r.ctx(), &hostv1.GetRunRequest{Id: id})
+		require.NoError(t, err)
+		return resp.GetWhy()
+	}
+	require.Equal(t, "waits for its turn", why("2"))
+	r.config.status = ConfigStatus{File: "host.yaml", Paused: true}
+	require.Equal(t, "waits: the host is paused (hint: paused: false in host.yaml)", why("2"))
+	require.Equal(t, "every stream is processed (0)", why("1"), "what is over waits for nothing")
+}

@@ -43,6 +43,9 @@ func (s *runService) why(ctx context.Context, r store.Run, troubled []store.Stre
 // whyHeld says that the integration itself cannot go on, in whatever state its
 // run is; empty if it can.
 func (s *runService) whyHeld(ctx context.Context, r store.Run) (string, error) {
+	if config := s.deps.Config.Status(ctx); config.Paused {
+		return "waits: the host is paused (hint: paused: false in " + config.File + ")", nil
+	}
 	in, err := s.deps.Store.IntegrationByName(ctx, r.Tenant, r.Integration)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // renamed between two reads
