@@ -58,7 +58,7 @@ func (db *DB) prepareHot(ctx context.Context) error {
 		anyDueLaneQuery, nextLaneQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery, servicesQuery,
 	}
 	for _, query := range slices.Concat(short, []string{sourceQuery, sourcesQuery, feedQuery, memberFeedQuery, recordQuery, overlaidQuery}) {
-		stmt, err := db.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // closeHot closes it
+		stmt, err := db.read.PrepareContext(ctx, query)
 		if err != nil {
 			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, driverError(err)), db.closeHot())
 		}
