@@ -145,6 +145,7 @@ func TestSlotsBoundWhatIsInFlightAndEndWithTheCall(t *testing.T) {
 
 // rows: C50, C51
 func TestATokenThatIsUsedUpIsPassedOver(t *testing.T) {
+	long(t)
 	t.Parallel()
 	var (
 		mu   sync.Mutex

@@ -208,6 +208,7 @@ func TestD12AResetInEpochSecondsIsATime(t *testing.T) {
 //
 // rows: C22, F19
 func TestD16APageThatWasFetchedIsKeptAtALimit(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := &script{plan: planOf("a")}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {

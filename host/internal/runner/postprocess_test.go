@@ -17,6 +17,7 @@ import (
 //
 // rows: C29
 func TestPostprocessIsCalledOncePerRun(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := &script{plan: planOf("a", "b")}
 	s.manifest.Capabilities = []sdk.Capability{sdk.CanPostprocess}
