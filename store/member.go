@@ -60,6 +60,7 @@ type MemberStep struct {
 	From    MemberCursor
 	Through int64
 	Sources []MemberSource
+	Redone  []int64 // sources that were marked, and are looked at by this step
 	Added   []Claim
 	Removed []Claim
 	Members map[int64]int // number of sources; 0 removes the member

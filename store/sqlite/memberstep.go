@@ -17,7 +17,7 @@ func (db *DB) MemberStep(ctx context.Context, step store.MemberStep) error {
 		if err := swapCursor(ctx, t, step.From, step.Through); err != nil {
 			return err
 		}
-		for _, write := range []func(context.Context, *tx, store.MemberStep) error{writeClaims, writeSources, writeMembers, writeMerges} {
+		for _, write := range []func(context.Context, *tx, store.MemberStep) error{writeClaims, writeSources, writeRedone, writeMembers, writeMerges} {
 			if err := write(ctx, t, step); err != nil {
 				return err
 			}
@@ -91,8 +91,19 @@ func writeSources(ctx context.Context, t *tx, step store.MemberStep) error {
 			INSERT INTO member_sources (record_id, tenant_id, member_id, integration_id, external_id)
 			VALUES `+tuples(len(some), 5)+`
 			ON CONFLICT (record_id) DO UPDATE
-			SET    member_id = excluded.member_id, redo = 0`, args...); err != nil {
+			SET    member_id = excluded.member_id`, args...); err != nil {
 			return fmt.Errorf("add sources: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeRedone takes the marks away. A source that another one's change moves keeps
+// its own: what it was marked for is not done yet.
+func writeRedone(ctx context.Context, t *tx, step store.MemberStep) error {
+	for _, id := range step.Redone {
+		if _, err := t.exec(ctx, "UPDATE member_sources SET redo = 0 WHERE record_id = $1", id); err != nil {
+			return fmt.Errorf("unmark source: %w", err)
 		}
 	}
 	return nil

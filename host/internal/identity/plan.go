@@ -246,8 +246,8 @@ func (p *plan) write(joined sets) {
 		s := p.changed[id]
 		if s.gone {
 			p.step.Sources = append(p.step.Sources, store.MemberSource{Source: id})
-		} else if p.known[id] == nil && s.marked { // nothing else about it is different
-			p.step.Sources = append(p.step.Sources, s.MemberSource)
+		} else if s.marked {
+			p.step.Redone = append(p.step.Redone, id)
 		}
 		p.claims(s)
 	}

@@ -144,6 +144,32 @@ func TestAMergeThatWasUndoneStaysUndone(t *testing.T) {
 	require.Contains(t, w.groups("acme"), []string{"a/1", "c/4"}, "who comes later goes to those that kept the account")
 }
 
+// Two merges are undone before the members are looked at again: the first one's step
+// moves the other's source, which is still to be looked at.
+//
+// rows: K06
+func TestTwoMergesAreUndoneAtOnce(t *testing.T) {
+	t.Parallel()
+	w := openTemp(t, "acme/a", "acme/b")
+	w.apply("acme/a", []store.Record{member(t, "1", "p:nine")})
+	w.apply("acme/a", []store.Record{member(t, "2", "p:five", "p:nine")})
+	w.apply("acme/a", []store.Record{member(t, "3", "p:five")})
+	w.catchUp(10)
+	require.Equal(t, [][]string{{"a/1", "a/2", "a/3"}}, w.groups("acme"))
+	merges := w.merges("acme")
+	require.Len(t, merges, 2)
+	slices.SortFunc(merges, func(a, b store.MemberMerge) int { return int(b.Merged - a.Merged) })
+	for _, m := range merges {
+		_, err := w.db.UndoMerge(t.Context(), "acme", m.ID)
+		require.NoError(t, err)
+	}
+	w.catchUp(1)
+	require.Equal(t, w.expected(), w.members("acme"))
+	w.apply("acme/b", []store.Record{member(t, "4", "p:five")})
+	w.catchUp(1)
+	require.Equal(t, w.expected(), w.members("acme"))
+}
+
 // rows: K06
 func TestASourceThatWentWithoutAWordIsFound(t *testing.T) {
 	t.Parallel()
