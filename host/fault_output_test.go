@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -146,23 +145,11 @@ func TestStatisticsAddUp(t *testing.T) {
 }
 
 // tail is a `record tail` that runs beside a test.
-type tail struct {
-	mu  sync.Mutex // guards out
-	out bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.out.Write(p)
-}
+type tail struct{ output }
 
 // records returns what was printed so far.
 func (t *tail) records() (out []recordDoc) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for line := range strings.Lines(t.out.String()) {
+	for line := range strings.Lines(t.String()) {
 		var r recordDoc
 		if json.Unmarshal([]byte(line), &r) == nil {
 			out = append(out, r)

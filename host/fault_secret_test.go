@@ -75,7 +75,7 @@ func TestSecretStaysSecret(t *testing.T) {
 	for name, raw := range s.files("data") {
 		held[name+" after the end"] = raw
 	}
-	held["the daemon's log"] = d.log.Bytes()
+	held["the daemon's log"] = []byte(d.log.String())
 	held["what commands printed"] = []byte(joined(said))
 	require.Contains(t, d.log.String(), "logged: ***")
 	require.Greater(t, len(held), 5)

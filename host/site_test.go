@@ -125,14 +125,34 @@ func (s *site) try(args ...string) (string, error) {
 // daemonProcess is a running `jackfield serve`.
 type daemonProcess struct {
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *output
 	done chan error
+}
+
+// output is what a program that still runs prints.
+type output struct {
+	mu  sync.Mutex // guards out
+	out bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.out.Write(p)
+}
+
+// String returns what was printed so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.out.String()
 }
 
 // start runs the daemon. The caller ends it by kill or stop.
 func (s *site) start() *daemonProcess {
 	s.t.Helper()
-	d := &daemonProcess{log: &bytes.Buffer{}, done: make(chan error, 1)}
+	d := &daemonProcess{log: &output{}, done: make(chan error, 1)}
 	args := append([]string{"serve", "-c", filepath.Join(s.dir, "host.yaml")}, s.args...)
 	d.cmd = exec.CommandContext(context.Background(), filepath.Join(s.bin, "jackfield"), args...) // outlives the test's context: cleanup ends it
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
