@@ -97,16 +97,31 @@ func choose(ctx context.Context, list lister, of []candidate, plugin string, now
 	return id, ok, nil
 }
 
-// GivesWay reports whether another run of the lane goes before r and has something
-// to do: a retry of what a person asked for in particular may have fallen due (K12).
-func (db *DB) GivesWay(ctx context.Context, r store.Run) (bool, error) {
-	way, err := givesWay(ctx, db.list, r, db.opts.Now().UnixMilli())
-	if err != nil {
-		return false, fmt.Errorf("runs beside run %d: %w", r.ID, err)
+// LookRun says what the holder of r's lane has to do beside what it does: way,
+// that another run of the lane goes before r and has something to do, as a retry of
+// what a person asked for in particular may have fallen due (K12); due, that a
+// stream of r waits to be claimed. It takes no turn of the writer.
+func (db *DB) LookRun(ctx context.Context, r store.Run) (way, due bool, err error) {
+	now := db.opts.Now().UnixMilli()
+	all, err := candidates(ctx, db.list, r.IntegrationID, r.Class)
+	if err == nil {
+		way, err = anyBefore(ctx, db.list, all, r, now)
 	}
-	return way, nil
+	for _, c := range all {
+		if c.id == r.ID && err == nil && !way {
+			var at int64
+			at, due, err = c.due(ctx, db.list, r.Plugin, now)
+			due = due && at <= now
+		}
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("look at run %d: %w", r.ID, err)
+	}
+	return way, due, nil
 }
 
+// givesWay reports whether another run of the lane goes before r and has something
+// to do.
 func givesWay(ctx context.Context, list lister, r store.Run, now int64) (bool, error) {
 	if r.ParamsSum != "" {
 		return false, nil
@@ -114,6 +129,14 @@ func givesWay(ctx context.Context, list lister, r store.Run, now int64) (bool, e
 	all, err := candidates(ctx, list, r.IntegrationID, r.Class)
 	if err != nil {
 		return false, err
+	}
+	return anyBefore(ctx, list, all, r, now)
+}
+
+// anyBefore is givesWay among the open runs of r's lane.
+func anyBefore(ctx context.Context, list lister, all []candidate, r store.Run, now int64) (bool, error) {
+	if r.ParamsSum != "" {
+		return false, nil
 	}
 	for _, c := range all {
 		if !c.special {

@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,5 +46,37 @@ func TestAPersonFindsAPlaceBesideBulkWork(t *testing.T) {
 		run, err := w.db.Run(t.Context(), asked.ID)
 		require.NoError(t, err)
 		require.Equal(t, store.RunProcessed, run.State)
+	})
+}
+
+// rows: K12
+func TestACallUnderWayTakesNoTurnOfTheWriter(t *testing.T) {
+	t.Parallel()
+	var added, began time.Time
+	s := &script{plan: planOf("long")}
+	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		if call.Stream.ID == "more" {
+			began = time.Now()
+			return sdk.Outcome{}, nil
+		}
+		for n := range 100 {
+			time.Sleep(5 * time.Second) // the bubble's clock
+			if n == 50 {
+				if err := out.Stream(ctx, sdk.Stream{ID: "more", Connector: "things"}); err != nil {
+					return sdk.Outcome{}, err
+				}
+				added = time.Now()
+			}
+			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: []byte(strconv.Itoa(n))}); err != nil {
+				return sdk.Outcome{}, err
+			}
+		}
+		return sdk.Outcome{}, nil
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.up()
+		w.until(store.RunProcessed)
+		require.LessOrEqual(t, w.asked.Load(), int32(8), "it asks for streams when there are some")
+		require.LessOrEqual(t, began.Sub(added), 2*time.Second, "what falls due beside a call does not wait for its end")
 	})
 }

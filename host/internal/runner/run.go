@@ -25,6 +25,7 @@ type runWork struct {
 	inFlight int
 	segments int
 	alone    bool // one of the run's own calls is in flight: nothing is due beside it
+	drained  bool // the last claim left nothing that is due
 	done     chan streamDone
 }
 
@@ -72,12 +73,15 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 		case <-time.After(lookAgain):
 			// A retry may have become due beside a long call: of this run, or of one
 			// that goes before it and need not wait for the call's end.
-			if way, err := rw.r.db.GivesWay(ctx, rw.run); err == nil && way {
+			way, due, err := rw.r.db.LookRun(ctx, rw.run)
+			if err == nil && way {
 				rw.turn.end()
 			}
+			rw.drained = rw.drained && !due && err == nil
 			continue
 		}
 		rw.inFlight--
+		rw.drained = false
 		rw.segments += d.segments
 		if d.system {
 			rw.alone = false
@@ -120,8 +124,8 @@ func (rw *runWork) spent() bool {
 
 // startStreams claims as many due streams as there is room for and starts them.
 func (rw *runWork) startStreams(ctx context.Context) (int, error) {
-	if rw.alone {
-		// What its end makes of the run is known here only when it is done.
+	if rw.alone || rw.drained {
+		// What the end of a call makes of the run is known here only when it is done.
 		return 0, nil
 	}
 	most, err := rw.inLimit(ctx, rw.run.ID)
@@ -151,6 +155,7 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("claim streams: %w", err)
 	}
+	rw.drained = len(streams) < got
 	for _, s := range streams {
 		rw.inFlight++
 		rw.alone = rw.alone || s.Type.System()

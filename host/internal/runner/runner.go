@@ -19,7 +19,7 @@ type database interface {
 	IntegrationByID(ctx context.Context, id int64) (store.Integration, error)
 	RequestRun(ctx context.Context, r store.RunRequest) (store.Run, bool, error)
 	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
-	GivesWay(ctx context.Context, r store.Run) (bool, error)
+	LookRun(ctx context.Context, r store.Run) (way, due bool, err error)
 	BeginRun(ctx context.Context, l store.LaneRef, run int64, b store.RunBegin) (store.Run, error)
 	ClaimStreams(ctx context.Context, l store.LaneRef, run int64, limit int) ([]store.Stream, error)
 	DrawQuota(ctx context.Context, l store.LaneRef, run int64) (store.Quota, error)

@@ -159,6 +159,7 @@ type world struct {
 	skew   atomic.Int64 // of the host's clock, in nanoseconds
 	onWork func(l store.Lane)
 	works  atomic.Int32 // claims of lanes
+	asked  atomic.Int32 // for due streams, in a turn of the writer
 	claims int32        // that are not too many, if more than spinning
 
 	db    *sqlite.DB
@@ -174,6 +175,12 @@ type meddler func(ctx context.Context, seg store.Segment, apply func(context.Con
 type meddled struct {
 	*sqlite.DB
 	meddle meddler
+	asked  *atomic.Int32
+}
+
+func (m *meddled) ClaimStreams(ctx context.Context, l store.LaneRef, run int64, n int) ([]store.Stream, error) {
+	m.asked.Add(1)
+	return m.DB.ClaimStreams(ctx, l, run, n)
 }
 
 func (m *meddled) Apply(ctx context.Context, seg store.Segment) (store.Applied, error) {
@@ -227,7 +234,7 @@ func (w *world) up() {
 	if w.vault == nil {
 		w.vault = openVault{}
 	}
-	r := runner.New(&meddled{w.db, w.meddle}, w.plugins, w.vault, w.opts)
+	r := runner.New(&meddled{w.db, w.meddle, &w.asked}, w.plugins, w.vault, w.opts)
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
 		if w.works.Add(1) > max(w.claims, spinning) {
 			return errors.New("the lane spins") // in a bubble no time would pass
