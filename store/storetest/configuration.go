@@ -166,6 +166,9 @@ func testConfiguration(t *testing.T, setup func(*testing.T) *world) {
 			_, _, err = w.s.RequestRun(w.ctx(), store.RunRequest{IntegrationID: i.ID, Kind: store.RunManual})
 			require.ErrorIs(t, err, store.ErrConflict)
 			require.ErrorContains(t, err, i.Reason)
+			spec.Enabled = true
+			w.change(store.Change{Op: store.ChangeRestore, UID: i.UID, Spec: spec, Sync: true})
+			require.Equal(t, j.lane.Fence+2, w.claimLane().Fence, "by the end of the work, and by the claim")
 		})
 	}
 

@@ -47,6 +47,17 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, []byte("1m"), got["m"].Cursor)
 	})
 
+	t.Run("ACursorMovesBeforeTheEndOfTheCall", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a")...)
+		seg := j.segment(j.claim())
+		seg.Cursor, seg.Checkpoint = []byte("half way"), []byte("1")
+		j.apply(seg)
+		w.clock.add(lease) // and its holder is not heard of any more
+		j.lane = w.claimLane()
+		require.Equal(t, []byte("half way"), j.claim().Cursor)
+	})
+
 	t.Run("WatermarkIsTheStartOfARunThatWentWell", func(t *testing.T) {
 		w := setup(t)
 		first := w.begin(store.RunRequest{Kind: store.RunOnboarding}, store.RunBegin{})

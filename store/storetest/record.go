@@ -81,6 +81,13 @@ func testRecords(t *testing.T, setup func(*testing.T) *world) {
 			require.Equal(t, store.RunStats{Updated: 1}, put(base), name)
 		}
 		require.Len(t, w.records(j.i), 1)
+		versioned := base // the same data by a newer version: else an older one could undo it
+		versioned.Version = []byte("3")
+		put(versioned)
+		versioned.Version = []byte("5")
+		require.Equal(t, store.RunStats{Updated: 1}, put(versioned))
+		versioned.Version, versioned.Data = []byte("4"), []byte(`{"old":true}`)
+		require.Equal(t, store.RunStats{Stale: 1}, put(versioned))
 	})
 
 	t.Run("UnchangedMovesNothing", func(t *testing.T) {

@@ -179,6 +179,27 @@ func testRuns(t *testing.T, setup func(*testing.T) *world) {
 		require.Len(t, own, 2)
 	})
 
+	t.Run("ARunIsNotPlannedBeforeTheEndOfItsPlan", func(t *testing.T) {
+		w := setup(t)
+		j := w.begin(store.RunRequest{}, store.RunBegin{})
+		for _, end := range []store.StreamEnd{
+			{State: store.StreamDelayed, Answered: true}, // a rate limit
+			{State: store.StreamDelayed, Answered: true, Attempt: true, Failure: &store.Failure{Message: "timeout"}},
+			{State: store.StreamPending}, // the plugin died
+		} {
+			seg := j.segment(j.claim())
+			seg.Streams, seg.End = names("a"), &end
+			a := j.apply(seg)
+			require.Equal(t, store.RunProcessing, a.Run)
+			require.Zero(t, j.reload().PlannedAt)
+			again := j.claims(5)
+			require.Len(t, again, 1, "nothing is worked on before the plan is whole")
+			require.Equal(t, store.StreamPlan, again[0].Type)
+			j.finish(again[0], store.StreamEnd{State: store.StreamPending, Answered: true})
+		}
+		require.False(t, j.plan(names("a", "b")...).RunEnded)
+	})
+
 	t.Run("PlanningGoesOnFromItsCheckpoint", func(t *testing.T) {
 		w := setup(t)
 		j := w.begin(store.RunRequest{}, store.RunBegin{})

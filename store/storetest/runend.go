@@ -155,6 +155,7 @@ func testRunEnds(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, []string{"run.cancelled"}, w.events(r.ID))
 		l := w.claimLane() // free and due
 		require.Greater(t, l.Generation, j.lane.Generation)
+		require.Equal(t, j.lane.Fence+2, l.Fence, "by the cancelling, and by the claim")
 	})
 
 	t.Run("ContinueHurriesWhatWaits", func(t *testing.T) {

@@ -146,6 +146,14 @@ func testStreams(t *testing.T, setup func(*testing.T) *world) {
 		j.apply(seg)
 		require.Equal(t, 1, w.stream(s.ID).Attempts)
 		require.Equal(t, []byte("progress"), w.stream(s.ID).Checkpoint)
+
+		w.clock.add(time.Minute)
+		j.finish(j.claim(), store.StreamEnd{State: store.StreamPending}) // and the plugin died
+		s = j.claim()
+		require.Equal(t, []int{1, 2}, []int{s.Attempts, s.Interrupts})
+		j.finish(s, store.StreamEnd{State: store.StreamPending, NextPage: []byte("2"), Answered: true}) // so does a page
+		require.Equal(t, []int{0, 0}, []int{w.stream(s.ID).Attempts, w.stream(s.ID).Interrupts})
+		require.Nil(t, w.stream(s.ID).Failure)
 	})
 
 	t.Run("InterruptsCountClaimsWithoutAnAnswer", func(t *testing.T) {

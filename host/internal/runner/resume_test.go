@@ -25,6 +25,9 @@ func TestACrashGoesOnAtTheLastCheckpoint(t *testing.T) {
 		for n := at; n < 10; n++ {
 			if n == 7 && !died {
 				died = true
+				if err := out.Flush(ctx); err != nil { // the host has it all
+					return sdk.Outcome{}, err
+				}
 				return sdk.Outcome{}, errDied
 			}
 			emitted = append(emitted, strconv.Itoa(n))
@@ -45,6 +48,47 @@ func TestACrashGoesOnAtTheLastCheckpoint(t *testing.T) {
 		require.Equal(t, []string{"0", "1", "2", "3", "4", "5", "6", "5", "6", "7", "8", "9"}, emitted)
 		require.Equal(t, int64(10), run.Stats.Read, "what followed the last checkpoint was discarded")
 		require.Zero(t, w.streams()["a"].Attempts, "a death is no attempt")
+	})
+}
+
+// Segments that wait behind a slow apply are written as one: what is resumed from is
+// the checkpoint of the last of them, and its cursor is the one that counts.
+//
+// rows: K02, K03
+func TestSegmentsThatWaitTogetherEndAtTheirLastCheckpoint(t *testing.T) {
+	t.Parallel()
+	s := &script{plan: planOf("a")}
+	var from []string
+	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		from = append(from, string(call.Checkpoint)+" "+string(call.Cursor))
+		if call.Checkpoint != nil {
+			return sdk.Outcome{}, nil
+		}
+		for n := range 4 {
+			if err := thing(ctx, out, "r"+strconv.Itoa(n)); err != nil {
+				return sdk.Outcome{}, err
+			}
+			at := []byte(strconv.Itoa(n + 1))
+			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: at, Cursor: at}); err != nil {
+				return sdk.Outcome{}, err
+			}
+		}
+		return sdk.Outcome{}, errDied
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		segments := 0
+		w.meddle = func(ctx context.Context, seg store.Segment, apply func(context.Context, store.Segment) (store.Applied, error)) (store.Applied, error) {
+			if len(seg.Records) > 0 {
+				segments++
+				time.Sleep(5 * time.Second) // the bubble's clock; the others wait behind it
+			}
+			return apply(ctx, seg)
+		}
+		w.up()
+		run := w.until(store.RunProcessed)
+		require.LessOrEqual(t, segments, 2, "the first perhaps, and those that waited")
+		require.Equal(t, []string{" ", "4 4"}, from)
+		require.Equal(t, int64(4), run.Stats.Read)
 	})
 }
 

@@ -51,6 +51,56 @@ func TestOnboardingFromPlanToPostprocess(t *testing.T) {
 	})
 }
 
+// What Preprocess made and what GetStreams listed are there for all of the run: after
+// a restart of the host, and when a person goes on with it after its end.
+//
+// rows: C08, C10, C37
+func TestPreprocessAndPlanAreOnceARun(t *testing.T) {
+	t.Parallel()
+	var preprocessed, planned int
+	var got []string
+	var reached chan struct{} // made in the bubble
+	s := &script{}
+	s.manifest.Capabilities = []sdk.Capability{sdk.CanPreprocess}
+	s.preprocess = func(context.Context, sdk.Run) ([]byte, error) {
+		preprocessed++
+		return []byte("prepared"), nil
+	}
+	s.plan = func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+		planned++
+		return planOf("a", "b")(ctx, call, out)
+	}
+	s.process = func(ctx context.Context, call sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
+		got = append(got, call.Stream.ID+" "+string(call.Run.Preprocessed))
+		switch len(got) {
+		case 1: // until the host stops
+			close(reached)
+			<-ctx.Done()
+			return sdk.Outcome{}, ctx.Err()
+		case 2:
+			return sdk.Outcome{}, &sdk.Error{Class: sdk.ClassConfig, Code: "bad", Message: "no"}
+		}
+		return sdk.Outcome{}, nil
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		reached = make(chan struct{})
+		w.conc = 1
+		w.up()
+		<-reached
+		w.down()
+		w.up()
+		run := w.until(store.RunPartial)
+		_, err := w.db.ContinueRun(t.Context(), run.ID)
+		require.NoError(t, err)
+		w.until(store.RunProcessed)
+		require.Len(t, got, 4, "one that was stopped, one that failed, and both")
+		for _, g := range got {
+			require.Contains(t, []string{"a prepared", "b prepared"}, g)
+		}
+		require.Equal(t, []int{1, 1}, []int{preprocessed, planned})
+	})
+}
+
 // A run whose streams could not be listed had none, and so was processed, with the
 // mail that all is done.
 //
@@ -182,7 +232,9 @@ func TestFinishedEndsThatStreamAlone(t *testing.T) {
 		require.Len(t, s.calls()[onboarding:], 4, "a ends after a page, b goes on")
 		require.Equal(t, "m9", asked[0].LastRecord)
 		require.True(t, when.Equal(asked[0].LastRecordTimestamp))
-		require.NotEmpty(t, asked[0].NextPage)
+		for _, call := range asked {
+			require.NotEmpty(t, call.NextPage, "asked for a next page alone")
+		}
 	})
 }
 
@@ -206,6 +258,11 @@ func TestAttributesAreAskedForOnce(t *testing.T) {
 		w.create("three")
 		w.until(store.RunProcessed)
 		require.Equal(t, 2, asked, "a new version may have others")
+		in, err := w.db.IntegrationByName(t.Context(), "acme", "one")
+		require.NoError(t, err)
+		kept, err := w.db.Attributes(t.Context(), in.TenantID)
+		require.NoError(t, err)
+		require.Equal(t, map[string][]store.Attribute{"script": {{Name: "title", Label: "Title", Type: "string"}}}, kept)
 	})
 }
 
