@@ -138,5 +138,6 @@ func manifest(m sdk.Manifest) *hostv1.Manifest {
 		Hooks:          m.Hooks,
 		Every:          ticks(m.Every),
 		SettingsSchema: m.SettingsSchema,
+		Icon:           m.Icon,
 	}
 }

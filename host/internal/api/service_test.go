@@ -142,17 +142,21 @@ func TestReload(t *testing.T) {
 	require.Len(t, diff.GetProblems(), 1)
 }
 
+// rows: O01
 func TestPlugins(t *testing.T) {
 	t.Parallel()
 	r := serve(t)
 	api := hostv1.NewPluginServiceClient(r.dial())
 	r.plugins.list = []Plugin{{Name: "git", File: "copy", Verdict: "duplicate"}, {Name: "git", State: "serving", Verdict: "approved", Stderr: []string{"bye"}}}
-	r.plugins.manifests["git"] = sdk.Manifest{Name: "git", Connectors: []sdk.Connector{{Name: "commits"}}, SettingsSchema: []byte(`{}`)}
+	const icon = "data:image/svg+xml;base64,AAAA"
+	r.plugins.manifests["git"] = sdk.Manifest{Name: "git", Label: "Git repositories", Icon: icon, Kind: sdk.KindCombined, Connectors: []sdk.Connector{{Name: "commits"}}, SettingsSchema: []byte(`{}`)}
 	resp, err := api.GetPlugin(r.ctx(), &hostv1.GetPluginRequest{Name: "git"})
 	require.NoError(t, err)
 	require.Equal(t, "serving", resp.GetPlugin().GetState(), "the file with a process")
 	require.Equal(t, []string{"bye"}, resp.GetStderr())
-	require.Equal(t, "commits", resp.GetManifest().GetConnectors()[0].GetName())
+	m := resp.GetManifest()
+	require.Equal(t, []string{"git", "Git repositories", icon, "combined"}, []string{m.GetName(), m.GetLabel(), m.GetIcon(), m.GetKind()})
+	require.Equal(t, "commits", m.GetConnectors()[0].GetName())
 	_, err = api.GetPlugin(r.ctx(), &hostv1.GetPluginRequest{Name: "svn"})
 	require.Equal(t, codes.NotFound, status.Code(err))
 	require.ErrorContains(t, err, `there is no plugin "svn"`)

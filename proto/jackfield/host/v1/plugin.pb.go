@@ -482,8 +482,10 @@ type Manifest struct {
 	Every int32 `protobuf:"varint,9,opt,name=every,proto3" json:"every,omitempty"`
 	// JSON Schema.
 	SettingsSchema []byte `protobuf:"bytes,10,opt,name=settings_schema,json=settingsSchema,proto3" json:"settings_schema,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A data:image/ URI, or empty.
+	Icon          string `protobuf:"bytes,11,opt,name=icon,proto3" json:"icon,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Manifest) Reset() {
@@ -586,6 +588,13 @@ func (x *Manifest) GetSettingsSchema() []byte {
 	return nil
 }
 
+func (x *Manifest) GetIcon() string {
+	if x != nil {
+		return x.Icon
+	}
+	return ""
+}
+
 // Connector is one kind of entity that a plugin imports.
 type Connector struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -686,7 +695,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"started_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1a\n" +
 	"\brestarts\x18\n" +
 	" \x01(\rR\brestarts\x12\x14\n" +
-	"\x05calls\x18\v \x01(\rR\x05calls\"\xbb\x02\n" +
+	"\x05calls\x18\v \x01(\rR\x05calls\"\xcf\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -700,7 +709,8 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x05hooks\x18\b \x03(\tR\x05hooks\x12\x14\n" +
 	"\x05every\x18\t \x01(\x05R\x05every\x12'\n" +
 	"\x0fsettings_schema\x18\n" +
-	" \x01(\fR\x0esettingsSchema\"K\n" +
+	" \x01(\fR\x0esettingsSchema\x12\x12\n" +
+	"\x04icon\x18\v \x01(\tR\x04icon\"K\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
