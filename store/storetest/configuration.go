@@ -208,6 +208,26 @@ func testConfiguration(t *testing.T, setup func(*testing.T) *world) {
 		require.Len(t, w.claimLanes(), 1)
 	})
 
+	t.Run("NothingToImportIsNeverDue", func(t *testing.T) { // rows: O10, O13
+		w := setup(t)
+		spec := w.spec("idle")
+		spec.Connectors = nil
+		idle := func(op store.ChangeOp) {
+			i := w.change(store.Change{Op: op, UID: "1", Spec: spec, Sync: true, NextCheckAt: w.clock.Now().Add(time.Hour)})
+			require.Equal(t, store.IntegrationActive, i.State)
+			require.Zero(t, i.NextCheckAt)
+			require.Equal(t, time.Duration(-1), w.nextWake())
+			_, _, err := w.s.RequestRun(w.ctx(), store.RunRequest{IntegrationID: i.ID, Kind: store.RunManual})
+			require.ErrorIs(t, err, store.ErrConflict)
+			require.ErrorContains(t, err, "has no connector to import")
+		}
+		idle(store.ChangeCreate)
+		all := w.spec("idle")
+		i := w.change(store.Change{Op: store.ChangeUpdate, UID: "1", Spec: all})
+		require.Equal(t, w.clock.Now(), i.NextCheckAt, "its first connector is imported at once")
+		idle(store.ChangeUpdate)
+	})
+
 	t.Run("ParksWithoutThePlugin", func(t *testing.T) {
 		w := setup(t)
 		j := w.plan(store.RunRequest{}, names("a")...)

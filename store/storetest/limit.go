@@ -109,7 +109,7 @@ func testLimits(t *testing.T, setup func(*testing.T) *world) {
 		seg.Seq++
 		j.apply(seg)
 		require.Equal(t, int64(140), j.reload().Stats.Warnings)
-		kept, err := w.s.Warnings(w.ctx(), j.run.ID, 0)
+		kept, err := w.s.Warnings(w.ctx(), j.run.ID, 1000)
 		require.NoError(t, err)
 		require.Len(t, kept, store.MaxWarningsKept)
 		require.Equal(t, store.Warning{RecordID: "0", Message: "odd", At: w.clock.Now()}, kept[0])

@@ -114,6 +114,30 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		require.Zero(t, i.OnboardedAt)
 	})
 
+	t.Run("NoWatermarkOfAConnectorWithoutStreamsByAFailedRun", func(t *testing.T) {
+		w := setup(t)
+		first := w.begin(store.RunRequest{}, store.RunBegin{})
+		first.plan(names("a")...)
+		first.finish(first.claim(), failed("no"))
+		require.Equal(t, store.RunError, first.reload().State)
+		first.release()
+		second := next(first, store.RunRequest{})
+		second.plan(names("a")...)
+		require.Empty(t, second.claim().Watermarks, "members had nothing to do, in a run that failed")
+	})
+
+	t.Run("CursorsAreOfOneIntegration", func(t *testing.T) { // rows: O07
+		w := setup(t)
+		first := w.begin(store.RunRequest{Kind: store.RunOnboarding}, store.RunBegin{})
+		sync(first, "1", well)
+		off := w.spec(first.i.Name)
+		off.Enabled = false
+		w.change(store.Change{Op: store.ChangeUpdate, UID: first.i.UID, Spec: off}) // so that the other one is what is due
+		got := sync(w.beginOf(w.create("other"), store.RunRequest{}, store.RunBegin{}), "2", well)
+		require.Nil(t, got["a"].Cursor, "its settings may be those of another account")
+		require.Empty(t, got["a"].Watermarks)
+	})
+
 	t.Run("AForcedRunReplacesCursorsOnlyOnSuccess", func(t *testing.T) {
 		w := setup(t)
 		first := w.begin(store.RunRequest{}, store.RunBegin{})

@@ -188,7 +188,7 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
 }
 
-// rows: O17
+// rows: O13, O17
 func TestSyncRefusesWhatCannotRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -198,6 +198,7 @@ func TestSyncRefusesWhatCannotRun(t *testing.T) {
 		"Disabled": {func(i *store.Integration) { i.State, i.Reason = store.IntegrationDisabled, "by its file" }, "is disabled: by its file", "enabled: true in tenants/acme.yaml"},
 		"Parked":   {func(i *store.Integration) { i.State, i.Reason = store.IntegrationParked, `plugin "git" is not loaded` }, `is parked: plugin "git" is not loaded`, "plugin list"},
 		"Waiting":  {func(i *store.Integration) { i.State = store.IntegrationWaitingApproval }, "waits for an approval", "plugin approve git"},
+		"Idle":     {func(i *store.Integration) { i.Connectors = nil }, "has no connector to import", "name one under connectors:"},
 		"Removed":  {func(i *store.Integration) { i.State, i.RemovedAt = store.IntegrationDisabled, time.Unix(1, 0) }, "was removed", "declare it again"},
 	} {
 		t.Run(name, func(t *testing.T) {

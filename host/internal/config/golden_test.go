@@ -58,6 +58,7 @@ func pickyManifest() sdk.Manifest {
 func testOptions() Options {
 	manifests := map[string]sdk.Manifest{
 		"slack": slackManifest(), "picky": pickyManifest(),
+		"both":   {Name: "both", Label: "Both", Version: "1.0.0", Kind: sdk.KindCombined, Every: 15, Connectors: []sdk.Connector{{Name: "calls"}}, SettingsSchema: []byte(`{"type": "object"}`)},
 		"broken": {Name: "broken", SettingsSchema: []byte(`{"$ref": "file:///etc/passwd"}`)},
 	}
 	env := map[string]string{"SLACK_TOKEN": canary, "EMPTY": "", "CHANNEL": "general", "BAD_UTF8": "\xff"}

@@ -104,6 +104,41 @@ func TestTicksSurviveARestart(t *testing.T) {
 	})
 }
 
+// rows: O50
+//
+// A connector that never comes back holds up its own integration alone: another one
+// of the same plugin, with all the other's streams hanging, is synced as if nothing
+// were.
+func TestAHangingConnectorDelaysNoOtherIntegration(t *testing.T) {
+	t.Parallel()
+	var plans, hanging atomic.Int32
+	s := &script{plan: func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+		ids := []string{"quick"}
+		if plans.Add(1) == 1 {
+			ids = []string{"a", "b", "c", "d", "e", "f"}
+		}
+		return planOf(ids...)(ctx, call, out)
+	}}
+	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		if call.Stream.ID != "quick" {
+			hanging.Add(1)
+			<-ctx.Done()
+			return sdk.Outcome{}, ctx.Err()
+		}
+		return sdk.Outcome{}, thing(ctx, out, call.Stream.ID)
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.up()
+		require.Eventually(t, func() bool { return hanging.Load() == 4 }, time.Hour, time.Second, "all that its run may have at once")
+		began := time.Now()
+		w.create("other")
+		run := w.until(store.RunProcessed)
+		require.Equal(t, "other", run.Integration)
+		require.Less(t, run.EndedAt.Sub(began), time.Second, "in the bubble's clock: it waited for nothing")
+		require.EqualValues(t, 4, hanging.Load(), "they still hang")
+	})
+}
+
 // rows: C54, O50
 func TestStreamsRunInParallelUpToTheCap(t *testing.T) {
 	t.Parallel()

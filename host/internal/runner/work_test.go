@@ -308,9 +308,14 @@ func TestWarningsAreCountedKeptAndLogged(t *testing.T) {
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
 		var log bytes.Buffer
-		w.warn, w.opts.Log = true, hclog.New(&hclog.LoggerOptions{Output: &log})
+		w.opts.Log = hclog.New(&hclog.LoggerOptions{Output: &log})
 		w.up()
+		w.until(store.RunProcessed)
+		require.NotContains(t, log.String(), "no date", "nobody asked for it")
+		w.warn = true
+		w.create("told")
 		run := w.until(store.RunProcessed)
+		require.Equal(t, "told", run.Integration)
 		require.Equal(t, int64(store.MaxWarningsKept+50), run.Stats.Warnings, "a bad record is counted, and fails nothing")
 		kept, err := w.db.Warnings(t.Context(), run.ID, 1000)
 		require.NoError(t, err)
