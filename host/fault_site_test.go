@@ -67,6 +67,12 @@ type (
 		Stats                 struct{ Read int }
 		Failure               *failureDoc
 	}
+	eventDoc struct {
+		Kind string
+		Data struct {
+			Plugin, Version, Digest, From, To, Reason, Detail, Previous string
+		}
+	}
 	recordDoc struct {
 		Position   string
 		Change     string
@@ -164,6 +170,14 @@ func (s *site) shown(name string) integrationDoc {
 		}
 	}
 	return integrationDoc{}
+}
+
+// events returns the newest events of a kind.
+func (s *site) events(kind string) []eventDoc {
+	s.t.Helper()
+	var doc struct{ Events []eventDoc }
+	s.read(&doc, "event", "list", "--kind", kind, "--limit", "1000")
+	return doc.Events
 }
 
 // run returns the newest run.

@@ -34,6 +34,7 @@ type Host struct {
 	found     *discovery.Watcher
 	sup       *supervisor.Supervisor
 	processes *processes
+	lifecycle *lifecycle
 	runner    *runner.Runner
 	scheduler *scheduler.Scheduler
 	upkeep    *upkeep.Upkeep
@@ -78,6 +79,9 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	}
 	keys, err := openKeys(ctx, cfg, h.db)
 	if err == nil {
+		h.lifecycle, err = openLifecycle(ctx, h.db, log.Named("plugin"))
+	}
+	if err == nil {
 		err = h.wire(keys, patience)
 	}
 	if err != nil {
@@ -92,6 +96,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, OnChange: h.pluginsChanged, Room: h.descriptors.room,
+		OnMove: h.lifecycle.moved,
 	})
 	if err != nil {
 		return err
@@ -153,6 +158,7 @@ func (h *Host) Run(ctx context.Context) error {
 		{"discovery", func(ctx context.Context) error { return h.found.Run(ctx, artifacts) }},
 		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},
 		{"supervisor", h.sup.Run},
+		{"lifecycle", h.lifecycle.run},
 		{"memory", keepMemory},
 		{"store", h.watchStore},
 	}.run(ctx)
@@ -222,6 +228,7 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 			}
 			return nil
 		case found := <-artifacts:
+			h.lifecycle.found(found)
 			want, again = binaries(found), true
 			h.park(ctx, want)
 		case err := <-synced:

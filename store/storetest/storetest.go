@@ -61,6 +61,9 @@ type Store interface {
 	RecordCounts(ctx context.Context, integrationID int64) (map[string]int64, error)
 	Position(ctx context.Context) (int64, error)
 	Warnings(ctx context.Context, runID int64, n int) ([]store.Warning, error)
+	SavePluginMoves(ctx context.Context, moves []store.PluginMove) error
+	PluginArtifacts(ctx context.Context) ([]store.PluginArtifact, error)
+	PluginServices(ctx context.Context) ([]store.PluginService, error)
 	Events(ctx context.Context, after int64, n int) ([]store.Event, error)
 	RecentEvents(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
@@ -115,6 +118,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Removal":       testRemoval,
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
+		"PluginMoves":   testPluginMoves,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // actor looks after one plugin, in a goroutine of its own: a slow or broken
@@ -35,6 +36,7 @@ type actor struct {
 	lastLines []string
 	manifest  sdk.Manifest // of the last process
 	known     bool         // there is a manifest
+	service   store.PluginState
 }
 
 // request changes what an actor runs. The reply comes when it is done.
@@ -74,8 +76,9 @@ func (a *actor) run(ctx context.Context) {
 			return
 		case req := <-a.requests:
 			if req.remove {
-				a.sup.retire(ctx, a.take(StateStopped))
+				a.sup.retire(ctx, a.take(StateStopped), func() {})
 				a.become(StateStopped, nil)
+				a.move(store.PluginGone, a.wanted(), nil)
 				req.reply <- nil
 				return
 			}
@@ -114,15 +117,23 @@ func (a *actor) replace(ctx context.Context, b Binary) error {
 	if waits {
 		return nil // it is tried again in its own time
 	}
+	if old != nil {
+		a.move(store.PluginUpgrading, old.binary, nil)
+	}
 	if err := a.launch(ctx, b); err != nil {
 		if old != nil {
 			a.note(err)
+			a.move(store.PluginActive, old.binary, err)
 			a.log.Warn("new version does not start, the old one stays", "version", b.Version, "serving", old.binary.Version, "error", err)
 		}
 		return err
 	}
 	a.failures, a.ends = 0, crashes{}
-	a.sup.retire(ctx, old)
+	if old == nil {
+		return nil
+	}
+	a.move(store.PluginDraining, b, nil)
+	a.sup.retire(ctx, old, func() { a.drained(b) })
 	return nil
 }
 
@@ -137,7 +148,13 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 	a.manifest, a.known = p.manifest, true
 	a.state, a.restartAt = StateServing, time.Time{}
 	a.lastError, a.lastLines = "", nil
+	first := a.service == store.PluginNone
 	a.mu.Unlock()
+	p.become(store.ProcessServing, nil)
+	if first {
+		a.move(store.PluginActive, b, nil)
+	}
+	a.sup.tellArtifact(b, store.ArtifactReady, nil)
 	a.log.Info("plugin serves", "version", p.manifest.Version, "digest", short(b.Digest), "pid", p.x.pid())
 	a.sup.opts.OnChange()
 	return nil
@@ -146,6 +163,8 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 // crashed notes the end of the process, and returns when to start it again.
 func (a *actor) crashed() time.Duration {
 	p := a.take(StateBackoff)
+	p.become(store.ProcessExited, because(reasonEnded, p.verdict()))
+	p.become(store.ProcessBackoff, nil)
 	a.lasted(a.sup.opts.Now().Sub(p.startedAt))
 	a.mu.Lock()
 	a.restarts++

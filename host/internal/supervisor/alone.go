@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // AcquireAlone lends an instance in a process that is started for it and ends with
@@ -71,6 +72,7 @@ func (s *Supervisor) startAlone(ctx context.Context, a *actor) (*process, error)
 	if err != nil {
 		return nil, err
 	}
+	p.become(store.ProcessServing, nil)
 	s.mu.Lock()
 	s.alone[p] = struct{}{}
 	s.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/jackfield/jackfield/store"
 )
 
 // Binary is a plugin to run. Two of the same name and digest are the same.
@@ -51,6 +53,9 @@ type Options struct {
 	Inspect  func(path string) error // says why a program cannot run here, for a failed start; none if nil
 	OnChange func()                  // called after a state changed; must not block
 	Now      func() time.Time        // time.Now if nil
+	// OnMove is told of every transition of plugins and processes, in order; it must
+	// not block. Of a program it is told what running it showed: its From is empty.
+	OnMove func(store.PluginMove)
 }
 
 func (o Options) withDefaults() Options {
@@ -81,6 +86,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.OnMove == nil {
+		o.OnMove = func(store.PluginMove) {}
 	}
 	return o
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/sdk/plugin"
+	"github.com/jackfield/jackfield/store"
 )
 
 // shutdownMethod ends a go-plugin server. Its messages are empty.
@@ -45,6 +46,10 @@ type process struct {
 
 	mu    sync.Mutex // guards cause
 	cause error      // why we killed it
+
+	sup    *Supervisor
+	moving sync.Mutex // guards state, and keeps its moves in order
+	state  store.PluginState
 }
 
 // connection is what go-plugin makes of a process.
@@ -72,12 +77,17 @@ func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*proce
 	}
 	startCtx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
 	defer cancel()
-	p := &process{binary: b, opts: s.opts, startedAt: s.opts.Now(), draining: make(chan struct{}), gone: make(chan struct{})}
+	p := &process{binary: b, opts: s.opts, sup: s, startedAt: s.opts.Now(), draining: make(chan struct{}), gone: make(chan struct{})}
+	p.become(store.ProcessStarting, nil)
 	if err := s.connect(startCtx, p, dir, book); err != nil {
-		failure := s.startFailure(startCtx, b, p.x, err)
+		failure := because(p.startReason(err), s.startFailure(startCtx, b, p.x, err))
 		s.finish(p, dir)
+		p.become(store.ProcessExited, failure)
+		s.tellArtifact(b, store.ArtifactRejected, failure)
 		return nil, failure
 	}
+	p.become(store.ProcessDescribe, nil)
+	s.tellArtifact(b, store.ArtifactProbed, nil)
 	s.begin(ctx, p, dir)
 	return p, nil
 }
@@ -116,10 +126,27 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 		return c.err
 	}
 	p.client, p.conn = c.client, c.conn
+	p.become(store.ProcessHandshake, nil)
 	if p.manifest, err = p.client.Describe(ctx); err != nil {
 		return fmt.Errorf("it does not say what it is: %w", err)
 	}
-	return p.binary.matches(p.manifest)
+	return because(reasonMismatch, p.binary.matches(p.manifest))
+}
+
+// startReason is why a start failed: how far it had come.
+func (p *process) startReason(err error) string {
+	p.moving.Lock()
+	defer p.moving.Unlock()
+	switch {
+	case reasonOf(err) != "":
+		return reasonOf(err)
+	case p.state == store.ProcessHandshake:
+		return reasonDescribe
+	case p.x == nil || p.x.pid() == 0:
+		return reasonStart
+	default:
+		return reasonHandshake
+	}
 }
 
 // dial lets go-plugin start the process and connect to it.
@@ -185,6 +212,7 @@ func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
 		end()
 		watching.Wait()
 		s.finish(p, dir)
+		p.become(store.ProcessExited, because(reasonEnded, p.ended()))
 		<-returned // the calls are lost, so they end; no instance is closed after that
 		p.instances.wg.Wait()
 		close(p.gone)
@@ -233,9 +261,16 @@ func (p *process) watchHealth(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := p.client.Health(ctx); err == nil {
+		err := p.client.Health(ctx)
+		if err == nil {
+			if misses > 0 {
+				p.become(store.ProcessServing, nil)
+			}
 			misses = 0
 			continue
+		}
+		if ctx.Err() == nil {
+			p.become(store.ProcessDegraded, because(reasonHealth, err))
 		}
 		if misses++; misses >= p.opts.HealthMisses && ctx.Err() == nil {
 			p.condemn(fmt.Errorf("it did not answer %d health checks", misses), true)
@@ -268,7 +303,10 @@ func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, err
 
 // retire takes no more work. The channel is closed when nothing is in flight.
 func (p *process) retire() <-chan struct{} {
-	p.drain.Do(func() { close(p.draining) })
+	p.drain.Do(func() {
+		p.become(store.ProcessDraining, nil)
+		close(p.draining)
+	})
 	return p.instances.retire()
 }
 
@@ -284,6 +322,7 @@ func (p *process) stop(ctx context.Context, patience time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	p.become(store.ProcessStopping, nil)
 	half := p.opts.StopTimeout / 2
 	go p.shutdown(context.WithoutCancel(ctx), p.opts.StopTimeout)
 	if !p.x.await(half) {
@@ -304,6 +343,17 @@ func (p *process) shutdown(ctx context.Context, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_ = p.conn.Invoke(ctx, shutdownMethod, &emptypb.Empty{}, &emptypb.Empty{}) // whether it ends is what counts
+}
+
+// ended is why the process ended by itself, or was killed for; nil if it was asked
+// to end.
+func (p *process) ended() error {
+	p.moving.Lock()
+	defer p.moving.Unlock()
+	if p.state == store.ProcessStopping {
+		return nil
+	}
+	return p.verdict()
 }
 
 // verdict says why the process ended.

@@ -192,8 +192,9 @@ func (s *Supervisor) employ(ctx context.Context, a *actor) error {
 	}
 }
 
-// retire lets a process go once its calls have ended, without waiting for it.
-func (s *Supervisor) retire(ctx context.Context, p *process) {
+// retire lets a process go once its calls have ended, without waiting for it, and
+// then calls then.
+func (s *Supervisor) retire(ctx context.Context, p *process, then func()) {
 	if p == nil {
 		return
 	}
@@ -211,6 +212,7 @@ func (s *Supervisor) retire(ctx context.Context, p *process) {
 		s.mu.Lock()
 		delete(s.draining, p)
 		s.mu.Unlock()
+		then()
 		s.log.Info("plugin let go", "plugin", p.binary.Name, "version", p.manifest.Version, "pid", p.x.pid())
 		s.opts.OnChange()
 	})

@@ -463,6 +463,29 @@ CREATE TABLE attributes (
   UNIQUE (tenant_id, plugin, name)
 ) STRICT;
 
+-- Programs and plugins: where each is, and what happened, as events tell.
+CREATE TABLE plugin_artifacts (
+  digest  TEXT    NOT NULL PRIMARY KEY,
+  plugin  TEXT    NOT NULL,
+  version TEXT    NOT NULL,
+  state   TEXT    NOT NULL CHECK (state IN ('seen', 'settling', 'verified', 'staged', 'probed', 'ready', 'rejected', 'unapproved', 'quarantined')),
+  reason  TEXT    NOT NULL DEFAULT '', -- a code
+  detail  TEXT    NOT NULL DEFAULT '',
+  since   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX plugin_artifacts_since ON plugin_artifacts (since);
+
+CREATE TABLE plugin_services (
+  plugin           TEXT    NOT NULL PRIMARY KEY,
+  version          TEXT    NOT NULL,
+  digest           TEXT    NOT NULL, -- of what serves
+  state            TEXT    NOT NULL CHECK (state IN ('active', 'upgrading', 'draining', 'rolled_back', 'gone')),
+  previous         TEXT    NOT NULL DEFAULT '', -- digest of what served before
+  previous_version TEXT    NOT NULL DEFAULT '',
+  probation        INTEGER, -- until then a failure brings the one before back
+  since            INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE events (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
   at             INTEGER NOT NULL,
