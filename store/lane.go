@@ -18,6 +18,7 @@ const (
 type Lane struct {
 	ID            int64
 	IntegrationID int64
+	TenantID      int64
 	Class         string
 	Key           string
 	Plugin        string
@@ -36,6 +37,11 @@ type LaneClaim struct {
 	Prios   []int    // classes wanted; all if empty
 	Limit   int
 	Lease   time.Duration
+
+	// PerTenant is how many lanes one tenant may have, those in Held counted. The
+	// others of such a tenant are passed over, as if they were not due. Zero: no bound.
+	PerTenant int
+	Held      map[int64]int // lanes that the caller has already, by tenant
 }
 
 // LaneRef names a claim of a lane.

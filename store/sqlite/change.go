@@ -108,8 +108,8 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 		return err
 	}
 	if _, err := t.exec(ctx, `
-		INSERT INTO lanes (integration_id, class, plugin, prio)
-		VALUES ($1, $2, $3, $4)`, id, store.ClassPull, c.Spec.Plugin, store.PrioBulk); err != nil {
+		INSERT INTO lanes (integration_id, class, plugin, tenant_id, prio)
+		VALUES ($1, $2, $3, $4, $5)`, id, store.ClassPull, c.Spec.Plugin, tenant, store.PrioBulk); err != nil {
 		return fmt.Errorf("create lane of %s/%s: %w", c.Spec.Tenant, c.Spec.Name, err)
 	}
 	if err := addEvent(ctx, t, "integration.created", id, 0, nil); err != nil {
@@ -208,8 +208,8 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 	if err := changeLimit(ctx, t, old, c.Spec.Limit); err != nil {
 		return err
 	}
-	if swapped {
-		if _, err := t.exec(ctx, "UPDATE lanes SET plugin = $2 WHERE integration_id = $1", old.ID, c.Spec.Plugin); err != nil {
+	if swapped || tenant != old.TenantID {
+		if _, err := t.exec(ctx, "UPDATE lanes SET plugin = $2, tenant_id = $3 WHERE integration_id = $1", old.ID, c.Spec.Plugin, tenant); err != nil {
 			return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), err)
 		}
 	}

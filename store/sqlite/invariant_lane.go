@@ -69,6 +69,35 @@ func laneInvariants() []invariant {
 				WHERE  {page} AND l.prio NOT IN (0, 1, 2)`,
 		},
 		{
+			row: "K13", name: "lane-head", rule: "the first free lane of a tenant is known",
+			over: over, key: key,
+			query: `
+				SELECT 'lane ' || l.id AS what
+				FROM   lanes l
+				WHERE  {page} AND l.owner IS NULL AND l.wake_at IS NOT NULL AND NOT EXISTS (
+				       SELECT 1 FROM lane_heads h
+				       WHERE  h.plugin = l.plugin AND h.shard = l.shard AND h.prio = l.prio AND h.tenant_id = l.tenant_id AND h.wake_at <= l.wake_at)`,
+		},
+		{
+			row: "K13", name: "head-lane", rule: "what is known as a tenant's first free lane is one",
+			over: "lane_heads", key: "h.rowid",
+			query: `
+				SELECT 'tenant ' || h.tenant_id || ', plugin ' || h.plugin AS what
+				FROM   lane_heads h
+				WHERE  {page} AND NOT EXISTS (
+				       SELECT 1 FROM lanes l
+				       WHERE  l.plugin = h.plugin AND l.shard = h.shard AND l.prio = h.prio AND l.tenant_id = h.tenant_id
+				         AND  l.owner IS NULL AND l.wake_at = h.wake_at)`,
+		},
+		{
+			row: "I09", name: "lane-tenant", rule: "a lane is of the tenant of its integration",
+			over: over, key: key,
+			query: `
+				SELECT 'lane ' || l.id AS what
+				FROM   lanes l
+				WHERE  {page} AND l.tenant_id <> (SELECT i.tenant_id FROM integrations i WHERE i.id = l.integration_id)`,
+		},
+		{
 			row: "K22", name: "integration-removed", rule: "an integration that left its file is disabled and has an end of its data",
 			over: "integrations", key: "i.id",
 			query: `

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -18,13 +17,15 @@ import (
 // dueLane is a lane that may be claimed.
 type dueLane struct {
 	id, prio, wakeAt int64
+	tenantID         int64
 	held             bool // by somebody whose lease has run out
 }
 
 // ClaimLanes claims lanes that are due, of the plugins and priority classes asked
 // for: the lower class first, then the one that waits longest. A class that must
-// not wait behind another is asked for by itself. Each lane is this caller's until
-// its lease runs out, it is released, or it is taken away.
+// not wait behind another is asked for by itself. Of a tenant come no more than
+// PerTenant leaves room for. Each lane is this caller's until its lease runs out, it
+// is released, or it is taken away.
 func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.Lane, err error) {
 	if c.Limit <= 0 || c.Lease <= 0 || c.Lease > maxLease {
 		return nil, fmt.Errorf("claim %d lanes for %v: %w", c.Limit, c.Lease, store.ErrInvalid)
@@ -37,16 +38,18 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 	if due, err := db.anyDueLane(ctx, c.Plugins, prios); err != nil || !due {
 		return nil, err
 	}
+	if c.PerTenant > 0 && roomOf(c).full() > 0 {
+		if due, err := fairLanes(ctx, db.list, c, prios, db.opts.Now().UnixMilli()); err != nil || len(due) == 0 {
+			return nil, err
+		}
+	}
 	err = db.update(ctx, func(ctx context.Context, t *tx) error {
 		lanes = nil
-		due, err := dueLanes(ctx, t.each, c.Plugins, prios, t.ms, c.Limit)
+		due, err := fairLanes(ctx, t.each, c, prios, t.ms)
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(due, func(a, b dueLane) int {
-			return cmp.Or(cmp.Compare(a.prio, b.prio), cmp.Compare(a.wakeAt, b.wakeAt), cmp.Compare(a.id, b.id))
-		})
-		for _, d := range due[:min(len(due), c.Limit)] {
+		for _, d := range due {
 			l, err := claimLane(ctx, t, d, fmt.Sprintf("%d-%s", db.epoch, rand.Text()), c.Lease)
 			if err != nil {
 				return err
@@ -98,7 +101,7 @@ func dueLanes(ctx context.Context, list lister, plugins []string, prios []int, n
 			before := len(out)
 			add := func(s scanner) error {
 				d := dueLane{prio: int64(prio)}
-				err := s.Scan(&d.id, &d.wakeAt, &d.held)
+				err := s.Scan(&d.id, &d.tenantID, &d.wakeAt, &d.held)
 				out = append(out, d)
 				return err
 			}
@@ -117,7 +120,7 @@ func dueLanes(ctx context.Context, list lister, plugins []string, prios []int, n
 // The limit is an expression: a plain parameter there makes SQLite compile a
 // prepared statement anew each time it is bound.
 const dueLaneQuery = `
-	SELECT   id, wake_at, owner IS NOT NULL
+	SELECT   id, tenant_id, wake_at, owner IS NOT NULL
 	FROM     lanes
 	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at <= $3
 	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
@@ -125,7 +128,7 @@ const dueLaneQuery = `
 	LIMIT    $5 + 0`
 
 const backLaneQuery = `
-	SELECT   id, $3, owner IS NOT NULL
+	SELECT   id, tenant_id, $3, owner IS NOT NULL
 	FROM     lanes
 	WHERE    plugin = $1 AND shard = 0 AND prio = $2 AND wake_at IS NOT NULL AND wake_at > $3 AND wake_from > $6
 	  AND    (owner IS NULL OR lease_until <= $3 OR lease_until > $4)
@@ -144,9 +147,9 @@ func claimLane(ctx context.Context, t *tx, d dueLane, owner string, lease time.D
 		UPDATE    lanes
 		SET       owner = $2, lease_until = $3, fence = fence + 1
 		WHERE     id = $1
-		RETURNING integration_id, class, key, plugin, prio, wake_at, fence, nudges`,
+		RETURNING integration_id, tenant_id, class, key, plugin, prio, wake_at, fence, nudges`,
 		[]any{d.id, owner, t.ms + lease.Milliseconds()},
-		&l.IntegrationID, &l.Class, &l.Key, &l.Plugin, &l.Prio, &wake, &l.Fence, &l.Nudges)
+		&l.IntegrationID, &l.TenantID, &l.Class, &l.Key, &l.Plugin, &l.Prio, &wake, &l.Fence, &l.Nudges)
 	if err != nil {
 		return store.Lane{}, fmt.Errorf("claim lane %d: %w", d.id, err)
 	}

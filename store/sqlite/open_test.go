@@ -160,7 +160,7 @@ func TestPragmas(t *testing.T) {
 	_, err := db.read.ExecContext(t.Context(), "DELETE FROM tenants")
 	require.ErrorContains(t, err, "readonly")
 	require.Error(t, db.update(t.Context(), func(ctx context.Context, tx *tx) error {
-		_, err := tx.exec(ctx, `INSERT INTO lanes (integration_id, class, plugin, prio) VALUES (999, 'pull', 'git', 0)`)
+		_, err := tx.exec(ctx, `INSERT INTO lanes (integration_id, class, plugin, tenant_id, prio) VALUES (999, 'pull', 'git', 1, 0)`)
 		return err
 	}), "the foreign keys of small tables hold")
 }

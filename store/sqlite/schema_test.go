@@ -143,6 +143,8 @@ func TestQueryPlans(t *testing.T) {
 		want  string
 	}{
 		"claim of lanes":         {dueLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>? AND wake_at<?)"},
+		"tenants that wait":      {laneHeadQuery, []any{"git", 0, 1, 1}, "SEARCH lane_heads USING INDEX lane_heads_due (plugin=? AND shard=? AND prio=? AND wake_at<?)"},
+		"lanes of a tenant":      {tenantLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_free (plugin=? AND shard=? AND prio=? AND tenant_id=? AND wake_at>? AND wake_at<?)"},
 		"lanes of a later clock": {backLaneQuery, []any{"git", 0, 1, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_back (plugin=? AND shard=? AND prio=? AND wake_from>?)"},
 		"streams of a key": {
 			dueStreamQuery,

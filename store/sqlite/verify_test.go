@@ -45,6 +45,9 @@ func breaks() map[string]string {
 		"lane-of-schedule":    "UPDATE lanes SET wake_at = wake_at + 86400000 WHERE id = 4",
 		"lane-disabled":       "UPDATE lanes SET owner = '1-x', lease_until = 1 WHERE id = 3",
 		"lane-class":          "UPDATE lanes SET prio = 7 WHERE id = 2",
+		"lane-head":           "DELETE FROM lane_heads",
+		"head-lane":           "UPDATE lane_heads SET wake_at = wake_at - 1",
+		"lane-tenant":         "UPDATE lanes SET tenant_id = 9",
 		"integration-removed": "UPDATE integrations SET removed_at = 1 WHERE id = 1",
 		"cursor-aside":        "UPDATE runs SET force = 0 WHERE id = 2",
 		"cursor-owner":        "UPDATE cursors SET partition = ''",
@@ -142,7 +145,7 @@ func broken(t *testing.T, verify func(context.Context) ([]store.Violation, error
 	return names
 }
 
-func execRaw(t *testing.T, db *DB, statement string) {
+func execRaw(t testing.TB, db *DB, statement string) {
 	t.Helper()
 	require.NoError(t, db.update(t.Context(), func(ctx context.Context, tx *tx) error {
 		_, err := tx.exec(ctx, statement)

@@ -97,6 +97,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 	for name, test := range map[string]func(*testing.T, func(*testing.T) *world){
 		"Configuration": testConfiguration,
 		"Lanes":         testLanes,
+		"Fairness":      testFairness,
 		"Runs":          testRuns,
 		"RunEnds":       testRunEnds,
 		"Streams":       testStreams,

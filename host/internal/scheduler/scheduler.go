@@ -74,7 +74,7 @@ func New(db lanes, work Work, opts Options) *Scheduler {
 		revoked: make(chan []int64, 64),
 		done:    make(chan *Hold, opts.Slots),
 		held:    map[*Hold]struct{}{},
-		shares:  shares{slots: opts.Slots},
+		shares:  newShares(opts.Slots),
 	}
 }
 
@@ -215,24 +215,6 @@ func (s *Scheduler) nextWake(ctx context.Context, plugins []string) (time.Durati
 	return next.Sub(s.opts.Now()), nil
 }
 
-// fill claims lanes for the free slots, each class its share.
-func (s *Scheduler) fill(ctx context.Context, plugins []string) error {
-	for _, prio := range []int{store.PrioInteractive, store.PrioCheck, store.PrioBulk} {
-		free := s.shares.free(prio)
-		if free <= 0 {
-			continue
-		}
-		got, err := s.db.ClaimLanes(ctx, store.LaneClaim{Plugins: plugins, Prios: []int{prio}, Limit: free, Lease: s.opts.Lease})
-		if err != nil {
-			return err
-		}
-		for _, lane := range got {
-			s.start(ctx, lane)
-		}
-	}
-	return nil
-}
-
 // start has a lane worked in a goroutine that ends before Run does.
 func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -246,7 +228,7 @@ func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 		s.renewed = s.wall()
 	}
 	s.held[h] = struct{}{}
-	s.shares.held[clampPrio(lane.Prio)]++
+	s.shares.add(lane, 1)
 	go func() {
 		defer func() { s.done <- h }() // has room for every slot
 		defer cancel(nil)
@@ -330,7 +312,5 @@ func (s *Scheduler) revoke(ctx context.Context, ids []int64) {
 
 func (s *Scheduler) forget(h *Hold) {
 	delete(s.held, h)
-	s.shares.held[clampPrio(h.lane.Prio)]--
+	s.shares.add(h.lane, -1)
 }
-
-func clampPrio(p int) int { return min(max(p, store.PrioInteractive), store.PrioBulk) }

@@ -70,6 +70,7 @@ CREATE TABLE lanes (
   class          TEXT    NOT NULL,
   key            TEXT    NOT NULL DEFAULT '',
   plugin         TEXT    NOT NULL, -- copied, so that the claim index leads with it
+  tenant_id      INTEGER NOT NULL, -- copied likewise
   shard          INTEGER NOT NULL DEFAULT 0,
   prio           INTEGER NOT NULL,
   wake_at        INTEGER,          -- NULL: never
@@ -88,6 +89,19 @@ CREATE TABLE lanes (
 CREATE INDEX lanes_due  ON lanes (plugin, shard, prio, wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX lanes_back ON lanes (plugin, shard, prio, wake_from) WHERE wake_at IS NOT NULL;
 CREATE INDEX lanes_held ON lanes (lease_until) WHERE owner IS NOT NULL;
+CREATE INDEX lanes_free ON lanes (plugin, shard, prio, tenant_id, wake_at) WHERE wake_at IS NOT NULL AND owner IS NULL;
+
+-- The first free lane of each tenant, kept by triggers. A claim that passes over a
+-- tenant with enough of the host passes over one row, however many lanes it has.
+CREATE TABLE lane_heads (
+  plugin    TEXT    NOT NULL,
+  shard     INTEGER NOT NULL,
+  prio      INTEGER NOT NULL,
+  tenant_id INTEGER NOT NULL,
+  wake_at   INTEGER NOT NULL,
+  UNIQUE (plugin, shard, prio, tenant_id)
+) STRICT;
+CREATE INDEX lane_heads_due ON lane_heads (plugin, shard, prio, wake_at);
 
 -- Records that integrations with a limit have imported. A lane draws its part in
 -- advance, so that an apply touches no row that lanes share.
@@ -530,4 +544,55 @@ WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
   'cancelled>pending')
 BEGIN
   SELECT RAISE(ABORT, 'illegal move of a stream');
+END;
+
+-- Heads: what was free leaves its place, then what is free takes one.
+CREATE TRIGGER lanes_leave AFTER UPDATE OF plugin, shard, prio, tenant_id, wake_at, owner ON lanes
+WHEN old.wake_at IS NOT NULL AND old.owner IS NULL AND (old.plugin, old.shard, old.prio, old.tenant_id, old.wake_at, old.owner IS NULL)
+  IS NOT (new.plugin, new.shard, new.prio, new.tenant_id, new.wake_at, new.owner IS NULL)
+BEGIN
+  DELETE FROM lane_heads
+  WHERE  plugin = old.plugin AND shard = old.shard AND prio = old.prio AND tenant_id = old.tenant_id AND wake_at >= old.wake_at;
+  INSERT INTO lane_heads (plugin, shard, prio, tenant_id, wake_at)
+  SELECT   plugin, shard, prio, tenant_id, wake_at
+  FROM     lanes INDEXED BY lanes_free
+  WHERE    plugin = old.plugin AND shard = old.shard AND prio = old.prio AND tenant_id = old.tenant_id AND wake_at IS NOT NULL AND owner IS NULL
+  ORDER BY wake_at
+  LIMIT    1
+  ON CONFLICT DO NOTHING;
+END;
+
+CREATE TRIGGER lanes_come AFTER UPDATE OF plugin, shard, prio, tenant_id, wake_at, owner ON lanes
+WHEN new.wake_at IS NOT NULL AND new.owner IS NULL AND (old.plugin, old.shard, old.prio, old.tenant_id, old.wake_at, old.owner IS NULL)
+  IS NOT (new.plugin, new.shard, new.prio, new.tenant_id, new.wake_at, new.owner IS NULL)
+BEGIN
+  INSERT INTO lane_heads (plugin, shard, prio, tenant_id, wake_at)
+  VALUES (new.plugin, new.shard, new.prio, new.tenant_id, new.wake_at)
+  ON CONFLICT (plugin, shard, prio, tenant_id) DO UPDATE
+  SET    wake_at = excluded.wake_at
+  WHERE  excluded.wake_at < lane_heads.wake_at;
+END;
+
+CREATE TRIGGER lanes_birth AFTER INSERT ON lanes
+WHEN new.wake_at IS NOT NULL AND new.owner IS NULL
+BEGIN
+  INSERT INTO lane_heads (plugin, shard, prio, tenant_id, wake_at)
+  VALUES (new.plugin, new.shard, new.prio, new.tenant_id, new.wake_at)
+  ON CONFLICT (plugin, shard, prio, tenant_id) DO UPDATE
+  SET    wake_at = excluded.wake_at
+  WHERE  excluded.wake_at < lane_heads.wake_at;
+END;
+
+CREATE TRIGGER lanes_death AFTER DELETE ON lanes
+WHEN old.wake_at IS NOT NULL AND old.owner IS NULL
+BEGIN
+  DELETE FROM lane_heads
+  WHERE  plugin = old.plugin AND shard = old.shard AND prio = old.prio AND tenant_id = old.tenant_id AND wake_at >= old.wake_at;
+  INSERT INTO lane_heads (plugin, shard, prio, tenant_id, wake_at)
+  SELECT   plugin, shard, prio, tenant_id, wake_at
+  FROM     lanes INDEXED BY lanes_free
+  WHERE    plugin = old.plugin AND shard = old.shard AND prio = old.prio AND tenant_id = old.tenant_id AND wake_at IS NOT NULL AND owner IS NULL
+  ORDER BY wake_at
+  LIMIT    1
+  ON CONFLICT DO NOTHING;
 END;

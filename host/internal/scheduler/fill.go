@@ -1,0 +1,59 @@
+package scheduler
+
+import (
+	"context"
+	"maps"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// fill claims lanes for the free slots: first each class its share, then what is
+// left for whoever waits, and last for those of whose tenant there is enough: what
+// would be idle is theirs (K13).
+func (s *Scheduler) fill(ctx context.Context, plugins []string) error {
+	var none [3]bool // of the class nothing more is due of tenants that have room
+	for prio := range none {
+		asked := s.shares.due(prio)
+		got, err := s.take(ctx, plugins, prio, asked, s.shares.perTenant())
+		if err != nil {
+			return err
+		}
+		none[prio] = asked > 0 && got < asked
+	}
+	for prio, none := range none {
+		if none {
+			continue
+		}
+		if _, err := s.take(ctx, plugins, prio, s.shares.free(prio), s.shares.perTenant()); err != nil {
+			return err
+		}
+	}
+	if !s.shares.crowds() {
+		return nil
+	}
+	for prio := range none {
+		if _, err := s.take(ctx, plugins, prio, s.shares.free(prio), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take claims up to n lanes of a class, no more of a tenant than perTenant, and
+// starts them.
+func (s *Scheduler) take(ctx context.Context, plugins []string, prio, n, perTenant int) (int, error) {
+	if n <= 0 {
+		return 0, nil
+	}
+	got, err := s.db.ClaimLanes(ctx, store.LaneClaim{
+		Plugins: plugins, Prios: []int{prio}, Limit: n, Lease: s.opts.Lease,
+		PerTenant: perTenant, Held: maps.Clone(s.shares.tenants),
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, lane := range got {
+		s.start(ctx, lane)
+	}
+	return len(got), nil
+}
