@@ -214,6 +214,35 @@ func TestAsksEndWithTheirCall(t *testing.T) {
 	require.ErrorIs(t, <-h.ended, context.Canceled)
 }
 
+// What a plugin left behind in a call that has returned is cancelled by the host, which
+// does not rely on the plugin's own contexts.
+//
+// rows: K19
+func TestAnAskThatOutlivesItsCallIsCancelled(t *testing.T) {
+	t.Parallel()
+	h := newHost()
+	h.block, h.ended = make(chan struct{}), make(chan error, 1)
+	answered, asked := make(chan error, 1), make(chan struct{})
+	z := &zoo{check: func(ctx context.Context) error {
+		host := sdk.HostFrom(ctx)
+		go func() { answered <- host.Progress(context.WithoutCancel(ctx), "busy", time.Time{}) }()
+		<-asked
+		return nil
+	}}
+	i := opened(t, z)
+	done := make(chan error, 1)
+	go func() { done <- i.(sdk.Checker).Check(sdk.WithHost(t.Context(), h)) }()
+	require.Eventually(t, func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.busy == 1
+	}, 5*time.Second, time.Millisecond)
+	close(asked)
+	require.NoError(t, <-done)
+	require.ErrorIs(t, <-h.ended, context.Canceled)
+	require.NotNil(t, errorWith(t, <-answered, sdk.ClassTransient, "call_ended"))
+}
+
 // rows: K19
 func TestAnAskIsCancelledAlone(t *testing.T) {
 	t.Parallel()
@@ -225,9 +254,16 @@ func TestAnAskIsCancelledAlone(t *testing.T) {
 		if err := host.Progress(short, "busy", time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
 			return errors.Join(errors.New("not cancelled"), err)
 		}
+		select { // while the call goes on
+		case err := <-h.ended:
+			if !errors.Is(err, context.Canceled) {
+				return errors.Join(errors.New("ended otherwise"), err)
+			}
+		case <-time.After(10 * time.Second):
+			return errors.New("the host goes on with it")
+		}
 		return host.CachePut(ctx, sdk.CacheTenant, "k", []byte("v"), 0)
 	}))
-	require.ErrorIs(t, <-h.ended, context.Canceled)
 }
 
 // rows: K19
@@ -260,6 +296,27 @@ func TestLosingTheLinkEndsAllCalls(t *testing.T) {
 	require.ErrorIs(t, <-done, plugin.ErrLost)
 	require.ErrorIs(t, i.(sdk.Checker).Check(t.Context()), plugin.ErrLost)
 	require.ErrorIs(t, client.Health(t.Context()), plugin.ErrLost)
+}
+
+// The link alone is lost, and the connection serves on: nobody could answer what the
+// calls ask, so they end.
+//
+// rows: K19
+func TestLosingTheLinkAloneEndsAllCalls(t *testing.T) {
+	t.Parallel()
+	started := make(chan struct{}, 1)
+	z := &zoo{check: func(ctx context.Context) error { started <- struct{}{}; <-ctx.Done(); return ctx.Err() }}
+	first := connect(t, z)
+	client := plugin.Second(first)
+	i, err := client.Open(t.Context(), sdk.Integration{})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- i.(sdk.Checker).Check(t.Context()) }()
+	<-started
+	require.Error(t, client.Link(t.Context()), "the process has one already")
+	require.ErrorIs(t, <-done, plugin.ErrLost)
+	require.ErrorIs(t, i.(sdk.Checker).Check(t.Context()), plugin.ErrLost)
+	require.NoError(t, first.Health(t.Context()), "the connection is well")
 }
 
 func TestACallWithoutAHost(t *testing.T) {

@@ -81,6 +81,28 @@ func TestOneTryAndFiveRetries(t *testing.T) {
 	require.Equal(t, 6, e.Failure.Attempt)
 }
 
+// Streams that failed together do not return together.
+//
+// rows: C27
+func TestRetriesAreSpread(t *testing.T) {
+	t.Parallel()
+	transient := &sdk.Error{Class: sdk.ClassTransient, Code: "503", Message: "try later"}
+	wait := func(jitter func() float64) time.Duration {
+		r := New(nil, noPlugins{}, nil, Options{Now: now, Jitter: jitter})
+		c := callFor(store.Stream{})
+		c.r = r
+		return c.end(sdk.Outcome{}, transient, false, false).DueAt.Sub(now())
+	}
+	for chance, want := range map[float64]time.Duration{0: 8 * time.Second, 0.5: 10 * time.Second, 1: 12 * time.Second} {
+		require.InDelta(t, want, wait(func() float64 { return chance }), float64(time.Millisecond))
+	}
+	seen := map[time.Duration]bool{}
+	for range 20 {
+		seen[wait(nil)] = true
+	}
+	require.Greater(t, len(seen), 10, "by chance, unless a test says otherwise")
+}
+
 // rows: C27
 func TestWrongSettingsAreNotRetried(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,4 @@
+package plugin
+
+// Second returns another client of the connection of c, without a link.
+func Second(c *Client) *Client { return &Client{rpc: c.rpc, health: c.health} }
