@@ -22,7 +22,7 @@ import (
 // long form has four of 500.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	plan := simPlan{seed: chance(t).Uint64(), tenants: 250, days: 30, slots: 16, verify: 10, rate: 2, jumps: true}
+	plan := simPlan{seed: chance(t).Uint64(), tenants: 250, days: 30, slots: 16, verify: 60, rate: 2, jumps: true}
 	engines := 2
 	switch {
 	case testing.Short():
@@ -42,7 +42,7 @@ func TestSimulation(t *testing.T) {
 					w.complete()
 					w.punctual()
 					runs[n] = w.runs
-					t.Logf("%d runs, %d calls, faults %s, %d restarts, %d jumps of the clock", w.runs, w.remote.calls, w.remote.tally(), w.restarts, w.jumps)
+					t.Logf("%d runs, %d calls, faults %s, %d restarts, %d jumps of the clock, %d steps", w.runs, w.remote.calls, w.remote.tally(), w.restarts, w.jumps, w.steps.taken.Load())
 				})
 			})
 		}

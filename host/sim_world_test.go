@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,7 @@ type simWorld struct {
 	stop  context.CancelFunc
 	ended chan error
 
+	steps    simSteps
 	rules    []schedule.Rule // of the tenants, by number
 	counted  int64           // runs up to here
 	checks   [][]time.Time   // when the schedule asked, by tenant
@@ -71,6 +73,7 @@ func (w *simWorld) up() {
 	var err error
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{
 		Path: w.dir, Now: w.now, NoSync: true, Readers: 2, ReaderIdle: idle, WriterIdle: idle, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) },
+		OnStep: w.steps.step,
 	})
 	require.NoError(w.t, err)
 	r := runner.New(w.db, w.remote, simVault{}, runner.Options{
@@ -211,6 +214,7 @@ func (w *simWorld) look(format string, args ...any) {
 	found, err := w.db.VerifyCheap(context.Background())
 	require.NoError(w.t, err)
 	require.Empty(w.t, found, format, args)
+	require.Empty(w.t, w.steps.broken(), format, args)
 }
 
 // wholeDay checks all that is stored, takes down when the schedule has asked, and
@@ -309,4 +313,29 @@ func (w *simWorld) settle() {
 		w.look("at the end")
 	}
 	w.count()
+}
+
+// simSteps is what the looks at the single steps found: at what each transaction
+// did to a run, before its commit.
+type simSteps struct {
+	taken atomic.Int64
+
+	mu    sync.Mutex // guards found
+	found []store.Violation
+}
+
+func (s *simSteps) step(found []store.Violation) {
+	s.taken.Add(1)
+	if len(found) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found = append(s.found, found...)
+}
+
+func (s *simSteps) broken() []store.Violation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found
 }

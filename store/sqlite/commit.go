@@ -15,6 +15,10 @@ func (w *writer) settle(ctx context.Context, ops []*op) {
 		w.retry(ctx, ops, err)
 		return
 	}
+	if err := w.verify(ctx); err != nil {
+		w.retry(ctx, ops, err)
+		return
+	}
 	failpoint.Hit("commit")
 	err := w.commit(ctx)
 	failpoint.Hit("committed")
@@ -31,6 +35,18 @@ func (w *writer) settle(ctx context.Context, ops []*op) {
 	}
 	w.answer(ops, err)
 	failpoint.Hit("answered")
+}
+
+// verify tells who looks at each step what the transaction would break.
+func (w *writer) verify(ctx context.Context) error {
+	if len(w.tx.touched) == 0 {
+		return nil
+	}
+	found, err := w.tx.verify(ctx)
+	if err == nil {
+		w.onStep(found)
+	}
+	return err
 }
 
 // unsure decides whether a commit that failed has happened, and returns nil if it

@@ -290,6 +290,7 @@ func freeStreams(ctx context.Context, t *tx, laneID int64, how int) error {
 		return err
 	}
 	for _, id := range runs {
+		t.touch(id)
 		n, err := t.exec(ctx, freeStreamsQuery, id, t.ms, how)
 		if err != nil {
 			return fmt.Errorf("free streams of run %d: %w", id, err)

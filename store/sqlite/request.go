@@ -134,6 +134,7 @@ func insertRun(ctx context.Context, t *tx, req store.RunRequest, i store.Integra
 		return 0, fmt.Errorf("add run: %w", conflict(err))
 	}
 	t.writes++
+	t.touch(id)
 	if req.Scheduled {
 		if _, err := t.exec(ctx, "UPDATE integrations SET last_check_at = $2 WHERE id = $1", i.ID, t.ms); err != nil {
 			return 0, fmt.Errorf("keep schedule: %w", err)

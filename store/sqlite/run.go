@@ -103,6 +103,7 @@ func (r *run) save(ctx context.Context, t *tx) error {
 		query = saveRun + ", state = $24" + saveRunWhere
 		args = append(args, string(r.State))
 	}
+	t.touch(r.ID)
 	if _, err := t.exec(ctx, query, args...); err != nil {
 		return fmt.Errorf("save run %d: %w", r.ID, conflict(err))
 	}

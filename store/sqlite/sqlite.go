@@ -42,6 +42,11 @@ type Options struct {
 	// OnDamage is called once, when what is read is not what was written. Nothing
 	// is written from then on (see Freeze). It must not call the store.
 	OnDamage func(error)
+	// OnStep is called before each commit that moves a run, with what must never be
+	// and is there now, in that run, its streams and its lane: nothing, but for a
+	// defect. It must not call the store. For tests: it costs a third of what small
+	// runs do.
+	OnStep func(found []store.Violation)
 	// Readers is the number of connections for reading; 4 if zero.
 	Readers int
 	// ReaderIdle is how long a connection for reading is kept, with the memory of

@@ -24,7 +24,9 @@ type tx struct {
 
 	pos, reserved int64 // as in writer; the writer takes them over at the commit
 	upserts       upserts
-	work          work // what applies have read and not yet written
+	steps         *steps  // nil: nobody looks at them
+	touched       []int64 // runs that it moves, if somebody does
+	work          work    // what applies have read and not yet written
 }
 
 // start makes t ready for the next transaction.
@@ -33,6 +35,7 @@ func (t *tx) start(now time.Time, pos, reserved int64) {
 	t.writes = 0
 	t.after = after{}
 	t.pos, t.reserved = pos, reserved
+	t.touched = t.touched[:0]
 	t.work.reset()
 }
 

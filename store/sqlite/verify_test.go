@@ -61,6 +61,15 @@ func breaks() map[string]string {
 	}
 }
 
+// stepBreaks tells what breaks an invariant for a run, where breaks does so for
+// what has none.
+func stepBreaks() map[string]string {
+	return map[string]string{
+		"lane-disabled": "UPDATE integrations SET state = 'disabled' WHERE id = 2",
+		"stream-family": "UPDATE streams SET parent_id = 1 WHERE run_id = 2 AND type = 'root'",
+	}
+}
+
 // rows: I01, I02, I03, I04, I05, I06, K01, K03, K05, K08, K09, K10, K11, K12
 func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
@@ -70,10 +79,15 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 		known[inv.name] = inv
 	}
 	require.Equal(t, slices.Sorted(maps.Keys(known)), slices.Sorted(maps.Keys(breaks())), "each is broken here")
+	for _, r := range stepRules() {
+		require.Contains(t, known, r.name)
+	}
 	for name, statement := range breaks() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := newSound(t)
+			var stepped []store.Violation // the writer's, until it has answered
+			db := newSound(t, func(found []store.Violation) { stepped = append(stepped, found...) })
+			require.Empty(t, stepped)
 			if name != "schema-guards" {
 				unguard(t, db)
 				require.Equal(t, []string{"schema-guards"}, broken(t, db.Verify))
@@ -83,13 +97,24 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 			if known[name].open != "" {
 				require.Contains(t, broken(t, db.VerifyCheap), name)
 			}
+			if slices.ContainsFunc(stepRules(), func(r stepRule) bool { return r.name == name }) {
+				if another, ok := stepBreaks()[name]; ok {
+					execRaw(t, db, another)
+				}
+				require.NoError(t, db.update(t.Context(), func(_ context.Context, tx *tx) error {
+					tx.touch(1)
+					tx.touch(2)
+					return nil
+				}))
+				require.Contains(t, broken(t, func(context.Context) ([]store.Violation, error) { return stepped, nil }), name)
+			}
 		})
 	}
 }
 
 func TestVerifyNamesTheFirstRows(t *testing.T) {
 	t.Parallel()
-	db := newSound(t)
+	db := newSound(t, nil)
 	execRaw(t, db, `
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
 		INSERT INTO records (id, integration_id, kind, external_id, deleted, hash, pos, data)
@@ -109,7 +134,7 @@ func TestVerifyNamesTheFirstRows(t *testing.T) {
 
 func TestVerifyEndsWithItsCaller(t *testing.T) {
 	t.Parallel()
-	db := newSound(t)
+	db := newSound(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := db.Verify(ctx)
@@ -156,11 +181,11 @@ func execRaw(t testing.TB, db *DB, statement string) {
 // newSound returns a store with a bit of everything in it: integration 1 has a run
 // that is processed, 2 a forced one that is under way, 3 is disabled, 4 waits for
 // its first check.
-func newSound(t *testing.T) *DB {
+func newSound(t *testing.T, onStep func([]store.Violation)) *DB {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	h := &host{t: t, now: now, lanes: map[int64]store.Lane{}}
-	h.db = openTemp(t, Options{NoSync: true, Now: func() time.Time { now = now.Add(time.Millisecond); return now }})
+	h.db = openTemp(t, Options{NoSync: true, OnStep: onStep, Now: func() time.Time { now = now.Add(time.Millisecond); return now }})
 	for n := range 4 {
 		require.NoError(t, h.db.ApplyChanges(t.Context(), []store.Change{{
 			Op: store.ChangeCreate, UID: fmt.Sprint(n), Sync: n < 2, NextCheckAt: now.Add(time.Hour), Spec: store.IntegrationSpec{

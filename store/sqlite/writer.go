@@ -62,6 +62,7 @@ type after struct {
 type writer struct {
 	dsn     string
 	now     func() time.Time
+	onStep  func(found []store.Violation)
 	idle    time.Duration // before the memory of the pages is given back
 	queue   chan *op
 	chores  chan *op // taken when queue is empty
@@ -92,6 +93,7 @@ func newWriter(ctx context.Context, file string, opts Options) (*writer, error) 
 	w := &writer{
 		dsn:     writerDSN(file, opts),
 		now:     opts.Now,
+		onStep:  opts.OnStep,
 		idle:    cmp.Or(opts.WriterIdle, quietAfter),
 		most:    opts.frames,
 		queue:   make(chan *op, groupOps),
@@ -124,6 +126,9 @@ func (w *writer) connect(ctx context.Context) error {
 	}
 	w.db, w.conn = db, conn
 	w.tx = tx{conn: conn, stmts: make(map[string]*sql.Stmt), bulks: make(map[string]bulk)}
+	if w.onStep != nil {
+		w.tx.steps = newSteps()
+	}
 	return nil
 }
 
