@@ -79,8 +79,9 @@ func TestOnboardingImportsEverything(t *testing.T) {
 }
 
 // A join is one per channel, and so is a message that has another's timestamp.
-// rows: C15
-func TestJoinsAndMessagesAreUniqueByChannel(t *testing.T) {
+//
+// rows: C15, D13
+func TestD13JoinsAndMessagesAreUniqueByChannel(t *testing.T) {
 	t.Parallel()
 	f := acme(t)
 	h := newTestHost(t, f, nil)

@@ -138,7 +138,7 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		require.Empty(t, got["a"].Watermarks)
 	})
 
-	t.Run("AForcedRunReplacesCursorsOnlyOnSuccess", func(t *testing.T) {
+	t.Run("AForcedRunReplacesCursorsOnlyOnSuccess", func(t *testing.T) { // rows: K03, O18
 		w := setup(t)
 		first := w.begin(store.RunRequest{}, store.RunBegin{})
 		sync(first, "1", well)

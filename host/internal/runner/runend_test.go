@@ -121,8 +121,8 @@ func TestD25ARunDoesNotEndBeforeItsLastStreamIsKnown(t *testing.T) {
 		return out.Stream(ctx, sdk.Stream{ID: "b", Connector: "things"})
 	}}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
-		if call.Stream.ID == "b" {
-			if err := out.Stream(ctx, sdk.Stream{ID: "child", Connector: "things"}); err != nil {
+		if next := map[string]string{"b": "child", "child": "last"}[call.Stream.ID]; next != "" {
+			if err := out.Stream(ctx, sdk.Stream{ID: next, Connector: "things"}); err != nil {
 				return sdk.Outcome{}, err
 			}
 		}
@@ -130,7 +130,7 @@ func TestD25ARunDoesNotEndBeforeItsLastStreamIsKnown(t *testing.T) {
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
 		listing, goOn = make(chan struct{}), make(chan struct{})
-		w.conc = 1
+		w.conc = 4 // there is room beside the listing
 		w.up()
 		<-listing
 		time.Sleep(30 * time.Second) // the bubble's clock
@@ -140,7 +140,7 @@ func TestD25ARunDoesNotEndBeforeItsLastStreamIsKnown(t *testing.T) {
 		require.Empty(t, s.calls())
 		close(goOn)
 		require.Equal(t, store.RunProcessed, w.until(store.RunProcessed, store.RunError, store.RunPartial).State)
-		require.Len(t, w.records(), 3)
+		require.Len(t, w.records(), 4)
 	})
 }
 

@@ -225,7 +225,9 @@ func TestD15StreamsHoldNoCredential(t *testing.T) {
 // records led to it has moved on.
 func TestD19AFailedConnectorIsMadeGoodByTheNextRun(t *testing.T) {
 	t.Parallel()
+	var marks map[string]time.Time // that the last plan was told
 	s := &script{plan: func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+		marks = call.Run.Watermarks
 		for _, c := range call.Run.Connectors {
 			if err := out.Stream(ctx, sdk.Stream{ID: c, Connector: c, Partition: "all"}); err != nil {
 				return err
@@ -256,6 +258,8 @@ func TestD19AFailedConnectorIsMadeGoodByTheNextRun(t *testing.T) {
 		require.Contains(t, w.records(), "tickets2")
 		broken = false
 		w.processed(2)
+		require.Contains(t, marks, "tickets")
+		require.NotContains(t, marks, "comments", "what failed is not taken for read")
 		require.Len(t, w.records(), 6)
 		require.Contains(t, w.records(), "comments0")
 		require.Equal(t, int64(3), w.run().Stats.Read, "the tickets are not read again")

@@ -160,6 +160,10 @@ func TestCacheBelongsToWhomTheHostSays(t *testing.T) {
 	require.Equal(t, "ours", get(b, sdk.CacheTenant))
 	require.Empty(t, get(other, sdk.CacheTenant))
 	require.Equal(t, "everybody's", get(other, sdk.CachePlugin))
+	stranger := call("acme", "four")
+	stranger.in.Plugin = "git"
+	require.Empty(t, get(stranger, sdk.CacheTenant), "a tenant's other plugin has its own")
+	require.Empty(t, get(stranger, sdk.CachePlugin))
 
 	require.ErrorContains(t, a.CachePut(t.Context(), sdk.CacheIntegration, "k", make([]byte, maxCacheValue+1), 0), "cache_value_too_large")
 	require.ErrorContains(t, a.CachePut(t.Context(), "galaxy", "k", nil, 0), "bad_cache_scope")

@@ -15,7 +15,7 @@ import (
 )
 
 // rows: C22, D03, F19
-func TestSleepDelaysTheRestExactly(t *testing.T) {
+func TestD03SleepDelaysTheRestExactly(t *testing.T) {
 	t.Parallel()
 	long(t)
 	var at []time.Time
@@ -76,7 +76,7 @@ func TestARateLimitDelaysItsKeyAlone(t *testing.T) {
 }
 
 // rows: C03, D08, O14, K03, O27
-func TestTicksSurviveARestart(t *testing.T) {
+func TestD08TicksSurviveARestart(t *testing.T) {
 	t.Parallel()
 	type plan struct{ at, mark time.Time }
 	var plans chan plan // made in the bubble
