@@ -82,6 +82,43 @@ func TestADaemonDoesNotServeADatabaseThatItCannotOpen(t *testing.T) {
 
 // rows: F13
 //
+// A database that lost all its bytes is not taken for a new one, with its log or
+// without; the first start on an empty directory works, and so does one that was cut
+// off before it wrote anything.
+func TestAnEmptiedDatabaseIsNotANewOne(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 2, "pages": 1, "records": 50})
+	file := filepath.Join(s.dir, "data", databaseName)
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	require.NoError(t, os.WriteFile(file, nil, 0o600)) // cut off
+	d := s.start()
+	s.await(store.RunProcessed)
+	newest := snapshotPath(filepath.Join(s.dir, "data", "snapshots"), time.Now())
+	require.NoError(t, os.MkdirAll(filepath.Dir(newest), 0o700))
+	s.cli("db", "backup", newest)
+	for _, end := range []func(testing.TB){d.stop, func(t testing.TB) {
+		d = s.start()
+		s.ready()
+		d.kill(t)
+		require.NoError(t, os.WriteFile(file+"-wal", make([]byte, 64), 0o600))
+	}} {
+		end(t)
+		require.NoError(t, os.Truncate(file, 0))
+		code, out := s.exec("serve")
+		require.Equal(t, exitEnvironment, code, out)
+		require.Contains(t, out, "database is damaged")
+		require.Contains(t, out, "has no content, though it was in use")
+		require.Contains(t, out, "db restore "+newest)
+		s.cli("db", "restore", newest)
+	}
+	d = s.start()
+	s.ready()
+	d.stop(t)
+	require.Equal(t, expected(2, 50), s.contents())
+}
+
+// rows: F13
+//
 // A database that is damaged where the start does not look is read as far as it
 // can be and written no more, from the first sight of it; the status says so.
 func TestADaemonWritesNoMoreOnDamageThatItMeets(t *testing.T) {

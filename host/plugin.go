@@ -15,8 +15,8 @@ import (
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
-	return group("plugin", "Show plugins, approve them, read their logs",
-		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginLogsCommand())
+	return group("plugin", "Show plugins, approve them, restart them, read their logs",
+		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginRestartCommand(), c.pluginLogsCommand())
 }
 
 func (c *cli) pluginListCommand() *cobra.Command {

@@ -107,7 +107,9 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	files, err := m.watch.Last()
 	byDigest := map[string]supervisor.Status{}
 	for _, s := range m.sup.Status() {
-		byDigest[s.Digest] = s
+		if have, ok := byDigest[s.Digest]; !ok || have.State == supervisor.StateDraining { // the one that drains came before it
+			byDigest[s.Digest] = s
+		}
 	}
 	var out []api.Plugin
 	for _, f := range files {
@@ -176,6 +178,11 @@ func (m *manifests) Follow(ctx context.Context, name string) (<-chan api.LogLine
 		}
 	}()
 	return out, nil
+}
+
+// Restart implements api.Plugins.
+func (m *manifests) Restart(ctx context.Context, name string) error {
+	return noPlugin(name, m.sup.Restart(ctx, name))
 }
 
 // noPlugin makes an unknown plugin what the API answers as not found.

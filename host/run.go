@@ -99,6 +99,7 @@ func runFacts(t *table, resp *hostv1.GetRunResponse) {
 	t.fact("state", r.GetState())
 	why, _ := splitHint(resp.GetWhy())
 	t.fact("why", why)
+	t.fact("stuck since", r.GetStuckSince())
 	t.fact("delayed until", r.GetDelayedUntil())
 	t.fact("next attempt", resp.GetNextAttemptAt())
 	t.fact("connectors", r.GetConnectors())

@@ -36,10 +36,13 @@ type Run struct {
 	DelayReason   string // why it waits until then
 	EndedAt       time.Time
 	UpdatedAt     time.Time
-	Preprocessed  []byte
-	Failure       *Failure
-	Stats         RunStats
-	Streams       StreamCounts
+	// StuckSince is its last sign of life before it was helped on because it made
+	// no progress; zero as soon as something of it is applied again.
+	StuckSince   time.Time
+	Preprocessed []byte
+	Failure      *Failure
+	Stats        RunStats
+	Streams      StreamCounts
 }
 
 // RunStats count what a run did. Read = Added + Updated + Deleted + Unchanged +
@@ -128,7 +131,8 @@ type RunFilter struct {
 	Tenant        string
 	IntegrationID int64
 	State         RunState
-	Limit         int // 100 if zero
+	Stuck         bool // only those with StuckSince
+	Limit         int  // 100 if zero
 	Before        int64
 }
 

@@ -72,7 +72,7 @@ func TestFilesAreForTheOwnerAlone(t *testing.T) {
 		seen++
 		return nil
 	}))
-	require.Equal(t, 5, seen) // the directory, the lock, the database and its two logs
+	require.Equal(t, 6, seen) // the directory, the lock, the database and its two logs
 
 	require.NoError(t, db.Close())
 	require.NoError(t, os.Chmod(dir, 0o755)) // it is ours, so it is closed again

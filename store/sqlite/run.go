@@ -17,6 +17,7 @@ type run struct {
 	ranks       nullString        // JSON: rank by connector; NULL: all are worked on beside each other
 	delayedFrom moment            // when DelayedUntil was computed
 	saved       store.RunState    // as the row has it
+	stuck       bool              // likewise
 	sweep       *sweep            // of the integration, perhaps of another run; nil: none
 	tallies     map[string]*tally // by connector: what is not written yet
 }
@@ -26,7 +27,7 @@ const runColumns = `
 	r.force, r.postprocess, r.ranks, r.created_at, r.started_at, r.planned_at, r.delayed_until, r.delayed_from, r.delay_reason, r.ended_at, r.updated_at, r.failure,
 	r.read, r.added, r.updated, r.deleted, r.unchanged, r.stale, r.warnings,
 	r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled,
-	r.accept_deletes, w.run_id, w.position, w.kinds, w.share, w.accept
+	r.accept_deletes, r.stuck_since, w.run_id, w.position, w.kinds, w.share, w.accept
 	FROM runs r JOIN integrations i ON i.id = r.integration_id JOIN tenants t ON t.id = i.tenant_id
 	LEFT JOIN sweeps w ON w.integration_id = r.integration_id`
 
@@ -42,6 +43,7 @@ func scanRun(s scanner) (run, error) {
 		params, failure                nullString
 		created, updated               int64
 		started, planned, until, ended moment
+		stuck                          moment
 		st, n                          = &r.Stats, &r.Streams
 		w                              sweepRow
 	)
@@ -49,7 +51,7 @@ func scanRun(s scanner) (run, error) {
 		&r.Force, &r.postprocess, &r.ranks, &created, &started, &planned, &until, &r.delayedFrom, &r.DelayReason, &ended, &updated, &failure,
 		&st.Read, &st.Added, &st.Updated, &st.Deleted, &st.Unchanged, &st.Stale, &st.Warnings,
 		&n.Pending, &n.Processing, &n.Delayed, &n.Processed, &n.Error, &n.Cancelled,
-		&r.AcceptDeletes, &w.run, &w.position, &w.kinds, &w.share, &w.accept)
+		&r.AcceptDeletes, &stuck, &w.run, &w.position, &w.kinds, &w.share, &w.accept)
 	if err != nil {
 		return run{}, err
 	}
@@ -63,7 +65,8 @@ func scanRun(s scanner) (run, error) {
 	}
 	r.CreatedAt, r.UpdatedAt = fromMillis(created), fromMillis(updated)
 	r.StartedAt, r.PlannedAt, r.DelayedUntil, r.EndedAt = started.time(), planned.time(), until.time(), ended.time()
-	r.saved = r.State
+	r.StuckSince = stuck.time()
+	r.saved, r.stuck = r.State, stuck.Valid
 	if r.sweep, err = w.decode(); err != nil {
 		return run{}, err
 	}
@@ -98,16 +101,19 @@ func (r *run) save(ctx context.Context, t *tx) error {
 		t.ms, failure, st.Read, st.Added, st.Updated, st.Deleted, st.Unchanged, st.Stale,
 		st.Warnings, n.Pending, n.Processing, n.Delayed, n.Processed, n.Error, n.Cancelled, r.DelayReason,
 	}
-	query := saveRun + saveRunWhere
+	query := saveRun
+	if r.stuck && r.StuckSince.IsZero() {
+		query += ", stuck_since = NULL"
+	}
 	if r.State != r.saved {
-		query = saveRun + ", state = $24" + saveRunWhere
+		query += ", state = $24"
 		args = append(args, string(r.State))
 	}
 	t.touch(r.ID)
-	if _, err := t.exec(ctx, query, args...); err != nil {
+	if _, err := t.exec(ctx, query+saveRunWhere, args...); err != nil {
 		return fmt.Errorf("save run %d: %w", r.ID, conflict(err))
 	}
-	r.saved = r.State
+	r.saved, r.stuck = r.State, !r.StuckSince.IsZero()
 	return nil
 }
 
@@ -204,8 +210,9 @@ func (db *DB) Runs(ctx context.Context, f store.RunFilter) ([]store.Run, error) 
 	}
 	var out []store.Run
 	err := db.list(ctx, `SELECT`+runColumns+" "+where+` AND r.id < $2 AND ($3 = '' OR r.state = $3) AND ($4 = '' OR t.name = $4)
+		  AND ($5 = 0 OR r.stuck_since IS NOT NULL)
 		ORDER BY r.id DESC
-		LIMIT    $5`, []any{f.IntegrationID, before, string(f.State), f.Tenant, limit(f.Limit, 100)}, func(s scanner) error {
+		LIMIT    $6`, []any{f.IntegrationID, before, string(f.State), f.Tenant, flag(f.Stuck), limit(f.Limit, 100)}, func(s scanner) error {
 		r, err := scanRun(s)
 		out = append(out, r.Run)
 		return err

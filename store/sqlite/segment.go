@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zeebo/xxh3"
 
@@ -79,6 +80,7 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 		l.imported += stats.Read
 	}
 	r.Streams.Pending += int64(added)
+	r.StuckSince = time.Time{} // it is alive
 	r.dirty = true
 	if err := a.end(ctx, t, r, s); err != nil {
 		return err

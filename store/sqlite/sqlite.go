@@ -23,6 +23,7 @@ import (
 const (
 	databaseName = "jackfield.db"
 	lockName     = "jackfield.lock"
+	madeName     = "jackfield.made" // there has been a database here
 )
 
 // Options say how to open a store. Path is required, the zero value of the rest
@@ -137,6 +138,9 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 // open does what needs the lock.
 func (db *DB) open(ctx context.Context) error {
 	file := filepath.Join(db.path, databaseName)
+	if err := refuseEmptied(file); err != nil {
+		return err
+	}
 	if err := makeFile(file); err != nil {
 		return err
 	}
@@ -148,6 +152,9 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	db.write = w
 	if db.schema, err = migrate(ctx, w.conn, file, db.opts); err != nil {
+		return errors.Join(err, w.close())
+	}
+	if err := markMade(db.path); err != nil {
 		return errors.Join(err, w.close())
 	}
 	ctx = life

@@ -11,8 +11,8 @@ import (
 // RedriveStuck helps on runs that have made no progress for the time idle although
 // something of them is worked on or due: the lane is taken away from its holder,
 // and what that was working on waits to be claimed again. It takes n runs at most
-// and returns them. A run is told of once, by the event run.stuck, however often it
-// is helped on. One that waits for a retry, a rate limit, a sleep, another run or
+// and returns them. A run is told of by the event run.stuck, once however often it
+// is helped on, and has StuckSince until something of it is applied again. One that waits for a retry, a rate limit, a sleep, another run or
 // its integration is not stuck (C33).
 func (db *DB) RedriveStuck(ctx context.Context, idle time.Duration, n int) (stuck []store.Run, err error) {
 	err = db.update(ctx, func(ctx context.Context, t *tx) error {
@@ -40,6 +40,9 @@ func (db *DB) RedriveStuck(ctx context.Context, idle time.Duration, n int) (stuc
 			}
 			if err := r.redrive(ctx, t, idle); err != nil {
 				return err
+			}
+			if r.StuckSince.IsZero() {
+				r.StuckSince = r.UpdatedAt
 			}
 			stuck = append(stuck, r.Run)
 		}
@@ -76,23 +79,17 @@ func (r *run) overdue(ctx context.Context, t *tx, idle time.Duration) (bool, err
 
 // redrive takes the run's lane away. The claims that it ends had no answer.
 func (r *run) redrive(ctx context.Context, t *tx, idle time.Duration) error {
-	var (
-		laneID int64
-		told   moment
-	)
+	var laneID int64
 	if err := t.get(ctx, "SELECT id FROM lanes WHERE integration_id = $1 AND class = $2", []any{r.IntegrationID, r.Class}, &laneID); err != nil {
 		return fmt.Errorf("lane of run %d: %w", r.ID, notFound(err))
-	}
-	if err := t.get(ctx, "SELECT stuck_at FROM runs WHERE id = $1", []any{r.ID}, &told); err != nil {
-		return fmt.Errorf("run %d: %w", r.ID, err)
 	}
 	if err := freeStreams(ctx, t, laneID, unanswered); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "UPDATE runs SET stuck_at = $2, updated_at = $2 WHERE id = $1", r.ID, t.ms); err != nil {
+	if _, err := t.exec(ctx, "UPDATE runs SET stuck_since = coalesce(stuck_since, $3), updated_at = $2 WHERE id = $1", r.ID, t.ms, r.UpdatedAt.UnixMilli()); err != nil {
 		return fmt.Errorf("mark run %d: %w", r.ID, err)
 	}
-	if !told.Valid {
+	if !r.stuck {
 		if err := addEvent(ctx, t, "run.stuck", r.IntegrationID, r.ID, map[string]any{
 			"since": r.UpdatedAt, "idle": idle.String(), "processing": r.Streams.Processing, "pending": r.Streams.Pending,
 		}); err != nil {

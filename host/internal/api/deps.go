@@ -32,7 +32,8 @@ type Store interface {
 	memberStore
 }
 
-// Plugins tells how the plugins are. Its methods do not wait for a plugin.
+// Plugins tells how the plugins are. Its methods but Restart do not wait for a
+// plugin.
 type Plugins interface {
 	// Plugins returns each file of the plugin directory that could be a plugin,
 	// and each process, sorted by name; with an error, what was known before.
@@ -46,6 +47,10 @@ type Plugins interface {
 	// Follow returns the lines that come from now on. The channel is closed when
 	// ctx ends; a reader that is too slow loses lines.
 	Follow(ctx context.Context, name string) (<-chan LogLine, error)
+	// Restart starts a new process of a plugin in the place of what there is, and
+	// returns when that serves or has failed. It answers store.ErrNotFound for a
+	// plugin that is not loaded.
+	Restart(ctx context.Context, name string) error
 }
 
 // Plugin is a plugin's file and its process.

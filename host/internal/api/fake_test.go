@@ -127,7 +127,7 @@ func (f *fakeStore) Runs(_ context.Context, q store.RunFilter) ([]store.Run, err
 		slices.Reverse(newest)
 		return pick(newest, q.Limit, func(r store.Run) bool {
 			return (q.Before == 0 || r.ID < q.Before) && (q.Tenant == "" || r.Tenant == q.Tenant) &&
-				(q.State == "" || r.State == q.State) && (q.IntegrationID == 0 || r.IntegrationID == q.IntegrationID)
+				(q.State == "" || r.State == q.State) && (!q.Stuck || !r.StuckSince.IsZero()) && (q.IntegrationID == 0 || r.IntegrationID == q.IntegrationID)
 		}), nil
 	})
 }
@@ -354,6 +354,8 @@ func (f *fakeStore) Position(context.Context) (int64, error) {
 
 // fakePlugins answers with what a test put into it.
 type fakePlugins struct {
+	restarted []string
+	failing   error // of Restart
 	list      []Plugin
 	unread    error // why the directory is not read
 	manifests map[string]sdk.Manifest
@@ -362,6 +364,11 @@ type fakePlugins struct {
 }
 
 var _ Plugins = (*fakePlugins)(nil)
+
+func (f *fakePlugins) Restart(_ context.Context, name string) error {
+	f.restarted = append(f.restarted, name)
+	return f.failing
+}
 
 func (f *fakePlugins) Plugins(context.Context) ([]Plugin, error) { return f.list, f.unread }
 

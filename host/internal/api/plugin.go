@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 type pluginService struct {
@@ -26,24 +28,59 @@ func (s *pluginService) ListPlugins(ctx context.Context, _ *hostv1.ListPluginsRe
 // GetPlugin returns one with its manifest. Where several files claim a name, it
 // is the one with a process.
 func (s *pluginService) GetPlugin(ctx context.Context, req *hostv1.GetPluginRequest) (*hostv1.GetPluginResponse, error) {
-	list, err := s.deps.Plugins.Plugins(ctx)
-	var found *Plugin
-	for i, p := range list {
-		if p.Name == req.GetName() && (found == nil || found.State == "" && p.State != "") {
-			found = &list[i]
-		}
-	}
-	if found == nil && err != nil {
+	found, err := s.findPlugin(ctx, req.GetName())
+	if err != nil {
 		return nil, err
 	}
-	if found == nil {
-		return nil, notFound("plugin", req.GetName(), "jackfield plugin list")
-	}
-	resp := &hostv1.GetPluginResponse{Plugin: s.plugin(*found), Stderr: convert(found.Stderr, s.opts.Redact)}
+	resp := &hostv1.GetPluginResponse{Plugin: s.plugin(found), Stderr: convert(found.Stderr, s.opts.Redact)}
 	if m, ok := s.deps.Plugins.Manifest(ctx, found.Name); ok {
 		resp.Manifest = manifest(m)
 	}
 	return resp, nil
+}
+
+func (s *pluginService) findPlugin(ctx context.Context, name string) (Plugin, error) {
+	list, err := s.deps.Plugins.Plugins(ctx)
+	var found *Plugin
+	for i, p := range list {
+		if p.Name == name && (found == nil || found.State == "" && p.State != "") {
+			found = &list[i]
+		}
+	}
+	switch {
+	case found != nil:
+		return *found, nil
+	case err != nil:
+		return Plugin{}, err
+	default:
+		return Plugin{}, notFound("plugin", name, "jackfield plugin list")
+	}
+}
+
+// RestartPlugin starts a new process of the plugin and lets the old one end.
+func (s *pluginService) RestartPlugin(ctx context.Context, req *hostv1.RestartPluginRequest) (*hostv1.RestartPluginResponse, error) {
+	found, err := s.findPlugin(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	err = s.deps.Plugins.Restart(ctx, req.GetName())
+	if errors.Is(err, store.ErrNotFound) {
+		hint := "jackfield plugin list"
+		if found.Verdict == "unapproved" {
+			hint = "jackfield plugin approve " + found.File
+		}
+		return nil, &Error{Kind: KindConflict, Message: "plugin " + req.GetName() + " is not loaded (" + found.Verdict + ")", Hint: hint}
+	}
+	if err != nil {
+		return nil, &Error{
+			Kind: KindConflict, Message: s.opts.Redact(err.Error()),
+			Hint: "jackfield plugin logs " + req.GetName(),
+		}
+	}
+	if found, err = s.findPlugin(ctx, req.GetName()); err != nil {
+		return nil, err
+	}
+	return &hostv1.RestartPluginResponse{Plugin: s.plugin(found)}, nil
 }
 
 // The bounds of a look at the logs.

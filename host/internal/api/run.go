@@ -64,16 +64,9 @@ func (s *runService) GetRun(ctx context.Context, req *hostv1.GetRunRequest) (*ho
 	if err != nil {
 		return nil, err
 	}
-	var troubled []store.Stream
-	for _, state := range []store.StreamState{store.StreamError, store.StreamDelayed} {
-		if len(troubled) == shownOfRun {
-			break
-		}
-		list, err := s.deps.Store.Streams(ctx, store.StreamFilter{RunID: run.ID, State: state, System: true, Limit: shownOfRun - len(troubled)})
-		if err != nil {
-			return nil, err
-		}
-		troubled = append(troubled, list...)
+	troubled, err := s.troubled(ctx, run.ID)
+	if err != nil {
+		return nil, err
 	}
 	warnings, err := s.deps.Store.Warnings(ctx, run.ID, shownOfRun)
 	if err != nil {
@@ -102,6 +95,22 @@ func (s *runService) GetRun(ctx context.Context, req *hostv1.GetRunRequest) (*ho
 			return &hostv1.Warning{RecordId: w.RecordID, Message: s.opts.Redact(w.Message), At: timestamp(w.At)}
 		}),
 	}, nil
+}
+
+// troubled returns the first streams of a run that failed or wait.
+func (s *runService) troubled(ctx context.Context, runID int64) ([]store.Stream, error) {
+	var troubled []store.Stream
+	for _, state := range []store.StreamState{store.StreamError, store.StreamDelayed} {
+		if len(troubled) == shownOfRun {
+			break
+		}
+		list, err := s.deps.Store.Streams(ctx, store.StreamFilter{RunID: runID, State: state, System: true, Limit: shownOfRun - len(troubled)})
+		if err != nil {
+			return nil, err
+		}
+		troubled = append(troubled, list...)
+	}
+	return troubled, nil
 }
 
 // WatchRun sends the run whenever it has changed, until it has ended.
@@ -239,6 +248,7 @@ func (s *Server) run(r store.Run) *hostv1.Run {
 		},
 		Failure:     s.failure(r.Failure),
 		DelayReason: s.opts.Redact(r.DelayReason),
+		StuckSince:  timestamp(r.StuckSince),
 	}
 }
 

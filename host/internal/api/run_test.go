@@ -103,8 +103,12 @@ func TestWhy(t *testing.T) {
 		"Spent": {func(r *store.Run) {
 			r.State, r.Failure = store.RunPartial, &store.Failure{Point: "limit", Message: "9 records a run"}
 		}, active, nil, nil, "the run ended early: 9 records a run"},
-		"Paused":    {func(r *store.Run) { r.State = store.RunDelayed }, active, []store.Run{history(8, store.RunProcessing)}, nil, "waits for run 8 of the same integration, which goes first"},
-		"Done":      {func(r *store.Run) { r.State, r.Streams = store.RunProcessed, store.StreamCounts{Processed: 4} }, active, nil, nil, "every stream is processed (4)"},
+		"Paused": {func(r *store.Run) { r.State = store.RunDelayed }, active, []store.Run{history(8, store.RunProcessing)}, nil, "waits for run 8 of the same integration, which goes first"},
+		"Done":   {func(r *store.Run) { r.State, r.Streams = store.RunProcessed, store.StreamCounts{Processed: 4} }, active, nil, nil, "every stream is processed (4)"},
+		"Stuck": {
+			func(r *store.Run) { r.StuckSince, r.Streams = at, store.StreamCounts{Pending: 3} }, active, nil, nil,
+			"it makes no progress since 2026-01-02T03:04:05Z and is worked on anew; 0 streams are worked on, 3 are queued, 0 wait",
+		},
 		"Failed":    {func(r *store.Run) { r.State, r.Failure = store.RunError, &store.Failure{Message: "no plan"} }, active, nil, nil, "the run failed: no plan"},
 		"Cancelled": {func(r *store.Run) { r.State, r.Failure = store.RunCancelled, &store.Failure{Message: "by a person"} }, active, nil, nil, "by a person"},
 	} {

@@ -32,7 +32,11 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 	if err != nil && !errors.Is(err, store.ErrDamaged) { // of which kept tells
 		return nil, err
 	}
-	reasons := append(s.reasons(kept, plugins, config, unread), failing...)
+	stuck, err := s.stuck(ctx)
+	if err != nil && !errors.Is(err, store.ErrDamaged) {
+		return nil, err
+	}
+	reasons := slices.Concat(s.reasons(kept, plugins, config, unread), stuck, failing)
 	state := "ok"
 	if len(reasons) > 0 {
 		state = "degraded"
@@ -171,6 +175,33 @@ func (s *statusService) failing(ctx context.Context) ([]string, error) {
 		text := fmt.Sprintf("run %d of %s/%s failed", r.ID, r.Tenant, r.Integration)
 		if r.Failure != nil {
 			text += ": " + r.Failure.Message
+		}
+		reasons = append(reasons, s.opts.Redact(text))
+	}
+	return reasons, nil
+}
+
+// stuck tells of the newest runs that make no progress, and what they wait for
+// (C33).
+func (s *statusService) stuck(ctx context.Context) ([]string, error) {
+	runs, err := s.deps.Store.Runs(ctx, store.RunFilter{State: store.RunProcessing, Stuck: true, Limit: maxFailing})
+	if err != nil {
+		return nil, err
+	}
+	of := &runService{Server: s.Server}
+	var reasons []string
+	for _, r := range runs {
+		troubled, err := of.troubled(ctx, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		why, err := of.why(ctx, r, troubled)
+		if err != nil {
+			return nil, err
+		}
+		text := fmt.Sprintf("run %d of %s/%s: %s", r.ID, r.Tenant, r.Integration, why)
+		if !strings.Contains(why, "(hint: ") {
+			text += fmt.Sprintf(" (hint: jackfield run show %d; if it does not go on: jackfield plugin restart %s)", r.ID, r.Plugin)
 		}
 		reasons = append(reasons, s.opts.Redact(text))
 	}

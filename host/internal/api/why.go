@@ -11,6 +11,18 @@ import (
 
 // why says in one sentence what a run waits for, or why it ended so.
 func (s *runService) why(ctx context.Context, r store.Run, troubled []store.Stream) (string, error) {
+	text, err := s.cause(ctx, r, troubled)
+	if err == nil && stuck(r) {
+		text = "it makes no progress since " + r.StuckSince.UTC().Format(time.RFC3339) + " and is worked on anew; " + text
+	}
+	return text, err
+}
+
+// stuck reports whether the run was helped on and has made no progress since.
+func stuck(r store.Run) bool { return !r.State.Terminal() && !r.StuckSince.IsZero() }
+
+// cause is why of a run that is not stuck.
+func (s *runService) cause(ctx context.Context, r store.Run, troubled []store.Stream) (string, error) {
 	if !r.State.Terminal() {
 		if held, err := s.whyHeld(ctx, r); err != nil || held != "" {
 			return held, err

@@ -46,10 +46,16 @@ func TestAStuckRunIsToldOfOnceAndHelpedOn(t *testing.T) {
 		require.Empty(t, help(), "not yet")
 		require.Equal(t, store.RunProcessing, w.run().State)
 		time.Sleep(2 * time.Minute) // the bubble's clock
+		begun := w.run().UpdatedAt
 		stuck := help()
 		require.Len(t, stuck, 1)
+		require.Equal(t, begun, stuck[0].StuckSince)
 		require.Empty(t, help(), "it was helped on")
-		w.until(store.RunProcessed)
+		require.Equal(t, begun, w.run().StuckSince)
+		shown, err := w.db.Runs(t.Context(), store.RunFilter{Stuck: true})
+		require.NoError(t, err)
+		require.Len(t, shown, 1)
+		require.Zero(t, w.until(store.RunProcessed).StuckSince, "it made progress")
 		close(hung.let)
 		require.Equal(t, []string{"a  0"}, s.calls())
 		told := 0

@@ -41,9 +41,10 @@ type actor struct {
 
 // request changes what an actor runs. The reply comes when it is done.
 type request struct {
-	binary Binary
-	remove bool
-	reply  chan<- error // of one
+	binary  Binary
+	remove  bool
+	restart bool         // the binary that there is, in a new process
+	reply   chan<- error // of one
 }
 
 func newActor(s *Supervisor, b Binary) *actor {
@@ -82,7 +83,12 @@ func (a *actor) run(ctx context.Context) {
 				req.reply <- nil
 				return
 			}
-			err := a.replace(ctx, req.binary)
+			var err error
+			if req.restart {
+				err = a.restart(ctx)
+			} else {
+				err = a.replace(ctx, req.binary)
+			}
 			if err != nil && a.process() == nil {
 				timer.Reset(a.backOff(err))
 			}
@@ -128,6 +134,35 @@ func (a *actor) replace(ctx context.Context, b Binary) error {
 		}
 		return err
 	}
+	a.failures, a.ends = 0, crashes{}
+	if old == nil {
+		return nil
+	}
+	a.move(store.PluginDraining, b, nil)
+	a.sup.retire(ctx, old, func() { a.drained(b) })
+	return nil
+}
+
+// restart runs the binary in a new process, now: whatever it did before, it is not
+// resting. What serves goes on until the new one does, and ends when its calls
+// have; if the new one does not start it stays.
+func (a *actor) restart(ctx context.Context) error {
+	old := a.process()
+	if old == nil {
+		a.become(StateStarting, nil)
+	}
+	b := a.wanted()
+	if old != nil {
+		a.move(store.PluginUpgrading, b, nil)
+	}
+	if err := a.launch(ctx, b); err != nil {
+		if old != nil {
+			a.note(err)
+			a.move(store.PluginActive, b, err)
+		}
+		return err
+	}
+	a.log.Info("plugin was restarted as asked")
 	a.failures, a.ends = 0, crashes{}
 	if old == nil {
 		return nil

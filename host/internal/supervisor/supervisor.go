@@ -141,6 +141,18 @@ func (s *Supervisor) Sync(ctx context.Context, want []Binary) error {
 	return errors.Join(append(errs, s.ask(ctx, jobs)...)...)
 }
 
+// Restart starts a new process of the plugin, also of one that rests after a crash
+// loop, and lets the old one go when its calls have ended. It returns when the new
+// one serves, or with the reason why it does not: then the old one stays.
+// ErrNotLoaded means that no such plugin is wanted.
+func (s *Supervisor) Restart(ctx context.Context, name string) error {
+	a := s.actor(name)
+	if a == nil {
+		return fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
+	}
+	return a.ask(ctx, request{restart: true})
+}
+
 // ask sends every request at once and returns the errors by plugin.
 func (s *Supervisor) ask(ctx context.Context, jobs map[*actor]request) []error {
 	var (

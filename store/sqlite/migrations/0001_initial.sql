@@ -133,7 +133,7 @@ CREATE TABLE runs (
   limit_from     INTEGER NOT NULL DEFAULT 0, -- records read before it was continued, which its limit does not count
   delayed_from   INTEGER,          -- when delayed_until was computed
   aged_from      INTEGER,          -- when it was last continued; its age counts from there, else from its start
-  stuck_at       INTEGER,          -- when it was last helped on
+  stuck_since    INTEGER,          -- its last sign of life before it was helped on; NULL again with the next segment
   ended_at       INTEGER,
   updated_at     INTEGER NOT NULL,
   failure        TEXT,             -- JSON

@@ -336,6 +336,94 @@ func (x *StreamPluginLogsResponse) GetFields() map[string]string {
 	return nil
 }
 
+type RestartPluginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartPluginRequest) Reset() {
+	*x = RestartPluginRequest{}
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartPluginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartPluginRequest) ProtoMessage() {}
+
+func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartPluginRequest.ProtoReflect.Descriptor instead.
+func (*RestartPluginRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RestartPluginRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type RestartPluginResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plugin        *Plugin                `protobuf:"bytes,1,opt,name=plugin,proto3" json:"plugin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartPluginResponse) Reset() {
+	*x = RestartPluginResponse{}
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartPluginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartPluginResponse) ProtoMessage() {}
+
+func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartPluginResponse.ProtoReflect.Descriptor instead.
+func (*RestartPluginResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RestartPluginResponse) GetPlugin() *Plugin {
+	if x != nil {
+		return x.Plugin
+	}
+	return nil
+}
+
 type Plugin struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -362,7 +450,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +462,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +475,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Plugin) GetName() string {
@@ -490,7 +578,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +590,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +603,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Manifest) GetName() string {
@@ -607,7 +695,7 @@ type Connector struct {
 
 func (x *Connector) Reset() {
 	*x = Connector{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +707,7 @@ func (x *Connector) String() string {
 func (*Connector) ProtoMessage() {}
 
 func (x *Connector) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +720,7 @@ func (x *Connector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connector.ProtoReflect.Descriptor instead.
 func (*Connector) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Connector) GetName() string {
@@ -681,7 +769,11 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x06fields\x18\x04 \x03(\v27.jackfield.host.v1.StreamPluginLogsResponse.FieldsEntryR\x06fields\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa9\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"*\n" +
+	"\x14RestartPluginRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
+	"\x15RestartPluginResponse\x121\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xa9\x02\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -714,11 +806,12 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05force2\xb4\x02\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force2\x98\x03\n" +
 	"\rPluginService\x12\\\n" +
 	"\vListPlugins\x12%.jackfield.host.v1.ListPluginsRequest\x1a&.jackfield.host.v1.ListPluginsResponse\x12V\n" +
 	"\tGetPlugin\x12#.jackfield.host.v1.GetPluginRequest\x1a$.jackfield.host.v1.GetPluginResponse\x12m\n" +
-	"\x10StreamPluginLogs\x12*.jackfield.host.v1.StreamPluginLogsRequest\x1a+.jackfield.host.v1.StreamPluginLogsResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x10StreamPluginLogs\x12*.jackfield.host.v1.StreamPluginLogsRequest\x1a+.jackfield.host.v1.StreamPluginLogsResponse0\x01\x12b\n" +
+	"\rRestartPlugin\x12'.jackfield.host.v1.RestartPluginRequest\x1a(.jackfield.host.v1.RestartPluginResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_plugin_proto_rawDescOnce sync.Once
@@ -732,7 +825,7 @@ func file_jackfield_host_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_plugin_proto_rawDescData
 }
 
-var file_jackfield_host_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_jackfield_host_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_jackfield_host_v1_plugin_proto_goTypes = []any{
 	(*ListPluginsRequest)(nil),       // 0: jackfield.host.v1.ListPluginsRequest
 	(*ListPluginsResponse)(nil),      // 1: jackfield.host.v1.ListPluginsResponse
@@ -740,31 +833,36 @@ var file_jackfield_host_v1_plugin_proto_goTypes = []any{
 	(*GetPluginResponse)(nil),        // 3: jackfield.host.v1.GetPluginResponse
 	(*StreamPluginLogsRequest)(nil),  // 4: jackfield.host.v1.StreamPluginLogsRequest
 	(*StreamPluginLogsResponse)(nil), // 5: jackfield.host.v1.StreamPluginLogsResponse
-	(*Plugin)(nil),                   // 6: jackfield.host.v1.Plugin
-	(*Manifest)(nil),                 // 7: jackfield.host.v1.Manifest
-	(*Connector)(nil),                // 8: jackfield.host.v1.Connector
-	nil,                              // 9: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
-	(*timestamppb.Timestamp)(nil),    // 10: google.protobuf.Timestamp
+	(*RestartPluginRequest)(nil),     // 6: jackfield.host.v1.RestartPluginRequest
+	(*RestartPluginResponse)(nil),    // 7: jackfield.host.v1.RestartPluginResponse
+	(*Plugin)(nil),                   // 8: jackfield.host.v1.Plugin
+	(*Manifest)(nil),                 // 9: jackfield.host.v1.Manifest
+	(*Connector)(nil),                // 10: jackfield.host.v1.Connector
+	nil,                              // 11: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
+	(*timestamppb.Timestamp)(nil),    // 12: google.protobuf.Timestamp
 }
 var file_jackfield_host_v1_plugin_proto_depIdxs = []int32{
-	6,  // 0: jackfield.host.v1.ListPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
-	6,  // 1: jackfield.host.v1.GetPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
-	7,  // 2: jackfield.host.v1.GetPluginResponse.manifest:type_name -> jackfield.host.v1.Manifest
-	10, // 3: jackfield.host.v1.StreamPluginLogsResponse.at:type_name -> google.protobuf.Timestamp
-	9,  // 4: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
-	10, // 5: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 6: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
-	0,  // 7: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
-	2,  // 8: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
-	4,  // 9: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
-	1,  // 10: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
-	3,  // 11: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
-	5,  // 12: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	8,  // 0: jackfield.host.v1.ListPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
+	8,  // 1: jackfield.host.v1.GetPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
+	9,  // 2: jackfield.host.v1.GetPluginResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	12, // 3: jackfield.host.v1.StreamPluginLogsResponse.at:type_name -> google.protobuf.Timestamp
+	11, // 4: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
+	8,  // 5: jackfield.host.v1.RestartPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
+	12, // 6: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
+	10, // 7: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
+	0,  // 8: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
+	2,  // 9: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
+	4,  // 10: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
+	6,  // 11: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
+	1,  // 12: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
+	3,  // 13: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
+	5,  // 14: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
+	7,  // 15: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_plugin_proto_init() }
@@ -778,7 +876,7 @@ func file_jackfield_host_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_plugin_proto_rawDesc), len(file_jackfield_host_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	PluginService_ListPlugins_FullMethodName      = "/jackfield.host.v1.PluginService/ListPlugins"
 	PluginService_GetPlugin_FullMethodName        = "/jackfield.host.v1.PluginService/GetPlugin"
 	PluginService_StreamPluginLogs_FullMethodName = "/jackfield.host.v1.PluginService/StreamPluginLogs"
+	PluginService_RestartPlugin_FullMethodName    = "/jackfield.host.v1.PluginService/RestartPlugin"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -36,6 +37,10 @@ type PluginServiceClient interface {
 	// StreamPluginLogs returns the last lines and, with follow, the new ones until
 	// the caller goes.
 	StreamPluginLogs(ctx context.Context, in *StreamPluginLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamPluginLogsResponse], error)
+	// RestartPlugin starts a new process of the plugin and lets the old one end when
+	// its calls have; one that rests after a crash loop is started at once. It
+	// returns when the new process serves or has failed.
+	RestartPlugin(ctx context.Context, in *RestartPluginRequest, opts ...grpc.CallOption) (*RestartPluginResponse, error)
 }
 
 type pluginServiceClient struct {
@@ -85,6 +90,16 @@ func (c *pluginServiceClient) StreamPluginLogs(ctx context.Context, in *StreamPl
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_StreamPluginLogsClient = grpc.ServerStreamingClient[StreamPluginLogsResponse]
 
+func (c *pluginServiceClient) RestartPlugin(ctx context.Context, in *RestartPluginRequest, opts ...grpc.CallOption) (*RestartPluginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestartPluginResponse)
+	err := c.cc.Invoke(ctx, PluginService_RestartPlugin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PluginServiceServer is the server API for PluginService service.
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
@@ -97,6 +112,10 @@ type PluginServiceServer interface {
 	// StreamPluginLogs returns the last lines and, with follow, the new ones until
 	// the caller goes.
 	StreamPluginLogs(*StreamPluginLogsRequest, grpc.ServerStreamingServer[StreamPluginLogsResponse]) error
+	// RestartPlugin starts a new process of the plugin and lets the old one end when
+	// its calls have; one that rests after a crash loop is started at once. It
+	// returns when the new process serves or has failed.
+	RestartPlugin(context.Context, *RestartPluginRequest) (*RestartPluginResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
 
@@ -115,6 +134,9 @@ func (UnimplementedPluginServiceServer) GetPlugin(context.Context, *GetPluginReq
 }
 func (UnimplementedPluginServiceServer) StreamPluginLogs(*StreamPluginLogsRequest, grpc.ServerStreamingServer[StreamPluginLogsResponse]) error {
 	return status.Error(codes.Unimplemented, "method StreamPluginLogs not implemented")
+}
+func (UnimplementedPluginServiceServer) RestartPlugin(context.Context, *RestartPluginRequest) (*RestartPluginResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestartPlugin not implemented")
 }
 func (UnimplementedPluginServiceServer) mustEmbedUnimplementedPluginServiceServer() {}
 func (UnimplementedPluginServiceServer) testEmbeddedByValue()                       {}
@@ -184,6 +206,24 @@ func _PluginService_StreamPluginLogs_Handler(srv interface{}, stream grpc.Server
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PluginService_StreamPluginLogsServer = grpc.ServerStreamingServer[StreamPluginLogsResponse]
 
+func _PluginService_RestartPlugin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestartPluginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).RestartPlugin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_RestartPlugin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).RestartPlugin(ctx, req.(*RestartPluginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PluginService_ServiceDesc is the grpc.ServiceDesc for PluginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -198,6 +238,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPlugin",
 			Handler:    _PluginService_GetPlugin_Handler,
+		},
+		{
+			MethodName: "RestartPlugin",
+			Handler:    _PluginService_RestartPlugin_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

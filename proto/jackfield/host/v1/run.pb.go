@@ -910,7 +910,10 @@ type Run struct {
 	Streams    *StreamCounts `protobuf:"bytes,17,opt,name=streams,proto3" json:"streams,omitempty"`
 	Failure    *Failure      `protobuf:"bytes,18,opt,name=failure,proto3" json:"failure,omitempty"`
 	// Why it waits until delayed_until.
-	DelayReason   string `protobuf:"bytes,30,opt,name=delay_reason,json=delayReason,proto3" json:"delay_reason,omitempty"`
+	DelayReason string `protobuf:"bytes,30,opt,name=delay_reason,json=delayReason,proto3" json:"delay_reason,omitempty"`
+	// Its last sign of life before it was helped on because it made no progress; not
+	// set any more as soon as it makes some.
+	StuckSince    *timestamppb.Timestamp `protobuf:"bytes,31,opt,name=stuck_since,json=stuckSince,proto3" json:"stuck_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1076,6 +1079,13 @@ func (x *Run) GetDelayReason() string {
 		return x.DelayReason
 	}
 	return ""
+}
+
+func (x *Run) GetStuckSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StuckSince
+	}
+	return nil
 }
 
 // RunStats count records: read is the sum of added, updated, deleted, unchanged
@@ -1397,7 +1407,7 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	" \x01(\x03R\tprocessed\x12\x16\n" +
 	"\x06failed\x18\v \x01(\x03R\x06failed\x12\x1c\n" +
 	"\tcancelled\x18\f \x01(\x03R\tcancelled\x12\x12\n" +
-	"\x04data\x18\r \x01(\fR\x04data\"\xf2\x06\n" +
+	"\x04data\x18\r \x01(\fR\x04data\"\xaf\a\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
@@ -1425,7 +1435,9 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\x05stats\x18\x10 \x01(\v2\x1b.jackfield.host.v1.RunStatsR\x05stats\x129\n" +
 	"\astreams\x18\x11 \x01(\v2\x1f.jackfield.host.v1.StreamCountsR\astreams\x124\n" +
 	"\afailure\x18\x12 \x01(\v2\x1a.jackfield.host.v1.FailureR\afailure\x12!\n" +
-	"\fdelay_reason\x18\x1e \x01(\tR\vdelayReason\x1a9\n" +
+	"\fdelay_reason\x18\x1e \x01(\tR\vdelayReason\x12;\n" +
+	"\vstuck_since\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"stuckSince\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb8\x01\n" +
@@ -1522,24 +1534,25 @@ var file_jackfield_host_v1_run_proto_depIdxs = []int32{
 	14, // 22: jackfield.host.v1.Run.stats:type_name -> jackfield.host.v1.RunStats
 	15, // 23: jackfield.host.v1.Run.streams:type_name -> jackfield.host.v1.StreamCounts
 	20, // 24: jackfield.host.v1.Run.failure:type_name -> jackfield.host.v1.Failure
-	19, // 25: jackfield.host.v1.Warning.at:type_name -> google.protobuf.Timestamp
-	0,  // 26: jackfield.host.v1.RunService.ListRuns:input_type -> jackfield.host.v1.ListRunsRequest
-	2,  // 27: jackfield.host.v1.RunService.GetRun:input_type -> jackfield.host.v1.GetRunRequest
-	4,  // 28: jackfield.host.v1.RunService.WatchRun:input_type -> jackfield.host.v1.WatchRunRequest
-	6,  // 29: jackfield.host.v1.RunService.ContinueRun:input_type -> jackfield.host.v1.ContinueRunRequest
-	8,  // 30: jackfield.host.v1.RunService.CancelRun:input_type -> jackfield.host.v1.CancelRunRequest
-	10, // 31: jackfield.host.v1.RunService.ListConnectorStatuses:input_type -> jackfield.host.v1.ListConnectorStatusesRequest
-	1,  // 32: jackfield.host.v1.RunService.ListRuns:output_type -> jackfield.host.v1.ListRunsResponse
-	3,  // 33: jackfield.host.v1.RunService.GetRun:output_type -> jackfield.host.v1.GetRunResponse
-	5,  // 34: jackfield.host.v1.RunService.WatchRun:output_type -> jackfield.host.v1.WatchRunResponse
-	7,  // 35: jackfield.host.v1.RunService.ContinueRun:output_type -> jackfield.host.v1.ContinueRunResponse
-	9,  // 36: jackfield.host.v1.RunService.CancelRun:output_type -> jackfield.host.v1.CancelRunResponse
-	11, // 37: jackfield.host.v1.RunService.ListConnectorStatuses:output_type -> jackfield.host.v1.ListConnectorStatusesResponse
-	32, // [32:38] is the sub-list for method output_type
-	26, // [26:32] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	19, // 25: jackfield.host.v1.Run.stuck_since:type_name -> google.protobuf.Timestamp
+	19, // 26: jackfield.host.v1.Warning.at:type_name -> google.protobuf.Timestamp
+	0,  // 27: jackfield.host.v1.RunService.ListRuns:input_type -> jackfield.host.v1.ListRunsRequest
+	2,  // 28: jackfield.host.v1.RunService.GetRun:input_type -> jackfield.host.v1.GetRunRequest
+	4,  // 29: jackfield.host.v1.RunService.WatchRun:input_type -> jackfield.host.v1.WatchRunRequest
+	6,  // 30: jackfield.host.v1.RunService.ContinueRun:input_type -> jackfield.host.v1.ContinueRunRequest
+	8,  // 31: jackfield.host.v1.RunService.CancelRun:input_type -> jackfield.host.v1.CancelRunRequest
+	10, // 32: jackfield.host.v1.RunService.ListConnectorStatuses:input_type -> jackfield.host.v1.ListConnectorStatusesRequest
+	1,  // 33: jackfield.host.v1.RunService.ListRuns:output_type -> jackfield.host.v1.ListRunsResponse
+	3,  // 34: jackfield.host.v1.RunService.GetRun:output_type -> jackfield.host.v1.GetRunResponse
+	5,  // 35: jackfield.host.v1.RunService.WatchRun:output_type -> jackfield.host.v1.WatchRunResponse
+	7,  // 36: jackfield.host.v1.RunService.ContinueRun:output_type -> jackfield.host.v1.ContinueRunResponse
+	9,  // 37: jackfield.host.v1.RunService.CancelRun:output_type -> jackfield.host.v1.CancelRunResponse
+	11, // 38: jackfield.host.v1.RunService.ListConnectorStatuses:output_type -> jackfield.host.v1.ListConnectorStatusesResponse
+	33, // [33:39] is the sub-list for method output_type
+	27, // [27:33] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_run_proto_init() }
