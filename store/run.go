@@ -126,6 +126,20 @@ type RunBegin struct {
 	DeleteGuard float64
 }
 
+// RunStart asks for a run by schedule that begins at once, under the lane's fence.
+type RunStart struct {
+	Lane    Lane
+	Request RunRequest // of the lane's integration and class
+	Begin   RunBegin
+	Claim   bool // the first of its calls as well, if it is a new run
+}
+
+// RunStarted is what a RunStart has brought about.
+type RunStarted struct {
+	Run     Run
+	Streams []Stream // claimed: one, or none
+}
+
 // RunFilter selects runs, newest first.
 type RunFilter struct {
 	Tenant        string

@@ -43,30 +43,38 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 			return err
 		}
 		failpoint.Hit("claim")
-		marks, err := watermarks(ctx, t, r.IntegrationID)
-		if err != nil {
+		if streams, err = r.claim(ctx, t, due); err != nil {
 			return err
-		}
-		for _, d := range due {
-			st, err := claimStream(ctx, t, r, d)
-			if err != nil {
-				return err
-			}
-			if err := position(ctx, t, r, &st); err != nil {
-				return err
-			}
-			st.Watermarks, st.Probe = marks, d.probe
-			if st.Type == store.StreamAllow {
-				if st.Results, err = r.results(ctx, t, string(st.Data)); err != nil {
-					return err
-				}
-			}
-			streams = append(streams, st)
 		}
 		return r.save(ctx, t)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim streams of run %d: %w", runID, err)
+	}
+	return streams, nil
+}
+
+// claim claims streams that are due; the run is not saved yet.
+func (r *run) claim(ctx context.Context, t *tx, due []dueStream) (streams []store.Stream, err error) {
+	marks, err := watermarks(ctx, t, r.IntegrationID)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range due {
+		st, err := claimStream(ctx, t, r, d)
+		if err != nil {
+			return nil, err
+		}
+		if err := position(ctx, t, r, &st); err != nil {
+			return nil, err
+		}
+		st.Watermarks, st.Probe = marks, d.probe
+		if st.Type == store.StreamAllow {
+			if st.Results, err = r.results(ctx, t, string(st.Data)); err != nil {
+				return nil, err
+			}
+		}
+		streams = append(streams, st)
 	}
 	return streams, nil
 }

@@ -21,60 +21,89 @@ func (db *DB) RequestRun(ctx context.Context, req store.RunRequest) (store.Run, 
 		created bool
 	)
 	err := db.update(ctx, func(ctx context.Context, t *tx) (err error) {
-		created = false
-		i, err := integrationByID(ctx, t, req.IntegrationID)
-		if err != nil {
+		if r, created, err = request(ctx, t, req); err != nil {
 			return err
 		}
-		if err := mayRun(i, req); err != nil {
-			return err
+		switch {
+		case !req.Scheduled:
+			return nudge(ctx, t, req.IntegrationID, req.Class, t.ms, prioOf(req.Kind))
+		case created:
+			return makeDue(ctx, t, req.IntegrationID, req.Class)
+		default:
+			return nil
 		}
-		if req.Replace {
-			if err := cancelRuns(ctx, t, i.ID, req.Class, "replaced by a new run"); err != nil {
-				return err
-			}
-			if err := revoke(ctx, t, i.ID, req.Class); err != nil {
-				return err
-			}
-		}
-		id, err := openRun(ctx, t, req)
-		if err != nil {
-			return err
-		}
-		if id == 0 {
-			if id, err = insertRun(ctx, t, req, i); err != nil {
-				return err
-			}
-			created = true
-		}
-		// A run that is open answers a tick, but not the only one that there will be.
-		if req.Scheduled && (created || !req.NextCheckAt.IsZero()) {
-			if _, err := t.exec(ctx,
-				"UPDATE integrations SET next_check_at = $2, next_check_from = $3 WHERE id = $1", i.ID, millis(req.NextCheckAt), t.ms); err != nil {
-				return fmt.Errorf("keep schedule: %w", err)
-			}
-		}
-		if r, err = loadRun(ctx, t, id); err != nil {
-			return err
-		}
-		if req.Scheduled { // its holder knows
-			return t.change(ctx, `
-				UPDATE    lanes
-				SET       wake_at = $3, wake_from = $3
-				WHERE     integration_id = $1 AND class = $2 AND (wake_at IS NULL OR wake_at > $3) AND $4 = 1
-				RETURNING owner IS NULL`, []any{i.ID, req.Class, t.ms, flag(created)}, func(s scanner) error {
-				var free bool
-				err := s.Scan(&free)
-				t.after.wake = t.after.wake || free
-				return err
-			})
-		}
-		return nudge(ctx, t, i.ID, req.Class, t.ms, prioOf(req.Kind))
 	})
 	if err != nil {
 		return store.Run{}, false, fmt.Errorf("request run: %w", err)
 	}
 	return r.Run, created, nil
+}
+
+// request returns the run that answers req.
+func request(ctx context.Context, t *tx, req store.RunRequest) (r *run, created bool, err error) {
+	i, err := integrationByID(ctx, t, req.IntegrationID)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := mayRun(i, req); err != nil {
+		return nil, false, err
+	}
+	if req.Replace {
+		if err := cancelRuns(ctx, t, i.ID, req.Class, "replaced by a new run"); err != nil {
+			return nil, false, err
+		}
+		if err := revoke(ctx, t, i.ID, req.Class); err != nil {
+			return nil, false, err
+		}
+	}
+	id, err := openRun(ctx, t, req)
+	if err != nil {
+		return nil, false, err
+	}
+	if id == 0 {
+		if id, err = insertRun(ctx, t, req, i); err != nil {
+			return nil, false, err
+		}
+		created = true
+	}
+	if err := keepSchedule(ctx, t, req, created); err != nil {
+		return nil, false, err
+	}
+	r, err = loadRun(ctx, t, id)
+	return r, created, err
+}
+
+// keepSchedule notes that the schedule has asked, and when it asks again. A run that
+// is open answers a tick, but not the only one that there will be.
+func keepSchedule(ctx context.Context, t *tx, req store.RunRequest, created bool) (err error) {
+	switch {
+	case !req.Scheduled:
+	case created:
+		_, err = t.exec(ctx, "UPDATE integrations SET last_check_at = $3, next_check_at = $2, next_check_from = $3 WHERE id = $1",
+			req.IntegrationID, millis(req.NextCheckAt), t.ms)
+	case !req.NextCheckAt.IsZero():
+		_, err = t.exec(ctx, "UPDATE integrations SET next_check_at = $2, next_check_from = $3 WHERE id = $1",
+			req.IntegrationID, millis(req.NextCheckAt), t.ms)
+	}
+	if err != nil {
+		return fmt.Errorf("keep schedule: %w", err)
+	}
+	return nil
+}
+
+// makeDue makes the lane due for a run that its schedule has asked for; who holds
+// it knows.
+func makeDue(ctx context.Context, t *tx, integrationID int64, class string) error {
+	return t.change(ctx, `
+		UPDATE    lanes
+		SET       wake_at = $3, wake_from = $3
+		WHERE     integration_id = $1 AND class = $2 AND (wake_at IS NULL OR wake_at > $3)
+		RETURNING owner IS NULL`, []any{integrationID, class, t.ms}, func(s scanner) error {
+		var free bool
+		err := s.Scan(&free)
+		t.after.wake = t.after.wake || free
+		return err
+	})
 }
 
 // mayRun returns store.ErrConflict with the reason why the integration may not.
@@ -135,10 +164,5 @@ func insertRun(ctx context.Context, t *tx, req store.RunRequest, i store.Integra
 	}
 	t.writes++
 	t.touch(id)
-	if req.Scheduled {
-		if _, err := t.exec(ctx, "UPDATE integrations SET last_check_at = $2 WHERE id = $1", i.ID, t.ms); err != nil {
-			return 0, fmt.Errorf("keep schedule: %w", err)
-		}
-	}
 	return id, nil
 }

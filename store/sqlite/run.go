@@ -252,32 +252,7 @@ func (db *DB) BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b s
 		if r, err = heldRun(ctx, t, lane, runID); err != nil {
 			return err
 		}
-		if r.State.Terminal() {
-			return fmt.Errorf("run %d is %s: %w", runID, r.State, store.ErrConflict)
-		}
-		if r.sleeps(t.ms) {
-			return fmt.Errorf("run %d sleeps until %v: %w", runID, r.DelayedUntil, store.ErrConflict)
-		}
-		if r.State != store.RunProcessing {
-			if _, err := t.exec(ctx, `
-				UPDATE runs
-				SET    state = 'delayed', updated_at = $3
-				WHERE  integration_id = $1 AND class = $2 AND state = 'processing'`, r.IntegrationID, r.Class, t.ms); err != nil {
-				return fmt.Errorf("pause run: %w", err)
-			}
-		}
-		if r.StartedAt.IsZero() {
-			if err := r.start(ctx, t, b); err != nil {
-				return err
-			}
-		}
-		r.wake()
-		r.postprocess = b.Postprocess
-		if err := r.save(ctx, t); err != nil {
-			return err
-		}
-		// What was left of it may have been skipped while it waited.
-		if err := r.settle(ctx, t); err != nil {
+		if err := r.goOn(ctx, t, b); err != nil {
 			return err
 		}
 		r.Preprocessed, err = preprocessed(ctx, t.each, runID)
@@ -287,6 +262,45 @@ func (db *DB) BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b s
 		return store.Run{}, fmt.Errorf("begin run %d: %w", runID, err)
 	}
 	return r.Run, nil
+}
+
+// goOn begins a run of which something may have been done before, and beside which
+// another one may be under way.
+func (r *run) goOn(ctx context.Context, t *tx, b store.RunBegin) error {
+	if err := r.begin(ctx, t, b); err != nil {
+		return err
+	}
+	if r.saved != store.RunProcessing {
+		if _, err := t.exec(ctx, `
+			UPDATE runs
+			SET    state = 'delayed', updated_at = $3
+			WHERE  integration_id = $1 AND class = $2 AND state = 'processing'`, r.IntegrationID, r.Class, t.ms); err != nil {
+			return fmt.Errorf("pause run: %w", err)
+		}
+	}
+	if err := r.save(ctx, t); err != nil {
+		return err
+	}
+	// What was left of it may have been skipped while it waited.
+	return r.settle(ctx, t)
+}
+
+// begin moves an open run to processing; it is not saved yet.
+func (r *run) begin(ctx context.Context, t *tx, b store.RunBegin) error {
+	if r.State.Terminal() {
+		return fmt.Errorf("run %d is %s: %w", r.ID, r.State, store.ErrConflict)
+	}
+	if r.sleeps(t.ms) {
+		return fmt.Errorf("run %d sleeps until %v: %w", r.ID, r.DelayedUntil, store.ErrConflict)
+	}
+	if r.StartedAt.IsZero() {
+		if err := r.start(ctx, t, b); err != nil {
+			return err
+		}
+	}
+	r.wake()
+	r.postprocess = b.Postprocess
+	return nil
 }
 
 // start makes the run's own streams.

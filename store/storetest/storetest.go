@@ -35,6 +35,7 @@ type Store interface {
 	RequestRun(ctx context.Context, req store.RunRequest) (store.Run, bool, error)
 	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
 	BeginRun(ctx context.Context, lane store.LaneRef, runID int64, b store.RunBegin) (store.Run, error)
+	StartRun(ctx context.Context, s store.RunStart) (store.RunStarted, error)
 	CancelRun(ctx context.Context, id int64, reason string) (store.Run, error)
 	ContinueRun(ctx context.Context, id int64) (store.Run, error)
 	Run(ctx context.Context, id int64) (store.Run, error)
@@ -99,6 +100,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Lanes":         testLanes,
 		"Fairness":      testFairness,
 		"Runs":          testRuns,
+		"Starts":        testStart,
 		"RunEnds":       testRunEnds,
 		"Streams":       testStreams,
 		"Connectors":    testConnectors,

@@ -37,6 +37,9 @@ type lane struct {
 	patching sync.Mutex        // guards in.Patch and service
 	merging  chan struct{}     // of one: held from reading the patch until the new one is applied
 	quota    allowance
+
+	first  []store.Stream // claimed with the start of the run, each with a place
+	places *places
 }
 
 // Work works the lane's due streams. It returns when none is due, when the hold
@@ -61,6 +64,7 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 		until: r.opts.Now().Add(r.opts.Quantum), merging: make(chan struct{}, 1),
 	}
 	run, ok, err := w.nextRun(ctx)
+	defer w.giveFirst() // what workRun has not taken over
 	if stale(err) {
 		return nil // somebody else has the lane
 	}
@@ -99,28 +103,35 @@ func (w *lane) nextRun(ctx context.Context) (store.Run, bool, error) {
 			return run, false, nil
 		}
 		run, err = w.startRun(ctx, now)
-		if err != nil {
-			return run, false, err
-		}
+		return run, err == nil, err
 	}
 	if run.State != store.RunProcessing {
-		if err := w.createAttributes(ctx); err != nil {
-			w.log.Warn("create attributes", "error", err) // asked again with the next run
-		}
-		run, err = w.r.db.BeginRun(ctx, w.lane.Ref(), run.ID, store.RunBegin{
-			Preprocess:  w.manifest.Has(sdk.CanPreprocess),
-			Postprocess: w.manifest.Has(sdk.CanPostprocess),
-			Order:       order(w.manifest),
-			Allow:       w.manifest.Has(sdk.CanAllow),
-			Complete:    complete(w.manifest),
-			DeleteGuard: w.r.opts.DeleteGuard(),
-		})
-		if err != nil {
+		w.prepare(ctx)
+		if run, err = w.r.db.BeginRun(ctx, w.lane.Ref(), run.ID, w.begin()); err != nil {
 			return run, false, fmt.Errorf("begin run: %w", err)
 		}
 		w.log.Debug("run began", "run", run.ID, "kind", run.Kind)
 	}
 	return run, true, nil
+}
+
+// prepare does what the plugin wants to be done before its first run.
+func (w *lane) prepare(ctx context.Context) {
+	if err := w.createAttributes(ctx); err != nil {
+		w.log.Warn("create attributes", "error", err) // asked again with the next run
+	}
+}
+
+// begin says what the plugin makes of a run.
+func (w *lane) begin() store.RunBegin {
+	return store.RunBegin{
+		Preprocess:  w.manifest.Has(sdk.CanPreprocess),
+		Postprocess: w.manifest.Has(sdk.CanPostprocess),
+		Order:       order(w.manifest),
+		Allow:       w.manifest.Has(sdk.CanAllow),
+		Complete:    complete(w.manifest),
+		DeleteGuard: w.r.opts.DeleteGuard(),
+	}
 }
 
 // order returns the manifest's order of connectors (O20).
@@ -143,13 +154,31 @@ func (w *lane) startRun(ctx context.Context, now time.Time) (store.Run, error) {
 	if err != nil {
 		return store.Run{}, fmt.Errorf("schedule of %s: %w", w.in.FullName(), err)
 	}
-	run, _, err := w.r.db.RequestRun(ctx, store.RunRequest{
-		IntegrationID: w.in.ID, Class: w.lane.Class, Kind: kind, Scheduled: true, NextCheckAt: next,
+	w.prepare(ctx)
+	places := w.r.places(w.manifest, kind)
+	claim := places.try() // else it is waited for later
+	started, err := w.r.db.StartRun(ctx, store.RunStart{
+		Lane: w.lane, Request: store.RunRequest{Kind: kind, NextCheckAt: next}, Begin: w.begin(), Claim: claim,
 	})
-	if err != nil {
-		return run, fmt.Errorf("start %s run: %w", kind, err)
+	if claim && len(started.Streams) == 0 {
+		places.give(1)
 	}
-	return run, nil
+	if err != nil {
+		return store.Run{}, fmt.Errorf("start %s run: %w", kind, err)
+	}
+	if len(started.Streams) > 0 {
+		w.first, w.places = started.Streams, places
+	}
+	w.log.Debug("run began", "run", started.Run.ID, "kind", started.Run.Kind)
+	return started.Run, nil
+}
+
+// giveFirst gives the places of what was claimed with the run's start back.
+func (w *lane) giveFirst() {
+	if len(w.first) > 0 {
+		w.places.give(len(w.first))
+		w.first = nil
+	}
 }
 
 // createAttributes has the plugin declare its member attributes, once per tenant

@@ -52,6 +52,8 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 	defer turn.close()
 	w.hold = turn
 	rw := &runWork{lane: w, run: run, turn: turn, done: make(chan streamDone)}
+	rw.start(callsCtx, w.first, w.places)
+	w.first = nil
 	var firstErr error
 	ended := false
 	for {
@@ -156,6 +158,12 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("claim streams: %w", err)
 	}
 	rw.drained = len(streams) < got
+	rw.start(ctx, streams, places)
+	return len(streams), nil
+}
+
+// start works streams that are claimed, each of which has one of the places.
+func (rw *runWork) start(ctx context.Context, streams []store.Stream, places *places) {
 	for _, s := range streams {
 		rw.inFlight++
 		rw.alone = rw.alone || s.Type.System()
@@ -165,7 +173,6 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 			rw.done <- rw.process(ctx, c)
 		}()
 	}
-	return len(streams), nil
 }
 
 // await takes one of the places when there is one. It gives up when the lane should

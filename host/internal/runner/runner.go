@@ -17,7 +17,7 @@ import (
 // database is what working a lane needs of the store.
 type database interface {
 	IntegrationByID(ctx context.Context, id int64) (store.Integration, error)
-	RequestRun(ctx context.Context, r store.RunRequest) (store.Run, bool, error)
+	StartRun(ctx context.Context, s store.RunStart) (store.RunStarted, error)
 	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
 	LookRun(ctx context.Context, r store.Run) (way, due bool, err error)
 	BeginRun(ctx context.Context, l store.LaneRef, run int64, b store.RunBegin) (store.Run, error)
