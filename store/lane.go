@@ -44,6 +44,12 @@ type LaneClaim struct {
 	Held      map[int64]int // lanes that the caller has already, by tenant
 }
 
+// Due says when lanes can be claimed.
+type Due struct {
+	At    time.Time // of the first; zero: none ever can as things are
+	Prios []int     // classes in which one may be claimed now, the most urgent first
+}
+
 // LaneRef names a claim of a lane.
 type LaneRef struct {
 	ID    int64

@@ -112,15 +112,16 @@ type dueStream struct {
 // dueStreams reads what may be claimed: for each limit key that is not throttled
 // the first ones. A majority that is throttled costs one look.
 func dueStreams(ctx context.Context, t *tx, r *run, n int) (out []dueStream, err error) {
-	for key := ""; ; {
+	for key, more := "", true; more; {
 		var (
 			until, open moment
 			found       bool
 		)
+		more = false
 		err := t.each(ctx, nextKeyQuery, []any{r.ID, r.phase, key, r.Plugin, t.ms + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			var due, from int64
 			found = true
-			return s.Scan(&key, &due, &from, &until, &open)
+			return s.Scan(&key, &due, &from, &more, &until, &open)
 		})
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -93,18 +94,25 @@ func (r *run) closeStatuses(ctx context.Context, t *tx, parts []*store.Connector
 		if p.Code != store.ConnectorCompleted || ended.IsZero() {
 			ended = t.now
 		}
-		if err := r.openStatus(ctx, t, p.Connector); err != nil { // of a run that never began
-			return err
+		n, err := r.closeStatus(ctx, t, p, ended)
+		if err == nil && n == 0 { // of a run that never began
+			if err = r.openStatus(ctx, t, p.Connector); err == nil {
+				_, err = r.closeStatus(ctx, t, p, ended)
+			}
 		}
-		if _, err := t.exec(ctx, `
-			UPDATE connector_statuses
-			SET    code = $3, message = $4, ended_at = $5, n_error = $6, n_cancelled = $7, data = $8
-			WHERE  run_id = $1 AND connector = $2`,
-			r.ID, p.Connector, string(p.Code), p.Message, ended.UnixMilli(), p.Failed, p.Cancelled, text(string(p.Data))); err != nil {
+		if err != nil {
 			return fmt.Errorf("end connector %s of run %d: %w", p.Connector, r.ID, err)
 		}
 	}
 	return nil
+}
+
+func (r *run) closeStatus(ctx context.Context, t *tx, p *store.ConnectorStatus, ended time.Time) (int64, error) {
+	return t.exec(ctx, `
+		UPDATE connector_statuses
+		SET    code = $3, message = $4, ended_at = $5, n_error = $6, n_cancelled = $7, data = $8
+		WHERE  run_id = $1 AND connector = $2`,
+		r.ID, p.Connector, string(p.Code), p.Message, ended.UnixMilli(), p.Failed, p.Cancelled, text(string(p.Data)))
 }
 
 // reopenStatuses takes back how the connectors' parts ended, but for those that

@@ -147,17 +147,15 @@ func claimLane(ctx context.Context, t *tx, d dueLane, owner string, lease time.D
 		UPDATE    lanes
 		SET       owner = $2, lease_until = $3, fence = fence + 1
 		WHERE     id = $1
-		RETURNING integration_id, tenant_id, class, key, plugin, prio, wake_at, fence, nudges`,
+		RETURNING integration_id, tenant_id, class, key, plugin, prio, wake_at, fence, nudges,
+		          (SELECT generation FROM integrations i WHERE i.id = lanes.integration_id)`,
 		[]any{d.id, owner, t.ms + lease.Milliseconds()},
-		&l.IntegrationID, &l.TenantID, &l.Class, &l.Key, &l.Plugin, &l.Prio, &wake, &l.Fence, &l.Nudges)
+		&l.IntegrationID, &l.TenantID, &l.Class, &l.Key, &l.Plugin, &l.Prio, &wake, &l.Fence, &l.Nudges, &l.Generation)
 	if err != nil {
 		return store.Lane{}, fmt.Errorf("claim lane %d: %w", d.id, err)
 	}
 	t.writes++
 	l.WakeAt = fromMillis(wake)
-	if err := t.get(ctx, "SELECT generation FROM integrations WHERE id = $1", []any{l.IntegrationID}, &l.Generation); err != nil {
-		return store.Lane{}, fmt.Errorf("claim lane %d: %w", d.id, err)
-	}
 	return l, nil
 }
 
@@ -218,14 +216,20 @@ func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
 		if err := holds(ctx, t, l.Ref()); err != nil {
 			return err
 		}
-		if err := freeStreams(ctx, t, l.ID, orderly); err != nil {
+		open, err := candidates(ctx, t.each, l.IntegrationID, l.Class)
+		if err != nil {
 			return err
+		}
+		for _, c := range open {
+			if err := freeRun(ctx, t, c.id, orderly); err != nil {
+				return err
+			}
 		}
 		if err := returnQuota(ctx, t, l.ID); err != nil {
 			return err
 		}
 		failpoint.Hit("release")
-		wake, prio, err := wakeOf(ctx, t, l.IntegrationID, l.Class)
+		wake, prio, err := wakeAmong(ctx, t, l.IntegrationID, open)
 		if err != nil {
 			return err
 		}
@@ -290,29 +294,34 @@ func freeStreams(ctx context.Context, t *tx, laneID int64, how int) error {
 		return err
 	}
 	for _, id := range runs {
-		t.touch(id)
-		n, err := t.exec(ctx, freeStreamsQuery, id, t.ms, how)
-		if err != nil {
-			return fmt.Errorf("free streams of run %d: %w", id, err)
-		}
-		if n == 0 {
-			continue
-		}
-		if _, err := t.exec(ctx, `
-			UPDATE runs
-			SET    n_pending = n_pending + n_processing, n_processing = 0, updated_at = $2
-			WHERE  id = $1`, id, t.ms); err != nil {
-			return fmt.Errorf("free streams of run %d: %w", id, err)
-		}
-		var integrationID int64
-		if err := t.get(ctx, "SELECT integration_id FROM runs WHERE id = $1", []any{id}, &integrationID); err != nil {
-			return fmt.Errorf("run %d: %w", id, err)
-		}
-		if err := endProbes(ctx, t, integrationID); err != nil {
+		if err := freeRun(ctx, t, id, how); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// freeRun lets what is under way of a run wait again.
+func freeRun(ctx context.Context, t *tx, id int64, how int) error {
+	t.touch(id)
+	n, err := t.exec(ctx, freeStreamsQuery, id, t.ms, how)
+	if err != nil {
+		return fmt.Errorf("free streams of run %d: %w", id, err)
+	}
+	if n == 0 {
+		return nil
+	}
+	if _, err := t.exec(ctx, `
+		UPDATE runs
+		SET    n_pending = n_pending + n_processing, n_processing = 0, updated_at = $2
+		WHERE  id = $1`, id, t.ms); err != nil {
+		return fmt.Errorf("free streams of run %d: %w", id, err)
+	}
+	var integrationID int64
+	if err := t.get(ctx, "SELECT integration_id FROM runs WHERE id = $1", []any{id}, &integrationID); err != nil {
+		return fmt.Errorf("run %d: %w", id, err)
+	}
+	return endProbes(ctx, t, integrationID)
 }
 
 const freeStreamsQuery = `

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -75,15 +74,11 @@ func (r *run) rankOf() (ranks map[string]int, err error) {
 // openPhase returns the least phase that has a stream which is not done. It reads
 // one entry of the index of those that wait, and those that are at work.
 func (r *run) openPhase(ctx context.Context, t *tx) (phase int, ok bool, err error) {
-	err = t.get(ctx, waitingPhaseQuery, []any{r.ID}, &phase)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var waiting, busy sql.NullInt64
+	if err := t.get(ctx, openPhaseQuery, []any{r.ID}, &waiting, &busy); err != nil {
 		return 0, false, fmt.Errorf("phase of run %d: %w", r.ID, err)
 	}
-	ok = err == nil
-	var busy sql.NullInt64
-	if err := t.get(ctx, busyPhaseQuery, []any{r.ID}, &busy); err != nil {
-		return 0, false, fmt.Errorf("phase of run %d: %w", r.ID, err)
-	}
+	phase, ok = int(waiting.Int64), waiting.Valid
 	if busy.Valid && (!ok || int(busy.Int64) < phase) {
 		phase, ok = int(busy.Int64), true
 	}
@@ -101,6 +96,7 @@ const (
 	SELECT min(phase)
 	FROM   streams
 	WHERE  run_id = $1 AND state = 'processing'`
+	openPhaseQuery = "SELECT (" + waitingPhaseQuery + "), (" + busyPhaseQuery + ")"
 )
 
 // enter saves the run in that phase.

@@ -47,7 +47,7 @@ func (db *DB) purgeRuns(ctx context.Context, r store.Retention) (bool, error) {
 		return false, err
 	}
 	return db.portion(ctx, func(ctx context.Context, t *tx, n int) (int64, error) {
-		return dropRuns(ctx, t, "SELECT id FROM runs WHERE ended_at < $1 ORDER BY ended_at, id LIMIT $2", before, n)
+		return dropRuns(ctx, t, "SELECT id FROM runs WHERE ended_at < $1 ORDER BY ended_at, id LIMIT $2 + 0", before, n)
 	})
 }
 
@@ -78,16 +78,16 @@ func dropRuns(ctx context.Context, t *tx, query string, args ...any) (int64, err
 }
 
 // ofRun are the statements that remove, up to $2 rows at a time, what belongs to a
-// run.
+// run. They are kept prepared, and so their limit is an expression.
 func ofRun() []string {
 	return []string{
-		"DELETE FROM streams  WHERE id IN (SELECT id FROM streams  WHERE run_id = $1 LIMIT $2)",
-		"DELETE FROM warnings WHERE id IN (SELECT id FROM warnings WHERE run_id = $1 LIMIT $2)",
+		"DELETE FROM streams  WHERE id IN (SELECT id FROM streams  WHERE run_id = $1 LIMIT $2 + 0)",
+		"DELETE FROM warnings WHERE id IN (SELECT id FROM warnings WHERE run_id = $1 LIMIT $2 + 0)",
 		"DELETE FROM run_data WHERE run_id = $1 AND $2 > 0",
 		"DELETE FROM sweeps   WHERE run_id = $1 AND $2 > 0",
 		`UPDATE cursors
 		 SET    next = NULL, next_run = NULL
-		 WHERE  rowid IN (SELECT rowid FROM cursors WHERE next_run = $1 LIMIT $2)`,
+		 WHERE  rowid IN (SELECT rowid FROM cursors WHERE next_run = $1 LIMIT $2 + 0)`,
 	}
 }
 

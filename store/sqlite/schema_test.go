@@ -152,6 +152,7 @@ func TestQueryPlans(t *testing.T) {
 			"SEARCH streams USING INDEX streams_due (run_id=? AND phase=? AND limit_key=? AND due_at<?)",
 		},
 		"next key":              {nextKeyQuery, []any{1, 2, "", "git", 1}, "SEARCH s USING INDEX streams_due (run_id=? AND phase=? AND limit_key>?)"},
+		"another key":           {nextKeyQuery, []any{1, 2, "", "git", 1}, "SEARCH n USING INDEX streams_due (run_id=? AND phase=? AND limit_key>?)"},
 		"phase":                 {waitingPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_due (run_id=?)"},
 		"busy phase":            {busyPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_busy (run_id=?)"},
 		"free":                  {freeStreamsQuery, []any{1, 1, 0}, "SEARCH streams USING COVERING INDEX streams_busy (run_id=?)"},

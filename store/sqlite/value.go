@@ -38,6 +38,9 @@ func (m moment) time() time.Time {
 	return fromMillis(m.Int64)
 }
 
+// come reports whether the moment is there and not later than now.
+func (m moment) come(now int64) bool { return m.Valid && m.Int64 <= now }
+
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // text returns s, NULL if it is empty.

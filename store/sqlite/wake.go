@@ -5,21 +5,18 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackfield/jackfield/store"
 )
 
 // NextWake returns when a lane of these plugins can be claimed next, which may
-// have come already. ok is false if none ever can as things are.
-func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok bool, err error) {
+// have come already, and of which classes one can be claimed now.
+func (db *DB) NextWake(ctx context.Context, plugins []string) (store.Due, error) {
 	now := db.opts.Now().UnixMilli()
-	var next int64
-	earlier := func(ms int64) {
-		if !ok || ms < next {
-			next, ok = ms, true
-		}
-	}
+	var (
+		first moment
+		due   [3]bool // by priority
+	)
 	for _, plugin := range plugins {
 		if err := db.list(ctx, nextLaneQuery, []any{plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			var (
@@ -28,23 +25,29 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (at time.Time, ok 
 				back bool
 			)
 			err := s.Scan(&free[0], &free[1], &free[2], &held, &back)
-			for _, at := range append(free[:], held) {
-				if at.Valid {
-					earlier(at.Int64)
-				}
-			}
 			if back {
-				earlier(now)
+				held = moment{sql.NullInt64{Int64: now, Valid: true}}
+			}
+			for prio := range due { // one that is held, or of a later clock, is of any class
+				due[prio] = due[prio] || free[prio].come(now) || held.come(now)
+			}
+			for _, at := range append(free[:], held) {
+				if at.Valid && (!first.Valid || at.Int64 < first.Int64) {
+					first = at
+				}
 			}
 			return err
 		}); err != nil {
-			return time.Time{}, false, fmt.Errorf("next wake: %w", err)
+			return store.Due{}, fmt.Errorf("next wake: %w", err)
 		}
 	}
-	if !ok {
-		return time.Time{}, false, nil
+	out := store.Due{At: first.time()}
+	for prio, is := range due {
+		if is {
+			out.Prios = append(out.Prios, prio)
+		}
 	}
-	return fromMillis(next), true, nil
+	return out, nil
 }
 
 // nextLaneQuery looks at the first free lane of each priority class, at those that
@@ -83,6 +86,15 @@ func prioOf(kind store.RunKind) int {
 // and with what priority: the earliest of its open runs, else its schedule, else
 // never.
 func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake any, prio int, err error) {
+	runs, err := candidates(ctx, t.each, integrationID, class)
+	if err != nil {
+		return nil, 0, err
+	}
+	return wakeAmong(ctx, t, integrationID, runs)
+}
+
+// wakeAmong is wakeOf for a lane of which these are the open runs.
+func wakeAmong(ctx context.Context, t *tx, integrationID int64, runs []candidate) (wake any, prio int, err error) {
 	var (
 		state                   store.IntegrationState
 		plugin                  string
@@ -102,10 +114,6 @@ func wakeOf(ctx context.Context, t *tx, integrationID int64, class string) (wake
 	case state == store.IntegrationDisabled && finishing:
 	case state == store.IntegrationDisabled, state == store.IntegrationParked, state == store.IntegrationWaitingApproval:
 		return nil, prio, nil
-	}
-	runs, err := candidates(ctx, t.each, integrationID, class)
-	if err != nil {
-		return nil, 0, err
 	}
 	if len(runs) == 0 {
 		active := state == store.IntegrationActive || state == store.IntegrationError
@@ -150,11 +158,11 @@ func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin st
 		var (
 			due, from   int64
 			until, open moment
-			found       bool
+			found, more bool
 		)
 		err := list(ctx, nextKeyQuery, []any{runID, phase, key, plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			found = true
-			return s.Scan(&key, &due, &from, &until, &open)
+			return s.Scan(&key, &due, &from, &more, &until, &open)
 		})
 		if err != nil {
 			return 0, false, fmt.Errorf("next stream of run %d: %w", runID, err)
@@ -174,16 +182,19 @@ func nextDue(ctx context.Context, list lister, runID int64, phase int, plugin st
 		if !ok || due < at {
 			at, ok = due, true
 		}
-		if at <= now {
+		if at <= now || !more {
 			return at, true, nil
 		}
 	}
 }
 
 // nextKeyQuery steps to the next limit key of waiting streams, to the first of
-// them. A throttle that was set later than now is over: the clock was set back.
+// them, and says whether there is one after it. A throttle that was set later than
+// now is over: the clock was set back.
 const nextKeyQuery = `
-	SELECT   s.limit_key, s.due_at, s.updated_at, (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key AND t.since <= $5),
+	SELECT   s.limit_key, s.due_at, s.updated_at,
+	         EXISTS (SELECT 1 FROM streams n WHERE n.run_id = $1 AND n.phase = $2 AND n.state IN ('pending', 'delayed') AND n.limit_key > s.limit_key),
+	         (SELECT until FROM throttles t WHERE t.plugin = $4 AND t.key = s.limit_key AND t.since <= $5),
 	         (SELECT max(until) FROM circuits c WHERE c.integration_id = s.integration_id AND c.key = s.limit_key)
 	FROM     streams s
 	WHERE    s.run_id = $1 AND s.phase = $2 AND s.state IN ('pending', 'delayed') AND s.limit_key > $3

@@ -30,7 +30,7 @@ type Store interface {
 	RenewLanes(ctx context.Context, refs []store.LaneRef, lease time.Duration) (map[int64]int64, error)
 	ReleaseLane(ctx context.Context, l store.Lane) error
 	Nudge(ctx context.Context, integrationID int64, class string, at time.Time) error
-	NextWake(ctx context.Context, plugins []string) (time.Time, bool, error)
+	NextWake(ctx context.Context, plugins []string) (store.Due, error)
 
 	RequestRun(ctx context.Context, req store.RunRequest) (store.Run, bool, error)
 	NextRun(ctx context.Context, l store.Lane) (store.Run, bool, error)
@@ -342,12 +342,13 @@ func (j *job) release() {
 // nextWake returns how long it is until a lane can be claimed, -1 for never.
 func (w *world) nextWake() time.Duration {
 	w.Helper()
-	at, ok, err := w.s.NextWake(w.ctx(), []string{plug})
+	due, err := w.s.NextWake(w.ctx(), []string{plug})
 	require.NoError(w, err)
-	if !ok {
+	require.Equal(w, !due.At.IsZero() && !due.At.After(w.clock.Now()), len(due.Prios) > 0)
+	if due.At.IsZero() {
 		return -1
 	}
-	return at.Sub(w.clock.Now())
+	return due.At.Sub(w.clock.Now())
 }
 
 // record returns a record of the kind activity.

@@ -7,12 +7,12 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// fill claims lanes for the free slots: first each class its share, then what is
-// left for whoever waits, and last for those of whose tenant there is enough: what
-// would be idle is theirs (K13).
-func (s *Scheduler) fill(ctx context.Context, plugins []string) error {
+// fill claims lanes of the classes in which something is due for the free slots:
+// first each class its share, then what is left for whoever waits, and last for
+// those of whose tenant there is enough: what would be idle is theirs (K13).
+func (s *Scheduler) fill(ctx context.Context, plugins []string, prios []int) error {
 	var none [3]bool // of the class nothing more is due of tenants that have room
-	for prio := range none {
+	for _, prio := range prios {
 		asked := s.shares.due(prio)
 		got, err := s.take(ctx, plugins, prio, asked, s.shares.perTenant())
 		if err != nil {
@@ -20,8 +20,8 @@ func (s *Scheduler) fill(ctx context.Context, plugins []string) error {
 		}
 		none[prio] = asked > 0 && got < asked
 	}
-	for prio, none := range none {
-		if none {
+	for _, prio := range prios {
+		if none[prio] {
 			continue
 		}
 		if _, err := s.take(ctx, plugins, prio, s.shares.free(prio), s.shares.perTenant()); err != nil {
@@ -31,7 +31,7 @@ func (s *Scheduler) fill(ctx context.Context, plugins []string) error {
 	if !s.shares.crowds() {
 		return nil
 	}
-	for prio := range none {
+	for _, prio := range prios {
 		if _, err := s.take(ctx, plugins, prio, s.shares.free(prio), 0); err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ type lanes interface {
 	ClaimLanes(ctx context.Context, c store.LaneClaim) ([]store.Lane, error)
 	RenewLanes(ctx context.Context, refs []store.LaneRef, lease time.Duration) (map[int64]int64, error)
 	ReleaseLane(ctx context.Context, l store.Lane) error
-	NextWake(ctx context.Context, plugins []string) (time.Time, bool, error)
+	NextWake(ctx context.Context, plugins []string) (store.Due, error)
 }
 
 // Work works a lane's due streams and returns when none is due, when the hold
@@ -189,10 +189,10 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 		s.crowded.Store(false)
 		return s.opts.Idle
 	}
-	wait, err := s.nextWake(ctx, plugins)
+	wait, prios, err := s.nextWake(ctx, plugins)
 	if err == nil && wait <= 0 {
-		if err = s.fill(ctx, plugins); err == nil {
-			wait, err = s.nextWake(ctx, plugins)
+		if err = s.fill(ctx, plugins, prios); err == nil {
+			wait, _, err = s.nextWake(ctx, plugins)
 		}
 	}
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrDamaged) {
@@ -206,13 +206,18 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 	return max(crowded, min(wait, s.opts.Idle))
 }
 
-// nextWake returns how long nothing is due, the idle time at most.
-func (s *Scheduler) nextWake(ctx context.Context, plugins []string) (time.Duration, error) {
-	next, ok, err := s.db.NextWake(ctx, plugins)
-	if err != nil || !ok {
-		return s.opts.Idle, err
+// nextWake returns how long nothing is due, the idle time at most, and of which
+// classes something is.
+func (s *Scheduler) nextWake(ctx context.Context, plugins []string) (time.Duration, []int, error) {
+	due, err := s.db.NextWake(ctx, plugins)
+	switch {
+	case err != nil || due.At.IsZero():
+		return s.opts.Idle, nil, err
+	case len(due.Prios) > 0:
+		return 0, due.Prios, nil
+	default:
+		return due.At.Sub(s.opts.Now()), nil, nil
 	}
-	return next.Sub(s.opts.Now()), nil
 }
 
 // start has a lane worked in a goroutine that ends before Run does.

@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,16 +71,21 @@ func (l *lanes) ReleaseLane(_ context.Context, lane store.Lane) error {
 	return nil
 }
 
-func (l *lanes) NextWake(context.Context, []string) (time.Time, bool, error) {
+func (l *lanes) NextWake(context.Context, []string) (store.Due, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var next time.Time
+	var due store.Due
 	for _, lane := range l.due {
-		if next.IsZero() || lane.WakeAt.Before(next) {
-			next = lane.WakeAt
+		if due.At.IsZero() || lane.WakeAt.Before(due.At) {
+			due.At = lane.WakeAt
+		}
+		if !lane.WakeAt.After(time.Now()) {
+			due.Prios = append(due.Prios, lane.Prio)
 		}
 	}
-	return next, !next.IsZero(), nil
+	slices.Sort(due.Prios)
+	due.Prios = slices.Compact(due.Prios)
+	return due, nil
 }
 
 func (l *lanes) add(id int64, prio int, in time.Duration) {
