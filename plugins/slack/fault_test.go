@@ -271,9 +271,13 @@ func TestCheck(t *testing.T) {
 }
 
 // A slow answer ends after the timeout and is tried again; a call that is
-// cancelled ends at once, with its own error.
+// cancelled ends at once, with its own error. A connection of which nothing comes
+// any more is found out within half a minute.
+//
+// rows: F18
 func TestSlowAnswers(t *testing.T) {
 	t.Parallel()
+	require.LessOrEqual(t, New().timeout, 30*time.Second)
 	setup := func(t *testing.T, timeout time.Duration) (*testHost, chan struct{}) {
 		t.Helper()
 		f := acme(t)

@@ -104,6 +104,27 @@ func TestRescanOnRequest(t *testing.T) {
 	until(t, out, has("slack", VerdictUnapproved))
 }
 
+// What no event tells is found by looking, every half a minute unless somebody says
+// otherwise.
+//
+// rows: F08, H21
+func TestLostEventsAreMadeUpFor(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *Options) { o.Rescan = 20 * time.Millisecond })
+	elsewhere := filepath.Join(t.TempDir(), "build") // the same file: what is written here is no event there
+	body := script("one")
+	require.NoError(t, os.WriteFile(elsewhere, body, 0o755))
+	require.NoError(t, os.Link(elsewhere, filepath.Join(b.opts.Dir, "slack")))
+	b.approve(t, "slack", "1.0.0", "slack", body)
+	_, out := b.watch(t)
+	until(t, out, has("slack", VerdictApproved))
+	require.NoError(t, os.WriteFile(elsewhere, script("two"), 0o600))
+	until(t, out, has("slack", VerdictKept))
+	opts, err := Options{Dir: "a", Lock: "b", Data: "c"}.withDefaults()
+	require.NoError(t, err)
+	require.Equal(t, 30*time.Second, opts.Rescan)
+}
+
 // A stream of events puts the scan off, but not for ever.
 //
 // rows: H20

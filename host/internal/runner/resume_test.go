@@ -162,12 +162,15 @@ func TestASegmentWithoutACheckpointHasACap(t *testing.T) {
 func TestASilentCallIsGivenUp(t *testing.T) {
 	t.Parallel()
 	calls := 0
+	var silent time.Duration
 	s := &script{plan: planOf("a")}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 		calls++
 		switch calls {
 		case 1:
+			began := time.Now()
 			<-ctx.Done()
+			silent = time.Since(began)
 			return sdk.Outcome{}, ctx.Err()
 		case 2: // says that it is alive
 			for range 5 {
@@ -184,6 +187,7 @@ func TestASilentCallIsGivenUp(t *testing.T) {
 		start := time.Now()
 		w.up()
 		w.until(store.RunProcessed)
+		require.Equal(t, time.Minute, silent, "long before the end of its time")
 		require.Equal(t, 2, calls, "the second was let live")
 		require.Greater(t, time.Since(start), 9*time.Minute)
 		require.Len(t, w.records(), 1)
