@@ -193,6 +193,19 @@ func TestTrustDirWantsADirectoryOfOnesOwn(t *testing.T) {
 	require.ErrorContains(t, err, `trust "signed" is not supported`)
 }
 
+// rows: K21
+func TestTrustDirWantsADirectoryThatNobodyElseOwns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.NoError(t, CheckDir(dir, TrustDir))
+	if err := os.Chown(dir, os.Getuid()+1, -1); err != nil {
+		t.Skipf("only root gives a directory away: %v", err)
+	}
+	require.ErrorContains(t, CheckDir(dir, TrustDir), "trust dir wants it to be yours")
+	require.NoError(t, CheckDir(dir, TrustLock), "the lock says what runs")
+}
+
 // rows: P02, H18
 func TestStagedCopyIsVerified(t *testing.T) {
 	t.Parallel()

@@ -194,6 +194,27 @@ func TestOutcome(t *testing.T) {
 }
 
 // rows: C34
+func TestAFailureTellsAllThatIsKnown(t *testing.T) {
+	t.Parallel()
+	c := callFor(store.Stream{Type: store.StreamRoot, Attempts: 2})
+	c.manifest.Version = "1.2.3"
+	e := c.end(sdk.Outcome{}, &sdk.Error{
+		Class: sdk.ClassRemote, Code: "bad_answer", Message: "half a page", Cause: errors.New("unexpected EOF"),
+		Details: map[string]string{"page": "7"},
+	}, false, false)
+	require.Equal(t, &store.Failure{
+		Point: "process_stream", Class: "remote", Code: "bad_answer", Message: "half a page", Cause: "unexpected EOF",
+		Attempt: 3, Plugin: "1.2.3", At: now(), Details: map[string]string{"page": "7"},
+	}, e.Failure)
+	for typ, point := range map[store.StreamType]string{
+		store.StreamPreprocess: "preprocess", store.StreamPlan: "get_streams", store.StreamAllow: "allowed", store.StreamRoot: "process_stream",
+		store.StreamChild: "process_stream", store.StreamSweep: "sweep", store.StreamPostprocess: "postprocess",
+	} {
+		require.Equal(t, point, callFor(store.Stream{Type: typ}).failure(&sdk.Error{}).Point)
+	}
+}
+
+// rows: C34
 func TestFailureTextIsUntrusted(t *testing.T) {
 	t.Parallel()
 	f := callFor(store.Stream{}).failure(&sdk.Error{Class: sdk.ClassRemote, Code: "x\x1b[31m", Message: "bad\x00\x1b]0;title\x07" + strings.Repeat("é", 2000)})

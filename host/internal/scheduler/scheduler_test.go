@@ -27,6 +27,13 @@ type lanes struct {
 	fences   map[int64]int64 // of the newest claims
 	released []store.Lane
 	renewals int
+	leases   []leased // as they were given and extended
+}
+
+// leased is a lease that was given or extended.
+type leased struct {
+	at    time.Time
+	lasts time.Duration
 }
 
 func (l *lanes) ClaimLanes(_ context.Context, c store.LaneClaim) ([]store.Lane, error) {
@@ -39,6 +46,7 @@ func (l *lanes) ClaimLanes(_ context.Context, c store.LaneClaim) ([]store.Lane, 
 			lane.Fence = l.fences[lane.ID]
 			l.nudges[lane.ID] = lane.Nudges
 			got = append(got, lane)
+			l.leases = append(l.leases, leased{time.Now(), c.Lease})
 			continue
 		}
 		rest = append(rest, lane)
@@ -47,10 +55,11 @@ func (l *lanes) ClaimLanes(_ context.Context, c store.LaneClaim) ([]store.Lane, 
 	return got, nil
 }
 
-func (l *lanes) RenewLanes(_ context.Context, refs []store.LaneRef, _ time.Duration) (map[int64]int64, error) {
+func (l *lanes) RenewLanes(_ context.Context, refs []store.LaneRef, lease time.Duration) (map[int64]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.renewals++
+	l.leases = append(l.leases, leased{time.Now(), lease})
 	out := map[int64]int64{}
 	for _, r := range refs {
 		if n, ok := l.nudges[r.ID]; ok && r.Fence == l.fences[r.ID] {
@@ -157,6 +166,36 @@ func TestClaimsWhenDueAndReleases(t *testing.T) {
 		close(w.done)
 		synctest.Wait()
 		require.Len(t, b.db.released, 1)
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}
+
+// A page that takes minutes keeps its lane, since the host renews the lease beside it;
+// and when the host is killed, the lane is free after half a minute.
+//
+// rows: K24, C32
+func TestASlowPageKeepsItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{})
+		b.db.add(1, store.PrioCheck, 0)
+		b.run(t)
+		w := <-b.works
+		time.Sleep(9 * time.Minute) // the bubble's clock
+		synctest.Wait()
+		require.NoError(t, w.ctx.Err())
+		b.db.mu.Lock()
+		leases := b.db.leases
+		b.db.mu.Unlock()
+		require.Less(t, time.Since(leases[len(leases)-1].at), 15*time.Second)
+		for n, l := range leases {
+			require.Equal(t, 30*time.Second, l.lasts)
+			if n > 0 {
+				require.LessOrEqual(t, l.at.Sub(leases[n-1].at), l.lasts/3, "two renewals may fail")
+			}
+		}
+		close(w.done)
 		b.stop()
 		require.NoError(t, <-b.ended)
 	})

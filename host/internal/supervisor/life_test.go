@@ -141,12 +141,23 @@ func TestAcquire(t *testing.T) {
 	require.NotSame(t, fresh.Instance, tried.Instance, "settings that are tried get an instance of their own")
 	tried.Release()
 
-	for _, id := range []string{"a", "b", "c", "d"} {
+	idle := map[string]sdk.Instance{}
+	named := func(id string) *Handle {
 		in := integration(1)
 		in.ID = id
-		acquire(in).Release()
+		return acquire(in)
 	}
-	require.LessOrEqual(t, s.status("zoo-ok").Instances, 2, "the longest idle are closed")
+	for _, id := range []string{"a", "b", "c", "d"} {
+		h := named(id)
+		idle[id] = h.Instance
+		h.Release()
+	}
+	require.Equal(t, 2, s.status("zoo-ok").Instances, "the longest idle are closed")
+	for _, id := range []string{"c", "d", "a"} {
+		h := named(id)
+		require.Equal(t, id != "a", h.Instance == idle[id], "%s: those that were used last stay open", id)
+		h.Release()
+	}
 
 	bad := integration(1)
 	bad.Name, bad.ID = "bad", "bad"

@@ -1,0 +1,114 @@
+package plugin_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	pluginv1 "github.com/jackfield/jackfield/proto/jackfield/plugin/v1"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/sdk/plugin"
+)
+
+// wild is a plugin that was made without the SDK and keeps to none of its bounds.
+type wild struct {
+	pluginv1.UnimplementedPluginServiceServer
+	size int // of an answer
+}
+
+func (*wild) Open(context.Context, *pluginv1.OpenRequest) (*pluginv1.OpenResponse, error) {
+	return &pluginv1.OpenResponse{Handle: "h"}, nil
+}
+
+func (w *wild) Invoke(context.Context, *pluginv1.InvokeRequest) (*pluginv1.InvokeResponse, error) {
+	return &pluginv1.InvokeResponse{Payload: make([]byte, w.size)}, nil
+}
+
+// invoke calls w over the wire.
+func (w *wild) invoke(t *testing.T) error {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := grpc.NewServer()
+	pluginv1.RegisterPluginServiceServer(server, w)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Serve(listener) })
+	defer wg.Wait()
+	defer server.Stop()
+	conn, err := grpc.NewClient(listener.Addr().String(), append(plugin.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	i, err := plugin.NewClient(conn).Open(t.Context(), sdk.Integration{})
+	require.NoError(t, err)
+	_, err = i.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{})
+	return err
+}
+
+// rows: K24
+func TestTheHostTakesNoLargerMessageWhoeverSendsIt(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, (&wild{size: 3 << 20}).invoke(t))
+	requireSystem(t, (&wild{size: 5 << 20}).invoke(t), "message_too_large")
+}
+
+// slow is a sink that takes nothing until it is let go on.
+type slow struct {
+	sink
+	taken chan struct{} // closed when the first batch is there
+	goOn  chan struct{}
+	once  sync.Once
+}
+
+func (s *slow) Send(context.Context, sdk.Batch) error {
+	s.once.Do(func() { close(s.taken) })
+	<-s.goOn
+	return nil
+}
+
+// What a host does not take stays in the plugin: the window of a stream holds one
+// large batch, whatever the plugin would like to send.
+//
+// rows: K24, C56
+func TestAPluginIsNotFarAheadOfTheHost(t *testing.T) {
+	t.Parallel()
+	const batches, size = 64, 128 << 10
+	var sent atomic.Int64
+	z := &zoo{process: func(ctx context.Context, _ sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		data := slices.Concat([]byte(`{"x":"`), bytes.Repeat([]byte("x"), size), []byte(`"}`))
+		for range batches {
+			if err := out.Send(ctx, sdk.Batch{Records: []sdk.Record{{Kind: "thing", ID: "1", Data: data}}}); err != nil {
+				return sdk.Outcome{}, err
+			}
+			sent.Add(1)
+		}
+		return sdk.Outcome{}, nil
+	}}
+	i := opened(t, z)
+	s := &slow{taken: make(chan struct{}), goOn: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() {
+		_, err := i.ProcessStream(t.Context(), sdk.StreamCall{}, sdk.NewEmitter(s))
+		done <- err
+	}()
+	select {
+	case <-s.taken:
+	case err := <-done:
+		require.FailNow(t, "the call ended before it began", "%v", err)
+	}
+	// The one that is taken, the window's two, and what is on its way.
+	goOn := sync.OnceFunc(func() { close(s.goOn) })
+	t.Cleanup(goOn)
+	require.Never(t, func() bool { return sent.Load() > 8 }, 300*time.Millisecond, 10*time.Millisecond)
+	goOn()
+	require.NoError(t, <-done)
+	require.Equal(t, int64(batches), sent.Load())
+}
