@@ -30,7 +30,8 @@ type configuration struct {
 	log      hclog.Logger
 	now      func() time.Time
 
-	follow func(config.Host) // what host.yaml says now
+	follow  func(config.Host) // what host.yaml says now
+	applied func()            // integrations changed
 
 	applying sync.Mutex // one reading is applied at a time
 
@@ -72,6 +73,9 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	c.mu.Unlock()
 	if snap.HostOK && c.follow != nil {
 		c.follow(snap.Host)
+	}
+	if len(changes) > 0 && c.applied != nil {
+		c.applied()
 	}
 	for _, ch := range changes {
 		log := c.log.With("op", ch.Op, "tenant", ch.Spec.Tenant, "integration", ch.Spec.Name)

@@ -28,23 +28,25 @@ type Host struct {
 	log      hclog.Logger
 	redactor *secret.Redactor
 
-	db        *sqlite.DB
-	files     *configuration
-	watch     *config.Watcher
-	found     *discovery.Watcher
-	sup       *supervisor.Supervisor
-	processes *processes
-	lifecycle *lifecycle
-	runner    *runner.Runner
-	scheduler *scheduler.Scheduler
-	upkeep    *upkeep.Upkeep
-	members   *identity.Projector
-	api       *api.Server
-	snapshots *snapshots
+	db         *sqlite.DB
+	files      *configuration
+	watch      *config.Watcher
+	found      *discovery.Watcher
+	sup        *supervisor.Supervisor
+	processes  *processes
+	lifecycle  *lifecycle
+	candidates *candidates
+	runner     *runner.Runner
+	scheduler  *scheduler.Scheduler
+	upkeep     *upkeep.Upkeep
+	members    *identity.Projector
+	api        *api.Server
+	snapshots  *snapshots
 
 	descriptors *descriptors
 
 	plugged chan struct{} // of one: the set of plugins that can take work changed
+	adapted chan struct{} // of one: integrations changed, which a new version may have been refused for
 }
 
 // OpenHost opens the store and makes the parts. Nothing runs before Run, which
@@ -55,7 +57,7 @@ func OpenHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 
 // openHost is OpenHost with a runner whose patience differs from the default.
 func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *secret.Redactor, patience runner.Options) (*Host, error) {
-	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1)}
+	h := &Host{config: cfg, log: log, redactor: redactor, plugged: make(chan struct{}, 1), adapted: make(chan struct{}, 1)}
 	var err error
 	if h.descriptors, err = newDescriptors(descriptorLimit(), openDescriptors); err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved,
+		OnMove: h.lifecycle.moved, Verify: h.verifyCandidate,
 	})
 	if err != nil {
 		return err
@@ -112,6 +114,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		backup: h.db.Backup, size: h.storeSize, free: freeBytes, now: time.Now, since: time.Now(), log: h.log.Named("snapshot"),
 	}
 	h.snapshots.configure(h.config.Snapshots)
+	h.files.applied = func() { nudge(h.adapted) }
 	h.files.follow = func(c config.Host) {
 		h.snapshots.configure(c.Snapshots)
 		h.scheduler.Wake() // it may have been paused, or be no longer
@@ -119,7 +122,9 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
+	h.candidates = &candidates{integrations: h.db.Integrations, keys: keys, redactor: h.redactor, serving: h.processes.Acquire}
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
+	h.candidates.check = h.runner.CheckWith
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
 	}, scheduler.Options{Plugins: h.sup.Loaded, Paused: h.files.Paused, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
@@ -206,11 +211,19 @@ func (h *Host) watchStore(ctx context.Context) error {
 	}
 }
 
+// verifyCandidate is called by the supervisor, once it runs.
+func (h *Host) verifyCandidate(ctx context.Context, c supervisor.Candidate) error {
+	return h.candidates.verify(ctx, c)
+}
+
 // pluginsChanged is called by the supervisor; it must not wait.
-func (h *Host) pluginsChanged() {
+func (h *Host) pluginsChanged() { nudge(h.plugged) }
+
+// nudge tells one who listens to a channel of one, without waiting.
+func nudge(c chan<- struct{}) {
 	select {
-	case h.plugged <- struct{}{}:
-	default: // one is waiting already
+	case c <- struct{}{}:
+	default: // it is told already
 	}
 }
 
@@ -236,6 +249,8 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 			if err != nil {
 				h.log.Error("plugins", "error", err)
 			}
+		case <-h.adapted:
+			again = want != nil
 		case <-h.plugged:
 			h.watch.Reload() // settings can be checked that could not
 			h.scheduler.Wake()

@@ -111,10 +111,7 @@ func (l *lifecycle) keep(m store.PluginMove) {
 		l.pending = slices.Delete(l.pending, oldest, oldest+1)
 	}
 	l.pending = append(l.pending, m)
-	select {
-	case l.wake <- struct{}{}:
-	default: // it is told already
-	}
+	nudge(l.wake)
 }
 
 // moveLevel is how much a person wants to know of a move.

@@ -111,8 +111,10 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			byDigest[s.Digest] = s
 		}
 	}
+	stays := map[string]bool{}
 	var out []api.Plugin
 	for _, f := range files {
+		stays[f.Name] = stays[f.Name] || f.Runnable()
 		p := api.Plugin{
 			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
 			Verdict: string(f.Verdict), Reason: f.Reason,
@@ -126,6 +128,9 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
 		s := byDigest[digest]
 		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone"}
+		if stays[s.Name] {
+			p.Verdict, p.Reason = string(discovery.VerdictKept), "another program has its place in the plugin directory"
+		}
 		describe(&p, s)
 		out = append(out, p)
 	}

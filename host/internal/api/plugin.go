@@ -43,7 +43,7 @@ func (s *pluginService) findPlugin(ctx context.Context, name string) (Plugin, er
 	list, err := s.deps.Plugins.Plugins(ctx)
 	var found *Plugin
 	for i, p := range list {
-		if p.Name == name && (found == nil || found.State == "" && p.State != "") {
+		if p.Name == name && (found == nil || found.serves() < p.serves()) {
 			found = &list[i]
 		}
 	}
@@ -81,6 +81,21 @@ func (s *pluginService) RestartPlugin(ctx context.Context, req *hostv1.RestartPl
 		return nil, err
 	}
 	return &hostv1.RestartPluginResponse{Plugin: s.plugin(found)}, nil
+}
+
+// serves says how much of what a name means the entry is: what serves comes before
+// what is tried, and that before what has no process.
+func (p Plugin) serves() int {
+	switch p.State {
+	case "":
+		return 0
+	case "refused", "draining":
+		return 1
+	case "serving":
+		return 3
+	default:
+		return 2
+	}
 }
 
 // The bounds of a look at the logs.

@@ -23,7 +23,6 @@ func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byt
 	if !m.Has(sdk.CanCheck) {
 		return &sdk.Error{Class: sdk.ClassConfig, Code: "not_checkable", Message: "plugin " + in.Plugin + " has no connection check"}
 	}
-	w := &lane{r: r, in: in, manifest: m, log: r.opts.Log.With("tenant", in.Tenant, "integration", in.Name, "plugin", in.Plugin)}
 	open, err := r.integration(in)
 	if err != nil {
 		return err
@@ -37,6 +36,22 @@ func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byt
 		return err
 	}
 	defer func() { p.Release(settings != nil || err != nil && r.plugins.Reopen(err)) }()
+	return r.check(ctx, in, m, p)
+}
+
+// CheckWith tests the connection of an integration with a plugin that is opened for
+// it already. One that has no connection test has nothing against it.
+func (r *Runner) CheckWith(ctx context.Context, in store.Integration, p Plugin) error {
+	if !p.Manifest.Has(sdk.CanCheck) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errTooLong)
+	defer cancel()
+	return r.check(ctx, in, p.Manifest, p)
+}
+
+func (r *Runner) check(ctx context.Context, in store.Integration, m sdk.Manifest, p Plugin) error {
+	w := &lane{r: r, in: in, manifest: m, log: r.opts.Log.With("tenant", in.Tenant, "integration", in.Name, "plugin", in.Plugin)}
 	checker, ok := p.Instance.(sdk.Checker)
 	if !ok {
 		return errMissing(sdk.CanCheck)

@@ -25,6 +25,8 @@ type actor struct {
 	done     chan struct{} // closed when run has ended
 	failures int           // in a row; run's alone
 	ends     crashes       // run's alone
+	trial    *trial        // of another program; run's alone
+	refusals int           // of candidate, in a row; run's alone
 
 	mu        sync.Mutex // guards what follows
 	binary    Binary     // wanted
@@ -37,6 +39,7 @@ type actor struct {
 	manifest  sdk.Manifest // of the last process
 	known     bool         // there is a manifest
 	service   store.PluginState
+	candidate *candidate // tried, or refused; nil if none is
 }
 
 // request changes what an actor runs. The reply comes when it is done.
@@ -60,16 +63,21 @@ func newActor(s *Supervisor, b Binary) *actor {
 // plugin or ctx ends; then it has stopped the process.
 func (a *actor) run(ctx context.Context) {
 	defer close(a.done)
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
+	timer, again := stoppedTimer(), stoppedTimer()
 	defer timer.Stop()
+	defer again.Stop()
 	for {
 		var gone <-chan struct{}
 		if p := a.process(); p != nil {
 			gone = p.x.exited
 		}
+		var tried <-chan trialEnd
+		if a.trial != nil {
+			tried = a.trial.done
+		}
 		select {
 		case <-ctx.Done():
+			a.abandon(ctx, ErrNotRunning)
 			if p := a.take(StateStopped); p != nil {
 				p.stop(ctx, 0)
 			}
@@ -77,6 +85,7 @@ func (a *actor) run(ctx context.Context) {
 			return
 		case req := <-a.requests:
 			if req.remove {
+				a.abandon(ctx, ErrNotRunning)
 				a.sup.retire(ctx, a.take(StateStopped), func() {})
 				a.become(StateStopped, nil)
 				a.move(store.PluginGone, a.wanted(), nil)
@@ -85,14 +94,27 @@ func (a *actor) run(ctx context.Context) {
 			}
 			var err error
 			if req.restart {
+				a.abandon(ctx, fmt.Errorf("plugin %s: it is restarted", a.name))
 				err = a.restart(ctx)
 			} else {
-				err = a.replace(ctx, req.binary)
+				again.Stop()
+				if a.tries(ctx, req) {
+					continue
+				}
+				err = a.first(ctx, req.binary)
 			}
 			if err != nil && a.process() == nil {
 				timer.Reset(a.backOff(err))
 			}
 			req.reply <- err
+		case end := <-tried:
+			if delay := a.decide(ctx, end); delay > 0 {
+				again.Reset(delay)
+			}
+		case <-again.C:
+			if b, ok := a.refused(); ok {
+				a.try(ctx, b, nil)
+			}
 		case <-gone:
 			timer.Reset(a.crashed())
 		case <-timer.C:
@@ -107,40 +129,17 @@ func (a *actor) run(ctx context.Context) {
 	}
 }
 
-// replace makes b the plugin's binary. What serves goes on until b does; if b
-// does not start it stays.
-func (a *actor) replace(ctx context.Context, b Binary) error {
-	old := a.process()
-	if old != nil && old.binary == b {
-		return nil
-	}
+// first starts b where nothing else has served. It returns nil if b is to be tried
+// again in its own time.
+func (a *actor) first(ctx context.Context, b Binary) error {
 	a.mu.Lock()
 	waits := a.state == StateBackoff && a.binary == b
-	if old == nil {
-		a.binary = b
-	}
+	a.binary = b
 	a.mu.Unlock()
 	if waits {
-		return nil // it is tried again in its own time
-	}
-	if old != nil {
-		a.move(store.PluginUpgrading, old.binary, nil)
-	}
-	if err := a.launch(ctx, b); err != nil {
-		if old != nil {
-			a.note(err)
-			a.move(store.PluginActive, old.binary, err)
-			a.log.Warn("new version does not start, the old one stays", "version", b.Version, "serving", old.binary.Version, "error", err)
-		}
-		return err
-	}
-	a.failures, a.ends = 0, crashes{}
-	if old == nil {
 		return nil
 	}
-	a.move(store.PluginDraining, b, nil)
-	a.sup.retire(ctx, old, func() { a.drained(b) })
-	return nil
+	return a.launch(ctx, b)
 }
 
 // restart runs the binary in a new process, now: whatever it did before, it is not
@@ -178,7 +177,15 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 	if err != nil {
 		return fmt.Errorf("start plugin %s: %w", a.name, err)
 	}
+	a.serve(p)
+	return nil
+}
+
+// serve lets p take the work from here on, and returns what took it until now.
+func (a *actor) serve(p *process) (old *process) {
+	b := p.binary
 	a.mu.Lock()
+	old = a.current
 	a.binary, a.current = b, p
 	a.manifest, a.known = p.manifest, true
 	a.state, a.restartAt = StateServing, time.Time{}
@@ -192,7 +199,7 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 	a.sup.tellArtifact(b, store.ArtifactReady, nil)
 	a.log.Info("plugin serves", "version", p.manifest.Version, "digest", short(b.Digest), "pid", p.x.pid())
 	a.sup.opts.OnChange()
-	return nil
+	return old
 }
 
 // crashed notes the end of the process, and returns when to start it again.
@@ -328,6 +335,12 @@ func (p *process) describe(st *Status) {
 	st.Version, st.Digest = p.manifest.Version, p.binary.Digest
 	st.PID, st.StartedAt = p.x.pid(), p.startedAt
 	st.InFlight, st.Instances = p.instances.count()
+}
+
+func stoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
 }
 
 func short(digest string) string { return digest[:min(12, len(digest))] }

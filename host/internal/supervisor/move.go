@@ -14,7 +14,12 @@ const (
 	reasonMismatch  = "not_as_approved"
 	reasonEnded     = "process_ended"
 	reasonHealth    = "unhealthy"
+	reasonVerify    = "refused"
 )
+
+// Because returns err as the reason why a candidate is refused: a word that events
+// show.
+func Because(reason string, err error) error { return because(reason, err) }
 
 // reasonError is an error with the reason that a move shows.
 type reasonError struct {

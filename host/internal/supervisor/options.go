@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type Options struct {
 
 	StartTimeout time.Duration // from exec to an answer to Describe; 10s if zero
 	StopTimeout  time.Duration // from asking a process to stop to killing it; 2s if zero
+	TrialTimeout time.Duration // for a new version to prove itself beside the old one; 60s if zero
 	DrainTimeout time.Duration // for calls in flight when a plugin is replaced or removed; 20s if zero
 	OpenTimeout  time.Duration // of opening an instance; 10s if zero
 
@@ -37,6 +39,7 @@ type Options struct {
 	HealthMisses    int           // unanswered ones before the process is killed; 2 if zero
 	MinRestartDelay time.Duration // after the first crash, doubled by each; 100ms if zero
 	MaxRestartDelay time.Duration // 5m if zero
+	RetryCandidate  time.Duration // after a new version was refused, doubled by each; 30s if zero
 	StableAfter     time.Duration // of serving, and the delay starts small again; 10m if zero
 
 	IdleInstances int // kept open a process; 1000 if zero (K18)
@@ -45,6 +48,10 @@ type Options struct {
 	// that is refused is tried again like one that does not start; none is refused
 	// if nil.
 	Room func() error
+
+	// Verify says why a new version may not take over from the one that serves, with
+	// Because, or returns nil. Every one may if nil.
+	Verify func(ctx context.Context, c Candidate) error
 
 	Env []string // NAME=value, added to the fixed environment of every plugin
 
@@ -61,12 +68,14 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.StartTimeout = cmp.Or(o.StartTimeout, 10*time.Second)
 	o.StopTimeout = cmp.Or(o.StopTimeout, 2*time.Second)
+	o.TrialTimeout = cmp.Or(o.TrialTimeout, time.Minute)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 20*time.Second)
 	o.OpenTimeout = cmp.Or(o.OpenTimeout, 10*time.Second)
 	o.HealthEvery = cmp.Or(o.HealthEvery, 5*time.Second)
 	o.HealthMisses = cmp.Or(o.HealthMisses, 2)
 	o.MinRestartDelay = cmp.Or(o.MinRestartDelay, 100*time.Millisecond)
 	o.MaxRestartDelay = cmp.Or(o.MaxRestartDelay, 5*time.Minute)
+	o.RetryCandidate = cmp.Or(o.RetryCandidate, 30*time.Second)
 	o.StableAfter = cmp.Or(o.StableAfter, 10*time.Minute)
 	o.IdleInstances = cmp.Or(o.IdleInstances, 1000)
 	if o.Log == nil {
@@ -74,6 +83,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Room == nil {
 		o.Room = func() error { return nil }
+	}
+	if o.Verify == nil {
+		o.Verify = func(context.Context, Candidate) error { return nil }
 	}
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }

@@ -264,7 +264,7 @@ func (p *process) watchHealth(ctx context.Context) {
 		err := p.client.Health(ctx)
 		if err == nil {
 			if misses > 0 {
-				p.become(store.ProcessServing, nil)
+				p.recovered()
 			}
 			misses = 0
 			continue
@@ -276,6 +276,16 @@ func (p *process) watchHealth(ctx context.Context) {
 			p.condemn(fmt.Errorf("it did not answer %d health checks", misses), true)
 			return
 		}
+	}
+}
+
+// recovered moves the process back to serving, if it was degraded.
+func (p *process) recovered() {
+	p.moving.Lock()
+	degraded := p.state == store.ProcessDegraded
+	p.moving.Unlock()
+	if degraded {
+		p.become(store.ProcessServing, nil)
 	}
 }
 

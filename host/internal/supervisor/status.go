@@ -12,6 +12,7 @@ const (
 	StateBackoff  State = "backoff"  // it ended or did not start, and is started again at RestartAt
 	StateDraining State = "draining" // replaced or removed; its calls may end
 	StateStopped  State = "stopped"
+	StateRefused  State = "refused" // a candidate that did not take over; another one serves
 )
 
 // Status is one plugin, or one process of it that drains.

@@ -262,6 +262,9 @@ func (s *Supervisor) Status() []Status {
 	var all []Status
 	for _, a := range s.actors {
 		all = append(all, a.status())
+		if c := a.tried(); c != nil {
+			all = append(all, c.status())
+		}
 	}
 	for p := range s.draining {
 		st := Status{Name: p.binary.Name, State: StateDraining}
@@ -269,7 +272,7 @@ func (s *Supervisor) Status() []Status {
 		all = append(all, st)
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b Status) int {
+	slices.SortStableFunc(all, func(a, b Status) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), b.StartedAt.Compare(a.StartedAt))
 	})
 	return all

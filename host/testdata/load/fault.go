@@ -14,7 +14,7 @@ import (
 // page.
 type fault struct {
 	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood,enum=abort-stream,enum=abort-run"`
-	Stream string `json:"stream"` // * is each
+	Stream string `json:"stream"`          // * is each
 	While  string `json:"while,omitempty"` // a file: nothing goes wrong without it
 }
 
@@ -24,6 +24,12 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 		if err := i.tell(ctx, out); err != nil {
 			return err
 		}
+	}
+	switch i.variant.Bad {
+	case "dies":
+		os.Exit(9)
+	case "fails":
+		return errors.New("index out of range")
 	}
 	f := i.Fault
 	if f == nil || f.Stream != stream && f.Stream != "*" {

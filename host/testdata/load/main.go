@@ -13,7 +13,7 @@ import (
 	"github.com/jackfield/jackfield/sdk/plugin"
 )
 
-func main() { plugin.Serve(load{}) }
+func main() { plugin.Serve(load{readVariant()}) }
 
 type settings struct {
 	Streams  int    `json:"streams,omitempty"`  // root streams
@@ -33,11 +33,12 @@ type settings struct {
 	Fault  *fault     `json:"fault,omitempty"`
 }
 
-type load struct{}
+type load struct{ variant }
 
-func (load) Manifest() sdk.Manifest {
-	return sdk.Manifest{
-		Name: "load", Label: "Load", Version: "1.0.0", Kind: sdk.KindData,
+// Manifest implements sdk.Plugin.
+func (l load) Manifest() sdk.Manifest {
+	m := sdk.Manifest{
+		Name: "load", Label: "Load", Version: l.Version, Kind: sdk.KindData,
 		Settings:   settings{},
 		Connectors: []sdk.Connector{{Name: "things", Label: "Things", Force: true}},
 		Capabilities: []sdk.Capability{
@@ -47,19 +48,28 @@ func (load) Manifest() sdk.Manifest {
 		Limits: sdk.Limits{Concurrency: 32, PerRun: 4},
 		Every:  -1,
 	}
+	if l.Bad == "strict" {
+		m.Settings = strict{}
+	}
+	return m
 }
 
-func (load) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
+// Open implements sdk.Plugin.
+func (l load) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
 	var s settings
 	if err := in.Settings.Decode(&s); err != nil {
 		return nil, err
 	}
-	return &instance{settings: s, filler: filler(s.Size)}, nil
+	if l.Bad == "picky" {
+		return nil, &sdk.Error{Class: sdk.ClassConfig, Code: "picky", Message: "no settings are good enough"}
+	}
+	return &instance{settings: s, filler: filler(s.Size), variant: l.variant}, nil
 }
 
 type instance struct {
 	settings
-	filler []byte
+	variant variant
+	filler  []byte
 }
 
 var (
@@ -69,7 +79,12 @@ var (
 	_ sdk.Invoker       = (*instance)(nil)
 )
 
-func (*instance) Check(context.Context) error { return nil }
+func (i *instance) Check(context.Context) error {
+	if i.variant.Bad == "unreachable" {
+		return &sdk.Error{Class: sdk.ClassRemote, Code: "unreachable", Message: "nobody is there"}
+	}
+	return nil
+}
 
 // Invoke returns what it is given.
 func (*instance) Invoke(_ context.Context, call sdk.HookCall) (sdk.HookResult, error) {

@@ -24,6 +24,7 @@ import (
 func main() {
 	name := filepath.Base(os.Args[0])
 	before(strings.TrimPrefix(name, "zoo-"))
+	before(beside("behave"))
 	z := zoo{name: name, raw1: os.Stdout, raw2: os.Stderr}
 	plugin.Serve(z)
 	if name == "zoo-deaf" {
@@ -74,16 +75,24 @@ type zoo struct {
 // Manifest takes its version from a file beside the binary, if there is one.
 func (z zoo) Manifest() sdk.Manifest {
 	version := "1.0.0"
-	if exe, err := os.Executable(); err == nil {
-		if text, err := os.ReadFile(exe + ".version"); err == nil {
-			version = strings.TrimSpace(string(text))
-		}
+	if text := beside("version"); text != "" {
+		version = text
 	}
 	name := z.name
 	if name == "zoo-liar" {
 		name = "someone-else"
 	}
 	return sdk.Manifest{Name: name, Label: "Zoo " + z.name, Version: version, Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: []string{"any"}}
+}
+
+// beside returns what a file beside the binary says.
+func beside(suffix string) string {
+	exe, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	text, _ := os.ReadFile(exe + "." + suffix) // there may be none
+	return strings.TrimSpace(string(text))
 }
 
 // Open refuses an integration called bad.
