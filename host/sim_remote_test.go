@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -13,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/sdk"
 )
 
@@ -30,20 +27,39 @@ type simRemote struct {
 	rate    uint64 // of a thousand calls, how many go wrong in each of the ways
 	grid    bool   // calls take whole half seconds, so that many end together
 	calls   int
+	asked   map[string]int // calls of ProcessStream, by site and stream
 	faults  map[string]int
 	lines   map[string][]string // what was called, by site and stream
+	told    map[string]*simTold // what calls of runs that a person asked for were told, by run
+	away    time.Time           // until then no process takes calls
 }
 
-// simSite is what the remote system keeps of one integration.
+// simSite is what the remote system keeps of one integration: items in folders,
+// which it tells the deletions of, with notes beside them at some; and a shelf of
+// books at others, of which one that is gone is gone without a word.
 type simSite struct {
 	folders []*simFolder
+	notes   bool
+	shelf   *simFolder
+}
+
+// connectors returns what is there to import.
+func (s *simSite) connectors() []string {
+	switch {
+	case s.notes:
+		return []string{"items", "notes"}
+	case s.shelf != nil:
+		return []string{"items", "shelf"}
+	default:
+		return []string{"items"}
+	}
 }
 
 // simFolder is a partition: a log of changes, of which a cursor is a length.
 type simFolder struct {
 	changes []simChange
 	latest  map[string]simChange
-	asked   int // calls of ProcessStream
+	gone    map[string]time.Time // books that vanished
 }
 
 // simChange is a state that an item came to.
@@ -52,40 +68,39 @@ type simChange struct {
 	version int
 	deleted bool
 	value   int
+	at      time.Time
 }
-
-// simProcess is one life of the plugin's process.
-type simProcess struct {
-	dead chan struct{}
-}
-
-var (
-	errSimDied = errors.New("the process is gone")
-	errSimAway = errors.New("the process is starting")
-)
 
 const simPage = 8 // changes of a page
 
 func newSimRemote(seed uint64) *simRemote {
 	return &simRemote{
-		seed: seed, sites: map[string]*simSite{}, process: &simProcess{dead: make(chan struct{})},
-		faulty: true, rate: 2, faults: map[string]int{}, lines: map[string][]string{},
+		seed: seed, sites: map[string]*simSite{}, process: newSimProcess(), faulty: true, rate: 2,
+		asked: map[string]int{}, faults: map[string]int{}, lines: map[string][]string{}, told: map[string]*simTold{},
 	}
 }
 
-// add makes a site with some items in each of its folders.
-func (r *simRemote) add(name string, folders, items int) {
+// add makes a site with some items in each of its folders. Every eighth site has
+// notes, and every eighth a shelf.
+func (r *simRemote) add(n, folders, items int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	site := &simSite{}
+	site := &simSite{notes: n%8 == 1}
 	for n := range folders {
-		f := &simFolder{latest: map[string]simChange{}}
-		for i := range items {
-			f.change(simChange{id: fmt.Sprintf("f%d-%d", n, i), value: i})
-		}
-		site.folders = append(site.folders, f)
+		site.folders = append(site.folders, newSimFolder(fmt.Sprintf("f%d-", n), items))
 	}
-	r.sites[name] = site
+	if n%8 == 3 {
+		site.shelf = newSimFolder("b", items)
+	}
+	r.sites[simTenant(n)] = site
+}
+
+func newSimFolder(prefix string, items int) *simFolder {
+	f := &simFolder{latest: map[string]simChange{}, gone: map[string]time.Time{}}
+	for i := range items {
+		f.change(simChange{id: prefix + strconv.Itoa(i), value: i})
+	}
+	return f
 }
 
 // edit changes a folder: items come, change and go.
@@ -96,35 +111,87 @@ func (r *simRemote) edit(name string, chance uint64) {
 	n := int(chance % uint64(len(site.folders)))
 	f := site.folders[n]
 	id := fmt.Sprintf("f%d-%d", n, chance>>8%uint64(len(f.latest)+2))
-	_, known := f.latest[id]
-	f.change(simChange{id: id, value: int(chance >> 16 % 1000), deleted: known && chance>>40%4 == 0})
+	was, known := f.latest[id]
+	c := simChange{id: id, value: int(chance >> 16 % 1000), deleted: known && chance>>40%4 == 0}
+	if known { // what has more goes on to have it
+		c.value += (c.value + was.value) % 2
+	}
+	f.change(c)
 }
+
+// editShelf changes the shelf: books come, change and vanish.
+func (r *simRemote) editShelf(name string, chance uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.sites[name].shelf
+	if f == nil {
+		return
+	}
+	id := fmt.Sprintf("b%d", chance>>8%uint64(len(f.latest)+3))
+	if _, there := f.latest[id]; there && chance>>40%3 == 0 {
+		delete(f.latest, id)
+		f.gone[id] = simClock()
+		return
+	}
+	f.change(simChange{id: id, value: int(chance >> 16 % 1000)})
+}
+
+// simClock is the remote system's, which is right.
+func simClock() time.Time { return time.Now().Add(simBegin().Sub(simEpoch())) }
 
 func (f *simFolder) change(c simChange) {
-	c.version = f.latest[c.id].version + 1
+	c.version = len(f.changes) + 1
+	c.at = simClock()
 	f.changes = append(f.changes, c)
 	f.latest[c.id] = c
+	delete(f.gone, c.id)
 }
 
-// truth returns what a copy of the site must hold: the data of each item by its id,
-// empty for one that is gone.
+// truth returns what a copy of the site must hold: the data of each thing by its
+// kind and id, empty for one that is gone.
 func (r *simRemote) truth(name string) map[string]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]string{}
-	for _, f := range r.sites[name].folders {
-		for id, c := range f.latest {
-			out[id] = ""
-			if !c.deleted {
-				out[id] = string(c.record().Data)
+	site := r.sites[name]
+	for _, f := range site.folders {
+		for _, c := range f.latest {
+			out["item "+c.id] = string(c.record("item").Data)
+			if site.notes {
+				out["note "+c.id] = string(c.record("note").Data)
 			}
+			if site.notes && c.value%2 == 0 {
+				out["more "+c.id] = string(c.record("more").Data)
+			}
+		}
+	}
+	if site.shelf != nil {
+		for _, c := range site.shelf.latest {
+			out["book "+c.id] = string(c.record("book").Data)
 		}
 	}
 	return out
 }
 
-func (c simChange) record() sdk.Record {
-	r := sdk.Record{Kind: "item", ID: c.id, Version: fmt.Sprintf("%08d", c.version), Delete: c.deleted}
+// vanished returns when books left the shelf of a site, by kind and id.
+func (r *simRemote) vanished(name string) map[string]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]time.Time{}
+	if shelf := r.sites[name].shelf; shelf != nil {
+		for id, at := range shelf.gone {
+			out["book "+id] = at
+		}
+	}
+	return out
+}
+
+// record is the change as the plugin emits it; books have no version.
+func (c simChange) record(kind string) sdk.Record {
+	r := sdk.Record{Kind: kind, ID: c.id, Delete: c.deleted}
+	if kind != "book" {
+		r.Version = fmt.Sprintf("%08d", c.version)
+	}
 	if !c.deleted {
 		r.Data = fmt.Appendf(nil, `{"value":%d,"version":%d}`, c.value, c.version)
 	}
@@ -138,45 +205,6 @@ func (r *simRemote) heal() {
 	r.faulty = false
 }
 
-// Manifest implements runner.Plugins.
-func (*simRemote) Manifest(string) (sdk.Manifest, bool) { return simManifest(), true }
-
-func simManifest() sdk.Manifest {
-	return sdk.Manifest{
-		Name: "sim", Version: "1.0.0", Limits: sdk.Limits{Concurrency: 4096, PerRun: 4},
-		Connectors: []sdk.Connector{{Name: "items", Force: true, Versions: true}},
-	}
-}
-
-// Acquire implements runner.Plugins.
-func (r *simRemote) Acquire(_ context.Context, _ string, in sdk.Integration) (runner.Plugin, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return runner.Plugin{
-		Instance: &simInstance{r: r, site: in.Tenant, process: r.process}, Manifest: simManifest(), Release: func(bool) {},
-	}, nil
-}
-
-// AcquireAlone implements runner.Plugins.
-func (r *simRemote) AcquireAlone(_ context.Context, _ string, in sdk.Integration) (runner.Plugin, error) {
-	return runner.Plugin{
-		Instance: &simInstance{r: r, site: in.Tenant, process: &simProcess{dead: make(chan struct{})}}, Manifest: simManifest(), Release: func(bool) {},
-	}, nil
-}
-
-// Lost, Reopen and Away implement runner.Plugins.
-func (*simRemote) Lost(err error) bool { return errors.Is(err, errSimDied) }
-func (*simRemote) Reopen(error) bool   { return false }
-func (*simRemote) Away(err error) bool { return errors.Is(err, errSimAway) }
-
-// die ends the plugin's process, with every call in it.
-func (r *simRemote) die() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	close(r.process.dead)
-	r.process = &simProcess{dead: make(chan struct{})}
-}
-
 // hash is a number that depends on the seed and on what is named alone.
 func (r *simRemote) hash(parts ...any) uint64 {
 	h := fnv.New64a()
@@ -185,174 +213,6 @@ func (r *simRemote) hash(parts ...any) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
 	return x ^ x>>33
-}
-
-// simInstance is the plugin opened for one integration, in one process.
-type simInstance struct {
-	r       *simRemote
-	site    string
-	process *simProcess
-}
-
-var _ sdk.Instance = (*simInstance)(nil)
-
-// spend lets time pass as a call to the remote system does.
-func (i *simInstance) spend(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-i.process.dead:
-		return errSimDied
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// GetStreams implements sdk.Instance: a stream for each folder.
-func (i *simInstance) GetStreams(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
-	i.r.mu.Lock()
-	n := len(i.r.sites[i.site].folders)
-	i.r.calls++
-	i.r.mu.Unlock()
-	for f := range n {
-		name := "f" + strconv.Itoa(f)
-		if err := out.Stream(ctx, sdk.Stream{ID: name, Connector: "items", Partition: name}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ProcessStream implements sdk.Instance: a page of the changes since the cursor.
-func (i *simInstance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
-	r := i.r
-	n, err := strconv.Atoi(strings.TrimPrefix(call.Stream.ID, "f"))
-	if err != nil {
-		return sdk.Outcome{}, err
-	}
-	from := i.position(call)
-	r.mu.Lock()
-	f := r.sites[i.site].folders[n]
-	f.asked++
-	r.calls++
-	chance := r.hash(i.site, n, f.asked)
-	fault := "none"
-	if r.faulty {
-		fault = simFault(chance, r.rate)
-	}
-	r.faults[fault]++
-	page := slices.Clone(f.changes[from:min(from+simPage, len(f.changes))])
-	var older []simChange // it sends some of them twice
-	if r.faulty && chance>>20%8 == 0 {
-		older = slices.Clone(f.changes[max(0, from-3):from])
-	}
-	more := from+len(page) < len(f.changes)
-	key := i.site + " " + call.Stream.ID
-	r.lines[key] = append(r.lines[key], fmt.Sprintf("%s call %d from %d: %s", time.Now().UTC().Format(time.RFC3339Nano), f.asked, from, fault))
-	r.mu.Unlock()
-
-	took := 50*time.Millisecond + time.Duration(chance>>24%uint64(2*time.Second))
-	if r.grid {
-		took = took.Truncate(500*time.Millisecond) + 500*time.Millisecond
-	}
-	if err := i.spend(ctx, took); err != nil {
-		return sdk.Outcome{}, err
-	}
-	if err := i.fail(ctx, fault, chance, page, out); err != nil {
-		return sdk.Outcome{}, err
-	}
-	for _, c := range slices.Concat(older, page) {
-		if err := out.Record(ctx, c.record()); err != nil {
-			return sdk.Outcome{}, err
-		}
-	}
-	to := strconv.Itoa(from + len(page))
-	outcome := sdk.Outcome{Cursor: []byte(to)}
-	switch {
-	case fault == "loop" || strings.HasSuffix(string(call.Page), " again"): // from now on it gives this page for ever
-		outcome = sdk.Outcome{NextPage: []byte("0 again")}
-	case more:
-		outcome.NextPage = []byte(to)
-	}
-	if fault == "ask to wait" {
-		outcome.RateLimit = &sdk.RateLimit{After: time.Duration(1+chance>>8%600) * time.Second}
-	}
-	if fault == "sleep" {
-		outcome.Sleep = time.Duration(1+chance>>8%60) * time.Minute
-	}
-	return outcome, nil
-}
-
-// position returns the length of the log that the call has seen.
-func (*simInstance) position(call sdk.StreamCall) int {
-	at := string(call.Cursor)
-	if len(call.Page) > 0 {
-		at, _, _ = strings.Cut(string(call.Page), " ")
-	}
-	n, _ := strconv.Atoi(at) // empty: from the beginning
-	return n
-}
-
-// simFault returns how the call goes wrong, which most do not.
-func simFault(chance, rate uint64) string {
-	kinds := []string{
-		"429", "429", "429 until", "5xx", "5xx", "5xx", "timeout", "half a page", "half a page", "hang", "hang and come back",
-		"death", "loop", "sleep", "ask to wait", "refused", "away",
-	}
-	if n := chance % 1000; n < rate*uint64(len(kinds)) {
-		return kinds[n/rate]
-	}
-	return "none"
-}
-
-// fail does what the fault is, before the page is sent.
-func (i *simInstance) fail(ctx context.Context, fault string, chance uint64, page []simChange, out *sdk.Emitter) error {
-	transient := func(code string) error {
-		return &sdk.Error{Class: sdk.ClassTransient, Code: code, Message: "the remote system is " + code}
-	}
-	wait := time.Duration(1+chance>>8%600) * time.Second
-	switch fault {
-	case "429":
-		return sdk.RateLimitedFor(wait)
-	case "429 until":
-		return sdk.RateLimitedUntil(time.Now().Add(wait))
-	case "5xx":
-		return transient("unavailable")
-	case "timeout":
-		if err := i.spend(ctx, 45*time.Second); err != nil {
-			return err
-		}
-		return transient("timeout")
-	case "half a page":
-		for n, c := range page {
-			if n >= len(page)/2 {
-				break
-			}
-			if err := out.Record(ctx, c.record()); err != nil {
-				return err
-			}
-		}
-		if err := out.Checkpoint(ctx, sdk.Checkpoint{}); err != nil {
-			return err
-		}
-		return transient("reset")
-	case "hang":
-		return i.spend(ctx, 24*time.Hour)
-	case "hang and come back": // late, and it cares for nothing
-		_ = i.spend(context.WithoutCancel(ctx), 3*time.Minute)
-		return nil
-	case "death":
-		i.r.die()
-		return errSimDied
-	case "refused":
-		return &sdk.Error{Class: sdk.ClassRemote, Code: "refused", Message: "the remote system refuses"}
-	case "away":
-		return errSimAway
-	default:
-		return nil
-	}
 }
 
 // log returns what was called, in an order that depends on nothing but that.
@@ -377,4 +237,11 @@ func (r *simRemote) tally() string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// line takes down what happened.
+func (r *simRemote) line(key, what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines[key] = append(r.lines[key], time.Now().UTC().Format(time.RFC3339Nano)+" "+what)
 }

@@ -27,8 +27,10 @@ type simPlan struct {
 	tenants int
 	days    int
 	slots   int    // lanes at once
+	private int    // processes at once that suspects have to themselves; as always if zero
 	verify  int    // ticks between two looks at what is under way
 	rate    uint64 // of faults, of each kind among a thousand calls
+	acts    int    // of people, in a hundred days of a tenant
 	jumps   bool   // of the clock on the wall
 }
 
@@ -39,6 +41,7 @@ type simWorld struct {
 	t      *testing.T
 	plan   simPlan
 	rnd    *rand.Rand // the driver's alone
+	people *simPeople
 	remote *simRemote
 	dir    string
 	skew   atomic.Int64 // of the clock on the wall
@@ -49,6 +52,7 @@ type simWorld struct {
 	ended chan error
 
 	steps    simSteps
+	ids      []int64         // of the integrations, by tenant
 	rules    []schedule.Rule // of the tenants, by number
 	counted  int64           // runs up to here
 	checks   [][]time.Time   // when the schedule asked, by tenant
@@ -77,11 +81,13 @@ func (w *simWorld) up() {
 	})
 	require.NoError(w.t, err)
 	r := runner.New(w.db, w.remote, simVault{}, runner.Options{
-		Now: w.now, Jitter: func() float64 { return float64(w.remote.hash(w.now().UnixNano())%1000) / 1000 },
+		Private: w.plan.private,
+		Now:     w.now, Jitter: func() float64 { return float64(w.remote.hash(w.now().UnixNano())%1000) / 1000 },
 	})
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error { return r.Work(ctx, l, h) },
 		scheduler.Options{
-			Slots: w.plan.slots, Lease: 10 * time.Minute, Idle: 5 * time.Minute, Now: w.now, Wake: w.db.Wakes(), Plugins: func() []string { return []string{"sim"} },
+			Paused: w.people.paused.Load,
+			Slots:  w.plan.slots, Lease: 10 * time.Minute, Idle: 5 * time.Minute, Now: w.now, Wake: w.db.Wakes(), Plugins: func() []string { return []string{"sim"} },
 		})
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
@@ -140,7 +146,7 @@ func (w *simWorld) change(n int, op store.ChangeOp, rule schedule.Rule) store.Ch
 	return store.Change{
 		Op: op, UID: simUID(n), Sync: op == store.ChangeCreate, NextCheckAt: next,
 		Spec: store.IntegrationSpec{
-			Tenant: simTenant(n), Name: "sim", Plugin: "sim", Connectors: []string{"items"}, Enabled: true,
+			Tenant: simTenant(n), Name: "sim", Plugin: "sim", Connectors: w.remote.sites[simTenant(n)].connectors(), Enabled: true,
 			Every: rule.Every, Cron: rule.Cron, Timezone: rule.Zone, Settings: []byte(`{}`), SettingsSum: []byte("s"),
 		},
 	}
@@ -159,6 +165,7 @@ func simulate(t *testing.T, plan simPlan, end func(w *simWorld)) {
 			t: t, plan: plan, rnd: rand.New(rand.NewPCG(plan.seed, 1)), remote: newSimRemote(plan.seed), dir: dir,
 			checks: make([][]time.Time, plan.tenants),
 		}
+		w.people = newSimPeople(w)
 		w.remote.grid, w.remote.rate = plan.jumps, plan.rate
 		w.setRight()
 		w.up()
@@ -177,11 +184,16 @@ func (w *simWorld) populate() {
 	w.t.Helper()
 	var changes []store.Change
 	for n := range w.plan.tenants {
-		w.remote.add(simTenant(n), 1+w.rnd.IntN(2)*w.rnd.IntN(2), 3+w.rnd.IntN(8))
+		w.remote.add(n, 1+w.rnd.IntN(2)*w.rnd.IntN(2), 3+w.rnd.IntN(8))
 		w.rules = append(w.rules, w.simRule(n, false))
 		changes = append(changes, w.change(n, store.ChangeCreate, w.rules[n]))
 	}
 	require.NoError(w.t, w.db.ApplyChanges(context.Background(), changes))
+	for n := range w.plan.tenants {
+		in, err := w.db.IntegrationByUID(context.Background(), simUID(n))
+		require.NoError(w.t, err)
+		w.ids = append(w.ids, in.ID)
+	}
 }
 
 // day lets a day pass, by the tick, and looks at the store as it goes on.
@@ -197,9 +209,12 @@ func (w *simWorld) day(day int) {
 	for tick := range 24 * 60 {
 		w.disturb()
 		if w.rnd.IntN(1000) < 2*w.plan.tenants {
-			w.remote.edit(simTenant(w.rnd.IntN(w.plan.tenants)), w.rnd.Uint64())
+			name, how := simTenant(w.rnd.IntN(w.plan.tenants)), w.rnd.Uint64()
+			w.remote.edit(name, how)
+			w.remote.editShelf(name, how)
 		}
 		time.Sleep(schedule.Tick) // the bubble's clock
+		w.people.act()
 		if tick%w.plan.verify == 0 {
 			w.look("day %d, tick %d", day, tick)
 		}
@@ -226,6 +241,7 @@ func (w *simWorld) wholeDay(day int) {
 	require.NoError(w.t, err)
 	require.Empty(w.t, found, "day %d", day)
 	w.count()
+	w.people.follow()
 	for more := w.jumped.IsZero(); more; {
 		more, err = w.db.Purge(context.Background(), store.Retention{Runs: 24 * time.Hour, Events: 24 * time.Hour, Deleted: 20 * 24 * time.Hour})
 		require.NoError(w.t, err)
@@ -250,6 +266,7 @@ func (w *simWorld) count() {
 			_, err := fmt.Sscanf(r.Tenant, "t%d", &n)
 			require.NoError(w.t, err)
 			w.checks[n] = append(w.checks[n], r.CreatedAt)
+			w.people.awake(r)
 			before = r.ID
 		}
 		if len(runs) == 0 {
@@ -275,13 +292,14 @@ func (w *simWorld) disturb() {
 		w.down()
 		w.restarts++
 		w.up()
-	case n < 8 && w.plan.jumps && w.jumped.IsZero():
+	case n < 8 && w.plan.jumps && w.jumped.IsZero() && !w.people.paused.Load():
 		w.jump([]time.Duration{time.Hour, -time.Hour}[w.rnd.IntN(2)])
 	}
 	if !w.plan.jumps {
 		return
 	}
 	if passed := time.Since(simEpoch()).Truncate(schedule.Tick); passed == 15*24*time.Hour || passed == 20*24*time.Hour {
+		w.people.resume()
 		w.jump([]time.Duration{10 * year, -10 * year}[w.long%2])
 		w.long++
 	}
@@ -308,11 +326,20 @@ func (w *simWorld) settle() {
 	w.t.Helper()
 	w.remote.heal()
 	w.setRight()
+	w.people.leave()
 	for range 36 {
 		time.Sleep(time.Hour)
 		w.look("at the end")
 	}
+	w.complete(false)
+	w.people.listAll()
+	for range 4 {
+		time.Sleep(time.Hour)
+		w.look("after the last listing")
+	}
 	w.count()
+	w.people.follow()
+	require.Empty(w.t, w.people.open, "each run that was asked for came to its end")
 }
 
 // simSteps is what the looks at the single steps found: at what each transaction
