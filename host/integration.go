@@ -132,6 +132,9 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 	} else {
 		t.fact("schedule", from("every", i.GetSchedule()))
 	}
+	if i.GetPageSize() != 0 {
+		t.fact("page size", from("page_size", fmt.Sprint(i.GetPageSize())))
+	}
 	t.fact("concurrency", from("concurrency", concurrencyText(i.GetConcurrency())))
 	if l := resp.GetLimit(); l != nil {
 		t.fact("limit", from("limit", limitText(l)))

@@ -78,6 +78,7 @@ type Connector struct {
 type Limits struct {
 	Concurrency int // calls in flight in one process; 16 if zero
 	PerRun      int // streams of one run in flight; 4 if zero
+	PageSize    int // StreamCall.PageSize if configuration does not say; 0: the plugin chooses
 }
 
 // StateVersions tells which versions of opaque data (cursors, checkpoints,

@@ -57,6 +57,19 @@ type StreamCall struct {
 	Checkpoint []byte // the last one of this page; nil at its start
 	Cursor     []byte // of the stream's partition; nil if there is none or the run is forced
 	Attempt    int    // 0 on the first try
+	// PageSize is how many records are wanted of this page, and at most between two
+	// checkpoints; 0 leaves it to the plugin. Of a page that was too large the host
+	// asks again from the last checkpoint, with a smaller size. See PageLimit.
+	PageSize int
+}
+
+// PageLimit returns how many records to ask the remote system for: own, or fewer if
+// the host wants that.
+func (c StreamCall) PageLimit(own int) int {
+	if c.PageSize <= 0 {
+		return own
+	}
+	return min(own, c.PageSize)
 }
 
 // FinishedCall is what IsProcessingFinished is asked about.

@@ -43,7 +43,7 @@ func (m Manifest) Validate() error {
 			bad("settings schema: %w", err)
 		}
 	}
-	if m.Limits.Concurrency < 0 || m.Limits.PerRun < 0 {
+	if m.Limits.Concurrency < 0 || m.Limits.PerRun < 0 || m.Limits.PageSize < 0 {
 		bad("limits: negative")
 	}
 	if m.State.Writes != 0 && !slices.Contains(m.State.Reads, m.State.Writes) {

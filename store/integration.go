@@ -19,12 +19,14 @@ type IntegrationSpec struct {
 	Connectors  []string // enabled, in order
 	Every       int      // ticks; negative is never
 	Concurrency int      // streams of a run at once; 0: as the plugin says
+	PageSize    int      // records wanted of a page; 0: as the plugin says
 	Cron        string   // instead of Every, if not empty
 	Timezone    string   // IANA name that Cron is meant in; UTC if empty
 	Enabled     bool
 	// FinishOnDisable lets the run that has begun go on to its end when the
 	// integration is disabled; otherwise it is cancelled.
 	FinishOnDisable bool
+	OnTypeChange    TypePolicy
 	LogWarnings     bool // each warning is logged too, not the first ones kept alone
 	Limit           RecordLimit
 	// OnboardingMaxAge is how old an onboarding run may get; 0: it is never given up.

@@ -22,6 +22,8 @@ type Segment struct {
 	// Service is what changes of what the tenant's integrations of the plugin
 	// share, by key; each value is sealed.
 	Service map[string][]byte
+	// Shapes are types of fields that are new, or changed in a forced run.
+	Shapes Shapes
 	// Cursor, if not nil, becomes the cursor of the stream's partition. In a
 	// forced run it is kept aside until the run succeeds.
 	Cursor []byte

@@ -237,6 +237,7 @@ type host struct {
 	set     map[string]any
 	cursors map[string][]byte
 	pages   int // of the last run
+	want    int // records of a page
 }
 
 func newHost(t testing.TB, set map[string]any) *host {
@@ -261,7 +262,7 @@ func (h *host) run() *sink {
 	require.NoError(h.t, out.Flush(h.t.Context()))
 	h.pages = 0
 	for _, stream := range s.streams {
-		h.drain(in, s, sdk.StreamCall{Run: run, Stream: stream, Cursor: h.cursors[stream.Partition]})
+		h.drain(in, s, sdk.StreamCall{Run: run, Stream: stream, PageSize: h.want, Cursor: h.cursors[stream.Partition]})
 	}
 	return s
 }

@@ -28,6 +28,10 @@ type page struct {
 	out    *sdk.Emitter
 	pulse  *pulse
 
+	// As the instance says, or less if the host wants that.
+	pageSize   int
+	checkpoint int
+
 	pos  position
 	walk *walk
 	sent int         // bytes since the last checkpoint, about
@@ -47,6 +51,7 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	p := &page{instance: i, repo: r, branch: b.Branch, stream: call.Stream.ID, out: out, pulse: newPulse(sdk.HostFrom(ctx))}
+	p.pageSize, p.checkpoint = call.PageLimit(i.pageSize), call.PageLimit(i.checkpoint)
 	ready, err := p.begin(ctx, call)
 	if err != nil || !ready {
 		return sdk.Outcome{}, err

@@ -316,3 +316,19 @@ func TestPulse(t *testing.T) {
 		require.Equal(t, []string{"late"}, h.beats)
 	})
 }
+
+// rows: O23
+//
+// A page has as many commits as the host wants, and no fewer pages than that takes;
+// what is imported is the same.
+func TestPagesAreAsLargeAsTheHostWants(t *testing.T) {
+	t.Parallel()
+	b := newBuilder(t, false)
+	all := b.line(105)
+	b.branch("master", all[104])
+	h := newHost(t, map[string]any{"path": b.dir})
+	h.want = 7
+	s := h.run()
+	require.Equal(t, backwards(all), s.ids())
+	require.Equal(t, 15, h.pages)
+}

@@ -72,7 +72,7 @@ func (r *reader) readChannel(ctx context.Context) (sdk.Outcome, error) {
 // replaced by the time that the pages before have reached.
 func (r *reader) history(ctx context.Context, w window, page historyPage) (*slack.GetConversationHistoryResponse, error) {
 	params := &slack.GetConversationHistoryParameters{
-		ChannelID: r.ref.Channel, Limit: pageSize, Oldest: w.oldest, Latest: w.latest, Cursor: page.Cursor,
+		ChannelID: r.ref.Channel, Limit: r.call.PageLimit(pageSize), Oldest: w.oldest, Latest: w.latest, Cursor: page.Cursor,
 	}
 	if page.Cursor == "" {
 		params.Latest = cmp.Or(page.Before, w.latest)

@@ -146,7 +146,7 @@ func TestExamplesOfTheDescriptionAreRead(t *testing.T) {
 	team, err := inst.loadWorkspace(ctx)
 	require.NoError(t, err)
 	require.Equal(t, workspace{ID: "T12345", Name: "My Team", Domain: "example"}, team)
-	users, err := inst.usersPage(ctx, "")
+	users, err := inst.usersPage(ctx, pageSize, "")
 	require.NoError(t, err)
 	require.Len(t, users.Users, 2)
 	require.Equal(t, "Glinda the Fairly Good", userMember(&users.Users[1]).DisplayName)

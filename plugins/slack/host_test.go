@@ -28,6 +28,7 @@ type testHost struct {
 	cache      *testCache
 	cursors    map[string][]byte
 	watermarks map[string]time.Time
+	want       int  // records of a page
 	stopAtOnce bool // errors are not retried: the run ends with the first
 
 	members    map[string]sdk.Member
@@ -128,7 +129,7 @@ func (h *testHost) process(ctx context.Context, run sdk.Run, s sdk.Stream, queue
 	for {
 		err := h.attempts(func() error {
 			return seg.call(ctx, func(out *sdk.Emitter) (sdk.Outcome, error) {
-				call := sdk.StreamCall{Run: run, Stream: s, Page: seg.page, Checkpoint: seg.checkpoint}
+				call := sdk.StreamCall{Run: run, Stream: s, Page: seg.page, Checkpoint: seg.checkpoint, PageSize: h.want}
 				if s.Partition != "" {
 					call.Cursor = h.cursors[s.Partition]
 				}

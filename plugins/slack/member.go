@@ -40,10 +40,10 @@ func (i *instance) readMembers(ctx context.Context, call sdk.StreamCall, out *sd
 	if err := readState("page of members", call.Page, &page); err != nil {
 		return sdk.Outcome{}, err
 	}
-	got, err := i.usersPage(ctx, page.Cursor)
+	got, err := i.usersPage(ctx, call.PageLimit(pageSize), page.Cursor)
 	if is(err, "invalid_cursor") && page.Cursor != "" && page.Restarts < maxRestarts {
 		page = membersPage{Restarts: page.Restarts + 1}
-		got, err = i.usersPage(ctx, "")
+		got, err = i.usersPage(ctx, call.PageLimit(pageSize), "")
 	}
 	if err != nil {
 		return sdk.Outcome{}, err
@@ -74,8 +74,8 @@ func (i *instance) readMembers(ctx context.Context, call sdk.StreamCall, out *sd
 	return o, err
 }
 
-func (i *instance) usersPage(ctx context.Context, cursor string) (slack.UserPagination, error) {
-	p := i.api.GetUsersPaginated(slack.GetUsersOptionLimit(pageSize),
+func (i *instance) usersPage(ctx context.Context, limit int, cursor string) (slack.UserPagination, error) {
+	p := i.api.GetUsersPaginated(slack.GetUsersOptionLimit(limit),
 		slack.GetUsersOptionIncludeLocale(false), slack.GetUsersOptionCursor(cursor))
 	p, err := p.Next(ctx)
 	return p, fault(methodUsersList, err)

@@ -45,6 +45,27 @@ func TestForgottenCursors(t *testing.T) {
 	}
 }
 
+// Pages are as large as the host wants; what is imported is the same.
+// rows: O23
+func TestPagesAreAsLargeAsTheHostWants(t *testing.T) {
+	t.Parallel()
+	want := newTestHost(t, acme(t), nil)
+	require.NoError(t, want.sync(t.Context(), onboarding(start())))
+	f := acme(t)
+	h := newTestHost(t, f, nil)
+	h.want = 2
+	require.NoError(t, h.sync(t.Context(), onboarding(start())))
+	require.Equal(t, want.members, h.members)
+	require.Equal(t, want.activities, h.activities)
+	for _, method := range []string{methodUsersList, methodHistory, methodReplies} {
+		calls := f.called(method)
+		require.NotEmpty(t, calls, method)
+		for _, c := range calls {
+			require.Equal(t, "2", c.args.Get("limit"), method)
+		}
+	}
+}
+
 // A listing that leads back to the same page ends in an error, not in a loop.
 func TestPagesThatLoop(t *testing.T) {
 	t.Parallel()

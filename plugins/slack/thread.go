@@ -65,7 +65,7 @@ type replyPage struct {
 // replies reads a page. A cursor that Slack knows no more is replaced by the time
 // that the pages before have reached.
 func (r *reader) replies(ctx context.Context, page threadPage) (replyPage, error) {
-	params := &slack.GetConversationRepliesParameters{ChannelID: r.ref.Channel, Timestamp: r.ref.Thread, Limit: pageSize, Cursor: page.Cursor}
+	params := &slack.GetConversationRepliesParameters{ChannelID: r.ref.Channel, Timestamp: r.ref.Thread, Limit: r.call.PageLimit(pageSize), Cursor: page.Cursor}
 	if page.Cursor == "" {
 		params.Oldest = page.After
 	}

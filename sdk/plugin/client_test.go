@@ -134,6 +134,7 @@ func TestProcessStream(t *testing.T) {
 		Checkpoint: []byte{},
 		Cursor:     nil,
 		Attempt:    3,
+		PageSize:   50,
 	}
 	want := sdk.Outcome{
 		NextPage: []byte{}, Cursor: []byte("c2"), LastRecord: "r9", LastRecordTimestamp: at, Sleep: time.Minute,

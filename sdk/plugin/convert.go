@@ -43,6 +43,7 @@ func manifestToProto(m sdk.Manifest) *pluginv1.Manifest {
 		Hooks:             m.Hooks,
 		Concurrency:       toInt32(m.Limits.Concurrency),
 		ConcurrencyPerRun: toInt32(m.Limits.PerRun),
+		PageSize:          toInt32(m.Limits.PageSize),
 		Every:             toInt32(m.Every),
 		StateWrites:       toInt32(m.State.Writes),
 	}
@@ -71,7 +72,7 @@ func manifestFromProto(p *pluginv1.Manifest) sdk.Manifest {
 		Kind:           sdk.Kind(p.GetKind()),
 		SettingsSchema: p.GetSettingsSchema(),
 		Hooks:          p.GetHooks(),
-		Limits:         sdk.Limits{Concurrency: int(p.GetConcurrency()), PerRun: int(p.GetConcurrencyPerRun())},
+		Limits:         sdk.Limits{Concurrency: int(p.GetConcurrency()), PerRun: int(p.GetConcurrencyPerRun()), PageSize: int(p.GetPageSize())},
 		Every:          int(p.GetEvery()),
 		State:          sdk.StateVersions{Writes: int(p.GetStateWrites())},
 	}

@@ -86,6 +86,7 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 		Checkpoint: call.Checkpoint,
 		Cursor:     call.Cursor,
 		Attempt:    toInt32(call.Attempt),
+		PageSize:   toInt32(call.PageSize),
 	})
 	if err != nil {
 		return sdk.Outcome{}, errorOf(ctx, err)

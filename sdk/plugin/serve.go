@@ -145,6 +145,7 @@ type manifestFile struct {
 	Hooks          []string         `json:"hooks,omitempty"`
 	Concurrency    int              `json:"concurrency,omitempty"`
 	PerRun         int              `json:"concurrency_per_run,omitempty"`
+	PageSize       int              `json:"page_size,omitempty"`
 	Every          int              `json:"every"`
 	State          *stateFile       `json:"state,omitempty"`
 	Protocol       int              `json:"protocol"`
@@ -169,7 +170,7 @@ type stateFile struct {
 func manifestJSON(m sdk.Manifest) manifestFile {
 	f := manifestFile{
 		Name: m.Name, Label: m.Label, Version: m.Version, Description: m.Description, Icon: m.Icon, Kind: m.Kind,
-		Capabilities: m.Capabilities, Hooks: m.Hooks, Concurrency: m.Limits.Concurrency, PerRun: m.Limits.PerRun,
+		Capabilities: m.Capabilities, Hooks: m.Hooks, Concurrency: m.Limits.Concurrency, PerRun: m.Limits.PerRun, PageSize: m.Limits.PageSize,
 		Every: m.Every, Protocol: Protocol, SettingsSchema: m.SettingsSchema,
 	}
 	if f.Kind == "" {

@@ -88,6 +88,7 @@ func (s *server) ProcessStream(req *pluginv1.ProcessStreamRequest, stream grpc.S
 		Checkpoint: req.GetCheckpoint(),
 		Cursor:     req.GetCursor(),
 		Attempt:    int(req.GetAttempt()),
+		PageSize:   int(req.GetPageSize()),
 	}, out)
 	if err == nil {
 		err = out.Flush(ctx)

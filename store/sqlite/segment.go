@@ -268,6 +268,11 @@ func (a *apply) keep(ctx context.Context, t *tx, r *workRun, s *streamRow) error
 			return err
 		}
 	}
+	if len(seg.Shapes) > 0 {
+		if err := setShapes(ctx, t, s.integrationID, seg.Shapes); err != nil {
+			return err
+		}
+	}
 	if seg.Preprocessed != nil {
 		if _, err := t.exec(ctx, `
 			INSERT INTO run_data (run_id, preprocessed)

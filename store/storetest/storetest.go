@@ -78,6 +78,7 @@ type Store interface {
 
 	Credential(ctx context.Context, integrationID int64, name string) (store.Credential, error)
 	CommitCredential(ctx context.Context, integrationID int64, name string, version int64, sealed []byte, expires time.Time) (store.Credential, error)
+	Shapes(ctx context.Context, integrationID int64) (store.Shapes, error)
 	Services(ctx context.Context, tenantID int64, plugin string) (map[string][]byte, error)
 	CacheGet(ctx context.Context, scope, key string) ([]byte, bool, error)
 	CachePut(ctx context.Context, e store.CacheEntry) error
@@ -111,6 +112,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Feed":          testFeed,
 		"Overlays":      testOverlays,
 		"Services":      testServices,
+		"Shapes":        testShapes,
 		"Positions":     testPositions,
 		"Limits":        testLimits,
 		"Retention":     testRetention,

@@ -195,6 +195,9 @@ func (s *Server) integration(i store.Integration) *hostv1.Integration {
 		Timezone:    i.Timezone,
 		Schedule:    schedule.Of(i).String(),
 		Finishing:   i.Finishing,
+
+		PageSize:     count(i.PageSize),
+		OnTypeChange: string(i.OnTypeChange),
 	}
 	if i.Hold != nil {
 		out.DisabledBy, out.DisabledAt = i.Hold.By, timestamp(i.Hold.At)

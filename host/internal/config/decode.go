@@ -158,15 +158,15 @@ func (o object) name(key string) (string, bool) {
 	return n.Value, true
 }
 
-// integer reads a whole number between two bounds.
-func (o object) integer(key string, low, high int) (int, bool) {
+// integer reads a whole number from 1 to high.
+func (o object) integer(key string, high int) (int, bool) {
 	n, ok := o.scalar(key, "a whole number", "!!int")
 	if !ok {
 		return 0, false
 	}
 	v, err := strconv.Atoi(n.Value)
-	if err != nil || v < low || v > high {
-		o.src.failAt(CodeBadValue, n, "", "%s: %s is not between %d and %d", join(o.path, key), short(n.Value), low, high)
+	if err != nil || v < 1 || v > high {
+		o.src.failAt(CodeBadValue, n, "", "%s: %s is not between 1 and %d", join(o.path, key), short(n.Value), high)
 		return 0, false
 	}
 	return v, true

@@ -16,6 +16,7 @@ const (
 	defaultEvery   = 5 // ticks, if neither a file nor the plugin says
 	maxEvery       = 1_000_000
 	maxConcurrency = 1024
+	maxPageSize    = 100_000
 
 	defaultOnboardingMaxAge = 7 * 24 * time.Hour
 )
@@ -59,6 +60,7 @@ type Schedule struct {
 	Cron        string `json:"cron,omitempty"`
 	Timezone    string `json:"timezone,omitempty"` // IANA name
 	Concurrency *int   `json:"concurrency,omitempty"`
+	PageSize    *int   `json:"page_size,omitempty"`
 	Limit       *Limit `json:"limit,omitempty"`
 	// OnboardingMaxAge is how old an onboarding run may get; 0 is for ever.
 	OnboardingMaxAge *time.Duration `json:"onboarding_max_age,omitempty"`
@@ -100,6 +102,10 @@ func (d Schedule) over(weaker Schedule, from Origin, origins map[string]Origin) 
 		d.Concurrency = weaker.Concurrency
 		origins["concurrency"] = from
 	}
+	if d.PageSize == nil && weaker.PageSize != nil {
+		d.PageSize = weaker.PageSize
+		origins["page_size"] = from
+	}
 	if d.OnboardingMaxAge == nil && weaker.OnboardingMaxAge != nil {
 		d.OnboardingMaxAge = weaker.OnboardingMaxAge
 		origins["onboarding_max_age"] = from
@@ -140,7 +146,7 @@ func (l *loader) defaults(o object) Defaults {
 }
 
 func scheduleKeys() []string {
-	return []string{"every", "cron", "timezone", "concurrency", "limit", "onboarding_max_age"}
+	return []string{"every", "cron", "timezone", "concurrency", "page_size", "limit", "onboarding_max_age"}
 }
 
 func (l *loader) schedule(o object) Schedule {
@@ -151,8 +157,11 @@ func (l *loader) schedule(o object) Schedule {
 	out.Timezone = l.timezone(o)
 	out.Cron = l.cron(o)
 	out.OnboardingMaxAge = o.maxAge()
-	if v, ok := o.integer("concurrency", 1, maxConcurrency); ok {
+	if v, ok := o.integer("concurrency", maxConcurrency); ok {
 		out.Concurrency = &v
+	}
+	if v, ok := o.integer("page_size", maxPageSize); ok {
+		out.PageSize = &v
 	}
 	if v, ok := l.limit(o); ok {
 		out.Limit = &v
@@ -205,7 +214,7 @@ func (l *loader) limit(o object) (Limit, bool) {
 	}
 	v.need("records")
 	out := Limit{OnboardingFactor: 1}
-	out.Records, _ = v.integer("records", 1, math.MaxInt32)
+	out.Records, _ = v.integer("records", math.MaxInt32)
 	if text, ok := v.text("per"); ok {
 		per, err := time.ParseDuration(text)
 		if err != nil || per < time.Second || per > 366*24*time.Hour {

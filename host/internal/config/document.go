@@ -180,15 +180,16 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 		plugin["examples"] = append(known, m.Name)
 	}
 	properties := schemaNode{
-		"name":         nameSchema("Unique in the tenant."),
-		"label":        schemaNode{"type": "string", "minLength": 3, "maxLength": 255, "description": "For people."},
-		"plugin":       plugin,
-		"connectors":   schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
-		"enabled":      described("boolean", "false stops it and keeps its data."),
-		"on_disable":   schemaNode{"enum": []string{"abort", "finish"}, "description": "What becomes of the run that has begun when the integration is disabled: it is cancelled, or goes on to its end."},
-		"log_warnings": described("boolean", "true logs each record that is skipped."),
-		"settings":     described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
-		"moved_from":   nameSchema("The name before; keeps state and data."),
+		"name":           nameSchema("Unique in the tenant."),
+		"label":          schemaNode{"type": "string", "minLength": 3, "maxLength": 255, "description": "For people."},
+		"plugin":         plugin,
+		"connectors":     schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
+		"enabled":        described("boolean", "false stops it and keeps its data."),
+		"on_disable":     schemaNode{"enum": []string{"abort", "finish"}, "description": "What becomes of the run that has begun when the integration is disabled: it is cancelled, or goes on to its end."},
+		"on_type_change": schemaNode{"enum": []string{"pass", "quarantine", "halt"}, "description": "What becomes of a record with a field of another type than before: it is stored, left out with a warning, or ends its stream."},
+		"log_warnings":   described("boolean", "true logs each record that is skipped."),
+		"settings":       described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
+		"moved_from":     nameSchema("The name before; keeps state and data."),
 	}
 	schedule, _ := scheduleSchema()["properties"].(schemaNode)
 	maps.Copy(properties, schedule)
@@ -223,6 +224,7 @@ func scheduleSchema() schemaNode {
 		"cron":               described("string", "Instead of every: minute, hour, day, month and weekday, such as 30 6 * * 1-5; H stands for a value that differs among integrations."),
 		"timezone":           described("string", "IANA name of the time zone that cron is meant in, such as Europe/Berlin; UTC if nothing is said."),
 		"concurrency":        schemaNode{"type": "integer", "minimum": 1, "maximum": maxConcurrency, "description": "Streams at once."},
+		"page_size":          schemaNode{"type": "integer", "minimum": 1, "maximum": maxPageSize, "description": "Records that a plugin asks the remote system for at once; as the plugin says if it is left out."},
 		"limit":              schemaNode{"$ref": "#/$defs/limit"},
 		"onboarding_max_age": maxAgeSchema(),
 	})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // canary is the secret of the golden cases: it stands in the environment, in files
@@ -69,7 +70,7 @@ func testOptions() Options {
 	}
 }
 
-// rows: O03, O07, O08, O09, O10, O13, O14, O34, O43, C01, C03, C59, F17, E04, E05, F20
+// rows: O03, O07, O08, O09, O10, O13, O14, O23, O34, O43, C01, C03, C59, F17, E04, E05, F20
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -137,6 +138,12 @@ func resultText(t *testing.T, snap Snapshot) string {
 		}
 		if s.FinishOnDisable {
 			b.WriteString(" on_disable=finish")
+		}
+		if s.PageSize != 0 {
+			fmt.Fprintf(&b, " page_size=%d", s.PageSize)
+		}
+		if s.OnTypeChange != store.TypesPass {
+			fmt.Fprintf(&b, " on_type_change=%s", s.OnTypeChange)
 		}
 		if s.OnboardingMaxAge != defaultOnboardingMaxAge {
 			fmt.Fprintf(&b, " onboarding_max_age=%s", s.OnboardingMaxAge)

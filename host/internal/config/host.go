@@ -223,7 +223,7 @@ func (l *loader) snapshots(o object, otherwise Snapshots) Snapshots {
 		return otherwise
 	}
 	out := Snapshots{Every: otherwise.Every, Keep: otherwise.Keep, Dir: l.path(p, "dir", otherwise.Dir)}
-	if n, ok := p.integer("keep", 1, maxSnapshots); ok {
+	if n, ok := p.integer("keep", maxSnapshots); ok {
 		out.Keep = n
 	}
 	if !p.has("every") {

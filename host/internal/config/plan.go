@@ -259,9 +259,11 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("cron", a.Cron != b.Cron)
 	add("timezone", a.Timezone != b.Timezone)
 	add("concurrency", a.Concurrency != b.Concurrency)
+	add("page_size", a.PageSize != b.PageSize)
 	add("limit", a.Limit != b.Limit)
 	add("onboarding_max_age", a.OnboardingMaxAge != b.OnboardingMaxAge)
 	add("on_disable", a.FinishOnDisable != b.FinishOnDisable)
+	add("on_type_change", a.OnTypeChange != b.OnTypeChange)
 	add("log_warnings", a.LogWarnings != b.LogWarnings)
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))
 	return out

@@ -21,7 +21,7 @@ type Integration struct {
 	Settings  secret.Value // a JSON object, references replaced
 	MovedFrom string       // its name before
 	Limit     *Limit       // nil: none
-	// Origins tells for "every", "concurrency" and "limit" which scope gave the
+	// Origins tells for "every", "concurrency", "page_size" and "limit" which scope gave the
 	// value.
 	Origins map[string]Origin
 	// Checked reports whether the plugin's manifest was known: the settings fit its
@@ -178,7 +178,7 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "on_disable", "log_warnings", "onboarding_max_age", "settings", "moved_from"}, laterKeys()...)
+	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "page_size", "on_disable", "on_type_change", "log_warnings", "onboarding_max_age", "settings", "moved_from"}, laterKeys()...)
 }
 
 // laterKeys are known, and refused by this version.
@@ -199,6 +199,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	}
 	in.Spec = store.IntegrationSpec{Tenant: f.Tenant, File: f.Path, Line: n.Line, Enabled: o.boolean("enabled", true)}
 	in.Spec.FinishOnDisable = o.word("on_disable", "abort", "abort", "finish") == "finish"
+	in.Spec.OnTypeChange = store.TypePolicy(o.word("on_type_change", string(store.TypesPass), string(store.TypesPass), string(store.TypesQuarantine), string(store.TypesHalt)))
 	in.Spec.LogWarnings = o.boolean("log_warnings", false)
 	in.Spec.Name, _ = o.name("name")
 	in.Spec.Plugin, _ = o.name("plugin")
@@ -207,7 +208,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	given := l.schedule(o)
 	for key, set := range map[string]bool{
 		"every": given.Every != nil, "cron": given.Cron != "", "timezone": given.Timezone != "",
-		"concurrency": given.Concurrency != nil, "limit": given.Limit != nil,
+		"concurrency": given.Concurrency != nil, "limit": given.Limit != nil, "page_size": given.PageSize != nil,
 		"onboarding_max_age": given.OnboardingMaxAge != nil,
 	} {
 		if set {
@@ -245,6 +246,9 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		o.src.warnAt(CodeNoEffect, o.pairs["timezone"].key, "", "%s: ticks know no time zone; it belongs to cron", join(path, "timezone"))
 	}
 	in.Spec.Concurrency = resolved(given.Concurrency, 0, "concurrency", FromPlugin, in.Origins)
+	if given.PageSize != nil {
+		in.Spec.PageSize = *given.PageSize
+	}
 	in.scheduled = in.Origins["every"] != FromDefault
 	if body, ok := l.settings(o, in.Spec.Plugin, m, known); ok {
 		in.Settings = secret.New(string(body))

@@ -50,7 +50,7 @@ func memberSize(m *sdk.Member) int {
 }
 
 // add appends a batch.
-func (p *part) add(b sdk.Batch, now time.Time) error {
+func (p *part) add(b sdk.Batch, types *types, fresh *told, now time.Time) error {
 	if p.records == nil {
 		p.records = make([]store.Record, 0, len(b.Records)+len(b.Members)+2*len(b.Activities))
 	}
@@ -58,6 +58,13 @@ func (p *part) add(b sdk.Batch, now time.Time) error {
 		r := &b.Records[i]
 		if r.Kind == sdk.KindMember || r.Kind == sdk.KindActivity {
 			return &sdk.Error{Class: sdk.ClassSystem, Code: "reserved_kind", Message: fmt.Sprintf("record %s: the kind %q is kept for typed records", r.ID, r.Kind)}
+		}
+		if err := types.look(r, fresh); err != nil {
+			if types.policy == store.TypesHalt {
+				return err
+			}
+			p.warn(r.Kind+"/"+r.ID, err.Error(), now)
+			continue
 		}
 		p.keep(r, now)
 	}
@@ -89,6 +96,9 @@ func (p *part) add(b sdk.Batch, now time.Time) error {
 	merge(&p.service, b.Service)
 	return nil
 }
+
+// len returns how many records and streams p has.
+func (p *part) len() int { return len(p.records) + len(p.updates) + len(p.streams) }
 
 // keep appends what becomes of a record: an update of some fields, an upsert or a
 // delete; a warning, if it is too large to be kept (F25).
@@ -124,6 +134,7 @@ func (p *part) merge(q part) {
 	p.updates = append(p.updates, q.updates...)
 	merge(&p.settings, q.settings)
 	merge(&p.service, q.service)
+	mergeShapes(&p.shapes, q.shapes)
 	if q.cursor != nil {
 		p.cursor = q.cursor
 	}

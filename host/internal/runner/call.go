@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type call struct {
 	stream store.Stream
 	plugin Plugin
 	alone  bool // in a process of its own
+	size   int  // of the page that is wanted; 0: as the plugin likes
 }
 
 // process calls the plugin for the stream and applies what it returns, to the
@@ -26,17 +28,16 @@ func (c *call) process(ctx context.Context) streamDone {
 	if c.stream.Type == store.StreamSweep {
 		return c.sweep(ctx)
 	}
+	c.size = c.pages.of(c.stream.ID, cmp.Or(c.in.PageSize, c.manifest.Limits.PageSize))
 	out := newSink(c)
-	defer out.credit.end()
-	var outcome sdk.Outcome
-	err := out.credit.take(ctx, receiveCredit) // waiting for it is none of the call's time
-	if err == nil {
-		err = context.Cause(ctx) // a call that should end is not begun
-	}
-	if err == nil {
-		outcome, err = c.timed(ctx, out)
-	}
+	outcome, err := c.receive(ctx, out)
 	progress, applyErr := out.drain()
+	for applyErr == nil && c.split(out, err) {
+		out = out.again()
+		outcome, err = c.receive(ctx, out)
+		progress, applyErr = out.drain()
+	}
+	defer out.credit.end()
 	// What is checkpointed already counts, also when the host is stopping; only
 	// a lane that was lost makes it worthless, and the store refuses that.
 	applyCtx := context.WithoutCancel(ctx)
@@ -56,6 +57,18 @@ func (c *call) process(ctx context.Context) streamDone {
 		applyErr = nil // somebody else has the stream; nothing was written
 	}
 	return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), err: applyErr}
+}
+
+// receive makes the call when there is room for what it brings.
+func (c *call) receive(ctx context.Context, out *sink) (sdk.Outcome, error) {
+	err := out.credit.take(ctx, receiveCredit) // waiting for it is none of the call's time
+	if err == nil {
+		err = context.Cause(ctx) // a call that should end is not begun
+	}
+	if err != nil {
+		return sdk.Outcome{}, err
+	}
+	return c.timed(ctx, out)
 }
 
 // timed makes the call within its time.
@@ -138,7 +151,7 @@ func (c *call) processStream(ctx context.Context, run sdk.Run, in store.Stream, 
 	em := sdk.NewEmitter(out)
 	outcome, err := c.plugin.Instance.ProcessStream(ctx, sdk.StreamCall{
 		Run: run, Stream: s, Page: in.Page, Checkpoint: in.Checkpoint,
-		Cursor: in.Cursor, Attempt: in.Attempts,
+		Cursor: in.Cursor, Attempt: in.Attempts, PageSize: c.size,
 	}, em)
 	if err := flush(ctx, em, err); err != nil {
 		return outcome, err

@@ -37,6 +37,8 @@ type lane struct {
 	patching sync.Mutex        // guards in.Patch and service
 	merging  chan struct{}     // of one: held from reading the patch until the new one is applied
 	quota    allowance
+	pages    pageSizes
+	types    *types
 
 	first  []store.Stream // claimed with the start of the run, each with a place
 	places *places
@@ -72,6 +74,9 @@ func (r *Runner) Work(ctx context.Context, l store.Lane, hold Hold) error {
 		return err
 	}
 	if err := w.loadService(ctx); err != nil {
+		return err
+	}
+	if err := w.loadTypes(ctx, run); err != nil {
 		return err
 	}
 	// After its end the lane is given back and claimed anew if there is more to

@@ -29,6 +29,7 @@ type database interface {
 	SaveAttributes(ctx context.Context, tenant int64, plugin, version string, attrs []store.Attribute) error
 	Credential(ctx context.Context, integration int64, name string) (store.Credential, error)
 	CommitCredential(ctx context.Context, integration int64, name string, version int64, sealed []byte, expires time.Time) (store.Credential, error)
+	Shapes(ctx context.Context, integrationID int64) (store.Shapes, error)
 	Services(ctx context.Context, tenant int64, plugin string) (map[string][]byte, error)
 	CacheGet(ctx context.Context, scope, key string) ([]byte, bool, error)
 	CachePut(ctx context.Context, e store.CacheEntry) error

@@ -149,6 +149,8 @@ type world struct {
 	conc     int
 	conns    []string // connectors of the integrations to create; things if nil
 	warn     bool     // log_warnings
+	page     int      // page_size
+	types    store.TypePolicy
 	limit    store.RecordLimit
 	plugName string         // of the integrations to create
 	slots    int            // lanes at once; as many as there are by default, if zero
@@ -263,7 +265,7 @@ func (w *world) create(name string) {
 		Op: store.ChangeCreate, UID: fmt.Sprintf("%016x", len(name)*1000+int(name[0])), Sync: true,
 		Spec: store.IntegrationSpec{
 			Tenant: "acme", Name: name, Plugin: w.plugName, Connectors: connectors,
-			Every: w.every, Concurrency: w.conc, LogWarnings: w.warn, Limit: w.limit, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
+			Every: w.every, Concurrency: w.conc, LogWarnings: w.warn, PageSize: w.page, OnTypeChange: w.types, Limit: w.limit, Enabled: true, Settings: []byte(`{}`), SettingsSum: []byte("s"),
 		},
 	}}))
 }

@@ -34,6 +34,8 @@ type sink struct {
 	applying bool
 	applied  int   // segments
 	err      error // of the first segment that was not applied
+	told     told  // types
+	refused  int   // how many things the segment had that was too large; 0: none was
 	gone     bool  // the call was given up: nothing more is taken
 
 	preprocessed []byte
@@ -48,6 +50,7 @@ type part struct {
 	warnings   []store.Warning
 	settings   map[string][]byte
 	service    map[string][]byte
+	shapes     store.Shapes
 	cursor     []byte
 	checkpoint []byte
 	bytes      int64
@@ -58,6 +61,17 @@ func newSink(c *call) *sink {
 	s.cond = sync.NewCond(&s.mu)
 	s.open.checkpoint = c.stream.Checkpoint
 	return s
+}
+
+// again returns a sink for a call that is made anew from the last checkpoint: what
+// came after it is dropped.
+func (s *sink) again() *sink {
+	s.credit.end()
+	next := newSink(s.call)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next.applied = s.applied
+	return next
 }
 
 // Send takes a batch. It blocks while too much is received and not applied.
@@ -83,9 +97,10 @@ func (s *sink) Send(ctx context.Context, b sdk.Batch) error {
 	}
 	s.open.bytes += size
 	if s.open.bytes > sdk.MaxSegment {
+		s.refused = s.open.len() + b.Len()
 		return &sdk.Error{Class: sdk.ClassSystem, Code: "checkpoint_required", Message: fmt.Sprintf("stream %s sent %d bytes without a checkpoint, %d are allowed", s.stream.Ident, s.open.bytes, sdk.MaxSegment)}
 	}
-	return s.open.add(b, s.r.opts.Now())
+	return s.open.add(b, s.types, &s.told, s.r.opts.Now())
 }
 
 // Checkpoint closes the open segment and has it applied.
@@ -128,6 +143,7 @@ func (s *sink) close(ctx context.Context, checkpoint []byte) error {
 	}
 	s.open.checkpoint = checkpoint
 	s.quota.take(len(s.open.records))
+	s.open.shapes, s.told.open = s.told.open, nil
 	s.closed.merge(s.open)
 	s.waiting = true
 	s.open = part{checkpoint: checkpoint}
@@ -168,7 +184,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		Lane: s.lane.lane.Ref(), Generation: s.lane.lane.Generation,
 		RunID: s.run.ID, StreamID: s.stream.ID, Claim: s.stream.Claim, Seq: s.stream.Seq,
 		Records: p.records, Updates: p.updates, Streams: p.streams, Warnings: s.redacted(p.warnings),
-		Cursor: p.cursor, Checkpoint: p.checkpoint,
+		Cursor: p.cursor, Checkpoint: p.checkpoint, Shapes: p.shapes,
 	}
 	if e != nil {
 		seg.End = &e.StreamEnd
@@ -212,6 +228,7 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		s.lane.patched(seg.Patch)
 	}
 	s.lane.served(p.service)
+	s.types.applied(p.shapes)
 	s.logWarnings(p.warnings)
 	s.stream.Seq = done.Seq
 	s.stream.Checkpoint = p.checkpoint
@@ -266,6 +283,7 @@ func (s *sink) finish(ctx context.Context, e ending) (store.Applied, error) {
 	last := part{checkpoint: s.stream.Checkpoint}
 	if e.keep {
 		last = s.open
+		last.shapes = s.told.open
 		s.quota.take(len(last.records))
 	}
 	s.open = part{}

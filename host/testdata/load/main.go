@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,11 +22,13 @@ type settings struct {
 	Pages    int    `json:"pages,omitempty"`    // of each stream
 	Records  int    `json:"records,omitempty"`  // of each page
 	Segment  int    `json:"segment,omitempty"`  // records between checkpoints; 0: the page is one segment
+	Wanted   bool   `json:"wanted,omitempty"`   // of a page no more records are in a segment than the host wants
 	Size     int    `json:"size,omitempty"`     // bytes of a record's data
 	PauseMS  int    `json:"pause_ms,omitempty"` // before each segment
 	LastRun  string `json:"last_run,omitempty"` // kept by Postprocess
 	Mark     string `json:"mark,omitempty"`     // goes into each record: another one changes them all
 
+	Huge   *int `json:"huge,omitempty"` // the number of the record of each stream that is over the cap
 	People int `json:"people,omitempty"` // members of each root stream, the same people in all, each with a thread
 
 	Secret sdk.Secret `json:"secret,omitzero"`
@@ -146,7 +149,7 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 			return sdk.Outcome{}, err
 		}
 	}
-	if err := i.page(ctx, call.Stream.ID, at, out); err != nil {
+	if err := i.page(ctx, call, at, out); err != nil {
 		return sdk.Outcome{}, err
 	}
 	next := position{Page: at.Page + 1}
@@ -157,13 +160,20 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 	return outcome, nil
 }
 
-func (i *instance) page(ctx context.Context, stream string, at position, out *sdk.Emitter) error {
+func (i *instance) page(ctx context.Context, call sdk.StreamCall, at position, out *sdk.Emitter) error {
+	stream, segment := call.Stream.ID, i.Segment
+	if i.Wanted && call.PageSize > 0 {
+		segment = call.PageLimit(cmp.Or(i.Segment, i.Records))
+		if err := out.Warn(ctx, stream, fmt.Sprintf("wanted %d at %d", call.PageSize, at.Page*i.Records+at.Record)); err != nil {
+			return err
+		}
+	}
 	if err := i.strike(ctx, stream, out); err != nil {
 		return err
 	}
 	buf := make([]byte, 0, i.Size+64)
 	for n := at.Record; n < i.Records; n++ {
-		if i.Segment > 0 && n > at.Record && n%i.Segment == 0 {
+		if segment > 0 && n > at.Record && (n-at.Record)%segment == 0 {
 			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: encode(position{at.Page, n})}); err != nil {
 				return err
 			}
@@ -173,6 +183,12 @@ func (i *instance) page(ctx context.Context, stream string, at position, out *sd
 		}
 		number := at.Page*i.Records + n
 		id := stream + "-" + strconv.Itoa(number)
+		if i.Huge != nil && *i.Huge == number {
+			if err := out.Record(ctx, thing(id, 2*sdk.MaxRecord)); err != nil {
+				return err
+			}
+			continue
+		}
 		buf = append(buf[:0], `{"filler":"`...)
 		buf = append(buf, i.filler...)
 		buf = append(buf, `","mark":"`...)

@@ -29,6 +29,8 @@ CREATE TABLE integrations (
   cron          TEXT    NOT NULL DEFAULT '', -- instead of every
   timezone      TEXT    NOT NULL DEFAULT '', -- of cron
   concurrency   INTEGER NOT NULL DEFAULT 0,
+  page_size     INTEGER NOT NULL DEFAULT 0,
+  on_type_change TEXT   NOT NULL DEFAULT 'pass' CHECK (on_type_change IN ('pass', 'quarantine', 'halt')),
   enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1)),
   log_warnings  INTEGER NOT NULL DEFAULT 0 CHECK (log_warnings IN (0, 1)),
   finish_on_disable INTEGER NOT NULL DEFAULT 0 CHECK (finish_on_disable IN (0, 1)), -- its run, that is
@@ -330,6 +332,15 @@ CREATE TABLE overlays (
   value          TEXT    NOT NULL, -- JSON; null removes
   updated_at     INTEGER NOT NULL,
   UNIQUE (integration_id, kind, external_id, origin, field)
+) STRICT;
+
+-- The types of fields, of integrations whose types are watched.
+CREATE TABLE shapes (
+  integration_id INTEGER NOT NULL,
+  kind           TEXT    NOT NULL,
+  fields         TEXT    NOT NULL, -- JSON object: type by field
+  updated_at     INTEGER NOT NULL,
+  UNIQUE (integration_id, kind)
 ) STRICT;
 
 -- Members: a projection of the feed's records of that kind, a tenant at a time.

@@ -201,7 +201,7 @@ type GetIntegrationResponse struct {
 	Records map[string]int64 `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// The newest first.
 	Runs []*Run `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
-	// Which scope gave a value, by key (every, cron, timezone, concurrency, limit): integration,
+	// Which scope gave a value, by key (every, cron, timezone, concurrency, page_size, limit): integration,
 	// tenant, host, plugin or default.
 	Origins map[string]string `protobuf:"bytes,6,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Not set without a limit.
@@ -1011,7 +1011,12 @@ type Integration struct {
 	DisabledBy string                 `protobuf:"bytes,25,opt,name=disabled_by,json=disabledBy,proto3" json:"disabled_by,omitempty"`
 	DisabledAt *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=disabled_at,json=disabledAt,proto3" json:"disabled_at,omitempty"`
 	// It is disabled, and a run that had begun may go on to its end.
-	Finishing     bool `protobuf:"varint,27,opt,name=finishing,proto3" json:"finishing,omitempty"`
+	Finishing bool `protobuf:"varint,27,opt,name=finishing,proto3" json:"finishing,omitempty"`
+	// Records wanted of a page; 0: as the plugin says.
+	PageSize uint32 `protobuf:"varint,28,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// What becomes of a record with a field of another type than before: pass,
+	// quarantine, halt.
+	OnTypeChange  string `protobuf:"bytes,29,opt,name=on_type_change,json=onTypeChange,proto3" json:"on_type_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1235,6 +1240,20 @@ func (x *Integration) GetFinishing() bool {
 	return false
 }
 
+func (x *Integration) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *Integration) GetOnTypeChange() string {
+	if x != nil {
+		return x.OnTypeChange
+	}
+	return ""
+}
+
 var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
@@ -1316,7 +1335,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\"]\n" +
 	"\x19EnableIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xc6\a\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\x89\b\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1353,7 +1372,9 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"disabledBy\x12;\n" +
 	"\vdisabled_at\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"disabledAt\x12\x1c\n" +
-	"\tfinishing\x18\x1b \x01(\bR\tfinishing2\x92\x06\n" +
+	"\tfinishing\x18\x1b \x01(\bR\tfinishing\x12\x1b\n" +
+	"\tpage_size\x18\x1c \x01(\rR\bpageSize\x12$\n" +
+	"\x0eon_type_change\x18\x1d \x01(\tR\fonTypeChange2\x92\x06\n" +
 	"\x12IntegrationService\x12k\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\x12e\n" +
 	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\x12k\n" +

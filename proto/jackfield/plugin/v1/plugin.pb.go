@@ -184,9 +184,11 @@ type Manifest struct {
 	Concurrency       int32    `protobuf:"varint,11,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
 	ConcurrencyPerRun int32    `protobuf:"varint,12,opt,name=concurrency_per_run,json=concurrencyPerRun,proto3" json:"concurrency_per_run,omitempty"`
 	// in ticks of one minute; 5 if zero, 1 is every tick, negative is never
-	Every         int32   `protobuf:"varint,13,opt,name=every,proto3" json:"every,omitempty"`
-	StateWrites   int32   `protobuf:"varint,14,opt,name=state_writes,json=stateWrites,proto3" json:"state_writes,omitempty"`
-	StateReads    []int32 `protobuf:"varint,15,rep,packed,name=state_reads,json=stateReads,proto3" json:"state_reads,omitempty"`
+	Every       int32   `protobuf:"varint,13,opt,name=every,proto3" json:"every,omitempty"`
+	StateWrites int32   `protobuf:"varint,14,opt,name=state_writes,json=stateWrites,proto3" json:"state_writes,omitempty"`
+	StateReads  []int32 `protobuf:"varint,15,rep,packed,name=state_reads,json=stateReads,proto3" json:"state_reads,omitempty"`
+	// records of a page, unless configuration says otherwise; 0: the plugin chooses
+	PageSize      int32 `protobuf:"varint,16,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -324,6 +326,13 @@ func (x *Manifest) GetStateReads() []int32 {
 		return x.StateReads
 	}
 	return nil
+}
+
+func (x *Manifest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
 }
 
 type Connector struct {
@@ -1215,14 +1224,17 @@ func (*GetStreamsResponse_Batch) isGetStreamsResponse_Part() {}
 func (*GetStreamsResponse_Checkpoint) isGetStreamsResponse_Part() {}
 
 type ProcessStreamRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Call          *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
-	Run           *Run                   `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
-	Stream        *Stream                `protobuf:"bytes,3,opt,name=stream,proto3" json:"stream,omitempty"`
-	Page          []byte                 `protobuf:"bytes,4,opt,name=page,proto3,oneof" json:"page,omitempty"`
-	Checkpoint    []byte                 `protobuf:"bytes,5,opt,name=checkpoint,proto3,oneof" json:"checkpoint,omitempty"`
-	Cursor        []byte                 `protobuf:"bytes,6,opt,name=cursor,proto3,oneof" json:"cursor,omitempty"`
-	Attempt       int32                  `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Call       *Call                  `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	Run        *Run                   `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	Stream     *Stream                `protobuf:"bytes,3,opt,name=stream,proto3" json:"stream,omitempty"`
+	Page       []byte                 `protobuf:"bytes,4,opt,name=page,proto3,oneof" json:"page,omitempty"`
+	Checkpoint []byte                 `protobuf:"bytes,5,opt,name=checkpoint,proto3,oneof" json:"checkpoint,omitempty"`
+	Cursor     []byte                 `protobuf:"bytes,6,opt,name=cursor,proto3,oneof" json:"cursor,omitempty"`
+	Attempt    int32                  `protobuf:"varint,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Records wanted of a page, and at most between two checkpoints; 0: the plugin
+	// chooses. A call whose segment was too large comes again with a smaller one.
+	PageSize      int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1302,6 +1314,13 @@ func (x *ProcessStreamRequest) GetCursor() []byte {
 func (x *ProcessStreamRequest) GetAttempt() int32 {
 	if x != nil {
 		return x.Attempt
+	}
+	return 0
+}
+
+func (x *ProcessStreamRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
 	}
 	return 0
 }
@@ -2121,7 +2140,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"\x11\n" +
 	"\x0fDescribeRequest\"M\n" +
 	"\x10DescribeResponse\x129\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\xe7\x03\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\x84\x04\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -2141,7 +2160,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05every\x18\r \x01(\x05R\x05every\x12!\n" +
 	"\fstate_writes\x18\x0e \x01(\x05R\vstateWrites\x12\x1f\n" +
 	"\vstate_reads\x18\x0f \x03(\x05R\n" +
-	"stateReads\"\xbe\x01\n" +
+	"stateReads\x12\x1b\n" +
+	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
@@ -2221,7 +2241,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x02 \x01(\v2\x1f.jackfield.plugin.v1.CheckpointH\x00R\n" +
 	"checkpointB\x06\n" +
-	"\x04part\"\xbe\x02\n" +
+	"\x04part\"\xdb\x02\n" +
 	"\x14ProcessStreamRequest\x12-\n" +
 	"\x04call\x18\x01 \x01(\v2\x19.jackfield.plugin.v1.CallR\x04call\x12*\n" +
 	"\x03run\x18\x02 \x01(\v2\x18.jackfield.plugin.v1.RunR\x03run\x123\n" +
@@ -2231,7 +2251,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"checkpoint\x18\x05 \x01(\fH\x01R\n" +
 	"checkpoint\x88\x01\x01\x12\x1b\n" +
 	"\x06cursor\x18\x06 \x01(\fH\x02R\x06cursor\x88\x01\x01\x12\x18\n" +
-	"\aattempt\x18\a \x01(\x05R\aattemptB\a\n" +
+	"\aattempt\x18\a \x01(\x05R\aattempt\x12\x1b\n" +
+	"\tpage_size\x18\b \x01(\x05R\bpageSizeB\a\n" +
 	"\x05_pageB\r\n" +
 	"\v_checkpointB\t\n" +
 	"\a_cursor\"\xd0\x01\n" +
