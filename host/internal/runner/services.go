@@ -122,6 +122,9 @@ func (s *services) Progress(_ context.Context, _ string, until time.Time) error 
 	return nil
 }
 
+// maxLogFields is how many fields of a line of a plugin's log are kept.
+const maxLogFields = 32
+
 // Log implements sdk.Host.
 func (s *services) Log(level sdk.LogLevel, message string, args ...any) {
 	if s.open() != nil {
@@ -131,7 +134,7 @@ func (s *services) Log(level sdk.LogLevel, message string, args ...any) {
 	if s.run != 0 {
 		fields["run"], fields["stream"] = strconv.FormatInt(s.run, 10), strconv.FormatInt(s.stream, 10)
 	}
-	for i := 0; i+1 < len(args); i += 2 {
+	for i := 0; i+1 < min(len(args), 2*maxLogFields); i += 2 {
 		key := clean(fmt.Sprint(args[i]), 64)
 		if _, ours := fields[key]; !ours { // a plugin does not say whose line it is
 			fields[key] = clean(fmt.Sprint(args[i+1]), 4096)

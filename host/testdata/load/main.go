@@ -105,7 +105,11 @@ func (i *instance) GetStreams(ctx context.Context, call sdk.PlanCall, out *sdk.E
 		return fmt.Errorf("preprocessed is %q", call.Run.Preprocessed)
 	}
 	for n := range i.Streams {
-		if err := out.Stream(ctx, i.stream(fmt.Sprintf("s%04d", n))); err != nil {
+		id := fmt.Sprintf("s%04d", n)
+		if only := call.Run.Params["only"]; only != "" && only != id {
+			continue
+		}
+		if err := out.Stream(ctx, i.stream(id)); err != nil {
 			return err
 		}
 		if n%100 == 99 {
