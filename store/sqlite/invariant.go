@@ -23,11 +23,12 @@ func runInvariants() []invariant {
 			over: over, key: key, page: withStreams, open: openRunsOnly,
 			query: `
 				SELECT 'run ' || r.id AS what
-				FROM   runs r
+				FROM   runs r LEFT JOIN cancelling_runs c ON c.run_id = r.id
 				WHERE  {page} AND (r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled) <> (
-				       SELECT count(CASE WHEN s.state = 'pending' THEN 1 END), count(CASE WHEN s.state = 'processing' THEN 1 END),
-				              count(CASE WHEN s.state = 'delayed' THEN 1 END), count(CASE WHEN s.state = 'processed' THEN 1 END),
-				              count(CASE WHEN s.state = 'error' THEN 1 END), count(CASE WHEN s.state = 'cancelled' THEN 1 END)
+				       SELECT count(CASE WHEN s.state = 'pending' AND c.run_id IS NULL THEN 1 END), count(CASE WHEN s.state = 'processing' THEN 1 END),
+				              count(CASE WHEN s.state = 'delayed' AND c.run_id IS NULL THEN 1 END), count(CASE WHEN s.state = 'processed' THEN 1 END),
+				              count(CASE WHEN s.state = 'error' THEN 1 END),
+				              count(CASE WHEN s.state = 'cancelled' OR s.state IN ('pending', 'delayed') AND c.run_id IS NOT NULL THEN 1 END)
 				       FROM   streams s
 				       WHERE  s.run_id = r.id AND s.type IN ('root', 'child'))`,
 		},
@@ -60,6 +61,15 @@ func runInvariants() []invariant {
 				WHERE  {page} AND r.state IN ('processing', 'delayed')
 				  AND  NOT EXISTS (SELECT 1 FROM streams s WHERE s.run_id = r.id AND s.state IN ('pending', 'delayed'))
 				  AND  NOT EXISTS (SELECT 1 FROM streams s WHERE s.run_id = r.id AND s.state = 'processing')`,
+		},
+		{
+			row: "I06", name: "run-cancelling", rule: "what is being cancelled is of a run that was cancelled, and nothing of it is worked on",
+			over: "cancelling_runs", key: "c.run_id",
+			query: `
+				SELECT 'run ' || c.run_id AS what
+				FROM   cancelling_runs c
+				WHERE  {page} AND (NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = c.run_id AND r.state = 'cancelled')
+				    OR EXISTS (SELECT 1 FROM streams s WHERE s.run_id = c.run_id AND s.state = 'processing'))`,
 		},
 		{
 			row: "I06", name: "run-event", rule: "a run that is over has its event, written with its end",
@@ -161,7 +171,8 @@ func streamInvariants() []invariant {
 				FROM   streams s
 				WHERE  {page} AND s.state IN ('pending', 'delayed')
 				  AND  NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id AND r.state IN ('pending', 'processing', 'delayed'))
-				  AND  NOT EXISTS (SELECT 1 FROM leaving_runs l WHERE l.run_id = s.run_id)`,
+				  AND  NOT EXISTS (SELECT 1 FROM leaving_runs l WHERE l.run_id = s.run_id)
+				  AND  NOT EXISTS (SELECT 1 FROM cancelling_runs c WHERE c.run_id = s.run_id)`,
 		},
 		{
 			row: "I05", name: "busy-stream", rule: "a stream is at work only in an open run whose lane is held",

@@ -14,7 +14,7 @@ func positionInvariants() []invariant {
 				       SELECT 1
 				       FROM   runs r
 				       WHERE  r.id = c.next_run AND r.integration_id = c.integration_id AND r.force = 1
-				         AND  r.state NOT IN ('processed', 'cancelled'))
+				         AND  (r.state NOT IN ('processed', 'cancelled') OR r.id IN (SELECT run_id FROM cancelling_runs)))
 				    AND NOT EXISTS (SELECT 1 FROM leaving_runs v WHERE v.run_id = c.next_run))`,
 		},
 		{

@@ -16,7 +16,7 @@ func (db *DB) Purge(ctx context.Context, r store.Retention) (more bool, err erro
 		return false, fmt.Errorf("purge: %w", err)
 	}
 	for _, step := range []func(context.Context, store.Retention) (bool, error){
-		db.purgeRemoved, db.purgeTenants, db.purgeRuns, db.purgeLeaving, db.purgeSeen, db.purgeTraces, db.purgeEvents, db.purgeExpired,
+		db.purgeRemoved, db.purgeTenants, db.purgeRuns, db.purgeCancelled, db.purgeLeaving, db.purgeSeen, db.purgeTraces, db.purgeEvents, db.purgeExpired,
 	} {
 		more, err := step(ctx, r)
 		if err != nil {
@@ -70,8 +70,10 @@ func dropRuns(ctx context.Context, t *tx, query string, args ...any) (int64, err
 		if err := forgetStatuses(ctx, t, id); err != nil {
 			return 0, err
 		}
-		if _, err := t.exec(ctx, "DELETE FROM runs WHERE id = $1", id); err != nil {
-			return 0, fmt.Errorf("remove run %d: %w", id, err)
+		for _, table := range []string{"runs WHERE id", "cancelling_runs WHERE run_id"} {
+			if _, err := t.exec(ctx, "DELETE FROM "+table+" = $1", id); err != nil {
+				return 0, fmt.Errorf("remove run %d: %w", id, err)
+			}
 		}
 	}
 	return int64(len(ids)), nil

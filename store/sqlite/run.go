@@ -20,6 +20,7 @@ type run struct {
 	stuck       bool              // likewise
 	sweep       *sweep            // of the integration, perhaps of another run; nil: none
 	tallies     map[string]*tally // by connector: what is not written yet
+	cancelling  bool              // it has more streams than one transaction cancels
 }
 
 const runColumns = `

@@ -163,17 +163,13 @@ func (r *run) promote(ctx context.Context, t *tx, parts []*store.ConnectorStatus
 }
 
 // promoteCursors lets the cursors of a forced run take their place, or forgets
-// them. A run that may be continued keeps them for then.
+// them. A run that may be continued keeps them for then; of one that is cancelled
+// cancel has forgotten them.
 func (r *run) promoteCursors(ctx context.Context, t *tx) error {
-	set := "cursor = next, next = NULL, next_run = NULL"
-	switch r.State {
-	case store.RunProcessed:
-	case store.RunCancelled:
-		set = "next = NULL, next_run = NULL"
-	default:
+	if r.State != store.RunProcessed {
 		return nil
 	}
-	if _, err := t.exec(ctx, "UPDATE cursors SET "+set+", updated_at = $2 WHERE next_run = $1", r.ID, t.ms); err != nil {
+	if _, err := t.exec(ctx, "UPDATE cursors SET cursor = next, next = NULL, next_run = NULL, updated_at = $2 WHERE next_run = $1", r.ID, t.ms); err != nil {
 		return fmt.Errorf("cursors of run %d: %w", r.ID, err)
 	}
 	return nil

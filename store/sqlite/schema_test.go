@@ -157,6 +157,7 @@ func TestQueryPlans(t *testing.T) {
 		"busy phase":            {busyPhaseQuery, []any{1}, "SEARCH streams USING INDEX streams_busy (run_id=?)"},
 		"free":                  {freeStreamsQuery, []any{1, 1, 0}, "SEARCH streams USING COVERING INDEX streams_busy (run_id=?)"},
 		"open runs":             {candidatesQuery, []any{1, "pull"}, "SEARCH runs USING INDEX runs_open (integration_id=? AND class=?)"},
+		"cancel":                {cancelWaitingQuery, []any{1, 1, 1}, "SEARCH streams USING INDEX streams_due (run_id=?)"},
 		"count":                 {countQuery, []any{1, 1, 1}, "SEARCH records USING COVERING INDEX records_feed (integration_id=? AND pos>? AND pos<?)"},
 		"feed":                  {feedQuery, []any{1, 1, "", "", 1, 1, 2}, "SEARCH records USING INDEX records_feed (integration_id=? AND pos>? AND pos<?)"},
 		"one record":            {recordQuery, []any{1, 1, "a", "b", 1, 1, 2}, "SEARCH records USING INDEX sqlite_autoindex_records_1 (integration_id=? AND kind=? AND external_id=?)"},

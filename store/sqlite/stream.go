@@ -7,13 +7,25 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-const streamColumns = streamValues + `
+// streamColumns are those of streams that are read, streamValues those of one that is
+// claimed, whose run is open: nothing of it is being cancelled.
+const (
+	streamColumns = streamHead + streamState + streamMiddle + `
+	CASE WHEN ` + beingCancelled + ` THEN NULL ELSE failure END` + streamTail + `
 	FROM streams s`
+	streamValues = streamHead + "state" + streamMiddle + "failure" + streamTail
 
-const streamValues = `
-	id, run_id, integration_id, coalesce(parent_id, 0), type, connector, ident, partition, limit_key, state,
+	// What waits of a run that is being cancelled is cancelled.
+	beingCancelled = "s.state IN ('pending', 'delayed') AND EXISTS (SELECT 1 FROM cancelling_runs c WHERE c.run_id = s.run_id)"
+	streamState    = "CASE WHEN " + beingCancelled + " THEN 'cancelled' ELSE s.state END"
+
+	streamHead = `
+	id, run_id, integration_id, coalesce(parent_id, 0), type, connector, ident, partition, limit_key, `
+	streamMiddle = `,
 	seq, claim, pages, attempts, interrupts, crashes, due_at, data, page, checkpoint, last_record, last_record_at,
-	failure, created_at, updated_at, processed_at, read, added, updated, deleted, unchanged, stale, warnings`
+	`
+	streamTail = `, created_at, updated_at, processed_at, read, added, updated, deleted, unchanged, stale, warnings`
+)
 
 func scanStream(s scanner) (store.Stream, error) {
 	var (
@@ -51,7 +63,7 @@ func (db *DB) Streams(ctx context.Context, f store.StreamFilter) ([]store.Stream
 	}
 	err := db.list(ctx, `SELECT`+streamColumns+`
 		WHERE    s.id > $1 AND `+of+`
-		  AND    ($4 = '' OR s.connector = $4) AND ($5 = '' OR s.state = $5) AND ($6 = 1 OR s.type IN ('root', 'child'))
+		  AND    ($4 = '' OR s.connector = $4) AND ($5 = '' OR `+streamState+` = $5) AND ($6 = 1 OR s.type IN ('root', 'child'))
 		ORDER BY s.id
 		LIMIT    $7`, []any{
 		f.After, f.RunID, f.IntegrationID, f.Connector, string(f.State), flag(f.System), limit(f.Limit, 100),

@@ -70,7 +70,7 @@ func (r *run) judge(ctx context.Context, t *tx) ([]*store.ConnectorStatus, error
 func (r *run) codeOf(p *store.ConnectorStatus, b trouble) store.ConnectorCode {
 	some := p.Processed > 0
 	switch {
-	case r.State == store.RunCancelled && (b.cancelled > 0 || r.PlannedAt.IsZero()):
+	case r.State == store.RunCancelled && (b.cancelled > 0 || r.cancelling || r.PlannedAt.IsZero()):
 		return store.ConnectorCancelled
 	case (b.failed > 0 || b.cancelled > 0 || b.refused) && some:
 		return store.ConnectorPartial

@@ -22,6 +22,7 @@ func breaks() map[string]string {
 		"run-records":         "UPDATE runs SET read = read + 1, added = added + 1 WHERE id = 2",
 		"run-warnings":        "INSERT INTO warnings (run_id, stream_id, message, at) VALUES (1, 1, 'twice', 0)",
 		"open-run-work":       "UPDATE streams SET state = 'processed', processed_at = 0 WHERE run_id = 2",
+		"run-cancelling":      "INSERT INTO cancelling_runs (run_id) VALUES (2)",
 		"run-event":           "DELETE FROM events WHERE run_id = 1",
 		"run-one-end":         "INSERT INTO events (at, kind, integration_id, run_id) VALUES (0, 'run.processed', 1, 1)",
 		"run-times":           "UPDATE runs SET ended_at = 0 WHERE id = 2",

@@ -102,6 +102,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Fairness":      testFairness,
 		"Runs":          testRuns,
 		"Starts":        testStart,
+		"Cancel":        testCancel,
 		"RunEnds":       testRunEnds,
 		"Streams":       testStreams,
 		"Connectors":    testConnectors,

@@ -164,6 +164,12 @@ CREATE TABLE leaving_runs (
   run_id INTEGER PRIMARY KEY
 ) STRICT;
 
+-- Runs that were cancelled with more streams than one transaction cancels. The rest
+-- follows in portions; to whoever reads one of them it is cancelled already (I06).
+CREATE TABLE cancelling_runs (
+  run_id INTEGER PRIMARY KEY
+) STRICT;
+
 -- What Preprocess made of the run's settings. Apart from the run, whose row is
 -- written by every apply.
 CREATE TABLE run_data (
