@@ -19,7 +19,7 @@ import (
 func TestACancelledRunOfManyStreamsHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	const many = 100_000
-	db := newSound(t, nil)
+	db := newSound(t, func(found []store.Violation) { require.Empty(t, found) })
 	execRaw(t, db, fmt.Sprintf(`
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO streams (run_id, integration_id, type, phase, connector, ident, limit_key, state, due_at, created_at, updated_at)

@@ -86,7 +86,10 @@ func (db *DB) LimitRun(ctx context.Context, lane store.LaneRef, runID int64) (st
 				return err
 			}
 		}
-		return p.save(ctx, t, lane.ID)
+		if err := p.save(ctx, t, lane.ID); err != nil || r.State != store.RunDelayed {
+			return err
+		}
+		return p.await(ctx, t)
 	})
 	if err != nil {
 		return store.Run{}, fmt.Errorf("limit run %d: %w", runID, err)
@@ -289,18 +292,6 @@ func heldShare(ctx context.Context, t *tx, laneID int64) (p share, err error) {
 	}
 	p.name, p.from = name.String, from.Int64
 	return p, nil
-}
-
-// giveBack returns what the lane did not import, or counts what it did beyond.
-func (p share) giveBack(ctx context.Context, t *tx) error {
-	_, err := t.exec(ctx, `
-		UPDATE quotas
-		SET    used = max(used - $3, 0)
-		WHERE  name = $1 AND from_at = $2`, p.name, p.from, p.left)
-	if err != nil {
-		return fmt.Errorf("give back quota %s: %w", p.name, err)
-	}
-	return nil
 }
 
 // returnQuota gives back what a lane has that is given up.

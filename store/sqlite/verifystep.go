@@ -174,11 +174,12 @@ func stepSums() []string {
 // What a unique index refuses is left to the look at the index (verifyGuards).
 func stepRules() []stepRule {
 	const open = "r.state IN ('pending', 'processing', 'delayed')"
+	const settled = " AND r.id NOT IN (SELECT run_id FROM cancelling_runs)" // what is left of those follows
 	rules := []stepRule{
 		{
 			"run-counters", `(r.n_pending, r.n_processing, r.n_delayed, r.n_processed, r.n_error, r.n_cancelled) <>
-				(s.n_pending, s.n_processing, s.n_delayed, s.n_processed, s.n_error, s.n_cancelled)`,
-			weighted("r.n_pending", "r.n_processing", "r.n_delayed", "r.n_processed", "r.n_error", "r.n_cancelled") + " <> s.states",
+				(s.n_pending, s.n_processing, s.n_delayed, s.n_processed, s.n_error, s.n_cancelled)` + settled,
+			weighted("r.n_pending", "r.n_processing", "r.n_delayed", "r.n_processed", "r.n_error", "r.n_cancelled") + " <> s.states" + settled,
 		},
 		{
 			"run-records", `(r.read, r.added, r.updated, r.deleted, r.unchanged, r.stale, r.warnings) <>
@@ -199,7 +200,7 @@ func stepRules() []stepRule {
 		},
 		{"run-event", `r.ended_at IS NOT NULL AND r.ended_at > (SELECT at FROM events ORDER BY id LIMIT 1) AND NOT EXISTS (
 			SELECT 1 FROM events e WHERE e.integration_id = r.integration_id AND e.run_id = r.id AND e.kind = 'run.' || r.state)`, ""},
-		{"waiting-stream", "s.waiting > 0 AND NOT (" + open + ")", "s.now % (1 << 20) > 0 AND r.ended_at IS NOT NULL"},
+		{"waiting-stream", "s.waiting > 0 AND NOT (" + open + ")" + settled, "s.now % (1 << 20) > 0 AND r.ended_at IS NOT NULL" + settled},
 		{
 			"busy-stream", "s.busy > 0 AND (r.state NOT IN ('processing', 'delayed') OR l.owner IS NULL)",
 			"s.now % (1 << 40) >= 1 << 20 AND (l.owner IS NULL OR r.state NOT IN ('processing', 'delayed'))",
@@ -212,7 +213,7 @@ func stepRules() []stepRule {
 		{"lane-class", "l.prio NOT IN (0, 1, 2)", ""},
 		{"integration-removed", `i.removed_at IS NOT NULL AND (i.state <> 'disabled' OR i.keep_until IS NULL)
 			OR (i.enabled = 0 OR i.hold IS NOT NULL OR i.finishing = 1) AND i.state <> 'disabled'`, ""},
-		{"cursor-aside", "(r.force = 0 OR r.state IN ('processed', 'cancelled')) AND EXISTS (SELECT 1 FROM cursors c WHERE c.next_run = r.id)", ""},
+		{"cursor-aside", "(r.force = 0 OR r.state IN ('processed', 'cancelled')) AND EXISTS (SELECT 1 FROM cursors c WHERE c.next_run = r.id)" + settled, ""},
 		{"watermark", `r.ended_at IS NOT NULL AND EXISTS (
 			SELECT 1 FROM watermarks w
 			WHERE  w.integration_id = r.integration_id AND w.run_id = r.id

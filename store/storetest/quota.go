@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -159,6 +160,56 @@ func testQuotas(t *testing.T, setup func(*testing.T) *world) {
 		one.release()
 		require.EqualValues(t, 19, one.use().Used)
 		require.EqualValues(t, 19, two.use().Used)
+	})
+
+	t.Run("WhatIsGivenBackWakesThoseWhoWaitForIt", func(t *testing.T) {
+		w := setup(t)
+		shared := limit
+		shared.Key = "account"
+		one := w.limited(shared)
+		require.EqualValues(t, 25, one.draw().Left)
+		var waiting []*job
+		for range 6 {
+			j := w.limited(shared)
+			s := j.claim()
+			for left := j.draw().Left; left > 0 && len(waiting) == 0; left = j.draw().Left {
+				j.imports(&s, int(left))
+			}
+			r, err := w.s.LimitRun(w.ctx(), j.lane.Ref(), j.run.ID)
+			require.NoError(t, err)
+			require.Equal(t, store.RunDelayed, r.State)
+			j.release()
+			waiting = append(waiting, j)
+			w.clock.add(time.Second)
+		}
+		other := w.limited(limit) // waits for a limit of its own
+		s := other.claim()
+		for left := other.draw().Left; left > 0; left = other.draw().Left {
+			other.imports(&s, int(left))
+		}
+		_, err := w.s.LimitRun(w.ctx(), other.lane.Ref(), other.run.ID)
+		require.NoError(t, err)
+		other.release()
+		require.Empty(t, w.claimLanes())
+
+		s = one.claim()
+		one.imports(&s, 5)
+		one.finish(s, done())
+		one.finish(one.claim(), done())
+		one.release()
+		awake := slices.DeleteFunc(w.claimLanes(), func(l store.Lane) bool { return l.ID == one.lane.ID })
+		require.Len(t, awake, 4, "20 are left, which are not for all of them")
+		for k, l := range awake {
+			require.Equal(t, waiting[k].lane.ID, l.ID, "the one that waits longest first")
+			require.Equal(t, store.RunDelayed, waiting[k].reload().State)
+			_, err := w.s.BeginRun(w.ctx(), l.Ref(), waiting[k].run.ID, store.RunBegin{})
+			require.NoError(t, err)
+			waiting[k].lane = l
+		}
+		require.EqualValues(t, 5, waiting[0].draw().Left)
+		require.EqualValues(t, 4, waiting[1].draw().Left)
+		waiting[0].release()
+		require.Len(t, w.claimLanes(), 2+1, "the last two, and the one that has something to do yet")
 	})
 
 	t.Run("OfOneRunIsCountedByTheRun", func(t *testing.T) {

@@ -168,6 +168,56 @@ func TestALimitIsSharedByItsKey(t *testing.T) {
 	})
 }
 
+// rows: C23, K14
+//
+// What a run had drawn of a shared limit and did not need is for the others at once,
+// not when the limit begins anew.
+func TestQuotaThatIsGivenBackWakesWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
+	var gate chan struct{}
+	pages := paged(200, 10)
+	s := &script{
+		plan: func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+			if call.Run.ID == "1" {
+				return out.Stream(ctx, sdk.Stream{ID: "slow", Connector: "things"})
+			}
+			return out.Stream(ctx, sdk.Stream{ID: "greedy", Connector: "things"})
+		},
+		process: func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+			if call.Stream.ID != "slow" {
+				return pages(ctx, call, out)
+			}
+			select {
+			case <-gate:
+			case <-ctx.Done():
+			}
+			return sdk.Outcome{}, thing(ctx, out, "slow")
+		},
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		gate = make(chan struct{})
+		w.limit = store.RecordLimit{Records: 1000, Per: 24 * time.Hour, Key: "account"}
+		w.up()
+		time.Sleep(time.Second)
+		w.create("two")
+		time.Sleep(30 * time.Second)
+		greedy, err := w.db.Run(t.Context(), 2)
+		require.NoError(t, err)
+		require.Equal(t, store.RunDelayed, greedy.State)
+		require.InDelta(t, 750, greedy.Stats.Read, 20, "a quarter is in the hands of the other")
+		close(gate)
+		time.Sleep(time.Minute)
+		slow, err := w.db.Run(t.Context(), 1)
+		require.NoError(t, err)
+		require.Equal(t, store.RunProcessed, slow.State)
+		greedy, err = w.db.Run(t.Context(), 2)
+		require.NoError(t, err)
+		require.Equal(t, store.RunDelayed, greedy.State)
+		require.InDelta(t, 999, greedy.Stats.Read, 20)
+		require.EqualValues(t, greedy.Stats.Read+slow.Stats.Read, w.use().Used)
+	})
+}
+
 // rows: C23
 func TestWithoutAPeriodTheLimitIsOfOneRun(t *testing.T) {
 	t.Parallel()

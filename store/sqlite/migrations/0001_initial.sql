@@ -110,7 +110,8 @@ CREATE INDEX lane_heads_due ON lane_heads (plugin, shard, prio, wake_at);
 CREATE TABLE quotas (
   name    TEXT    NOT NULL PRIMARY KEY, -- integration:ID, or tenant:ID:KEY
   used    INTEGER NOT NULL,             -- since from_at, with what lanes have drawn
-  from_at INTEGER NOT NULL
+  from_at INTEGER NOT NULL,
+  waiters INTEGER NOT NULL DEFAULT 0 CHECK (waiters IN (0, 1)) -- runs may sleep until it begins anew
 ) STRICT;
 
 CREATE TABLE runs (
