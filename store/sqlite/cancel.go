@@ -137,12 +137,12 @@ func (r *run) cancelBusy(ctx context.Context, t *tx) error {
 // purgeCancelled writes a portion of what runs have that were cancelled with very
 // many streams. It may be interrupted anywhere: to readers nothing changes.
 func (db *DB) purgeCancelled(ctx context.Context, _ store.Retention) (bool, error) {
-	if found, err := db.any(ctx, "SELECT run_id FROM cancelling_runs LIMIT 1"); err != nil || !found {
+	if found, err := db.any(ctx, cancellingQuery); err != nil || !found {
 		return false, err
 	}
 	return db.portion(ctx, func(ctx context.Context, t *tx, n int) (int64, error) {
 		var id int64
-		if err := t.each(ctx, "SELECT run_id FROM cancelling_runs ORDER BY run_id LIMIT 1", nil, func(s scanner) error {
+		if err := t.each(ctx, cancellingQuery, nil, func(s scanner) error {
 			return s.Scan(&id)
 		}); err != nil || id == 0 {
 			return 0, err
@@ -157,6 +157,13 @@ func (db *DB) purgeCancelled(ctx context.Context, _ store.Retention) (bool, erro
 		return int64(n), cancelled(ctx, t, id) // and there may be another
 	})
 }
+
+const cancellingQuery = `
+	SELECT   c.run_id
+	FROM     cancelling_runs c JOIN runs r ON r.id = c.run_id
+	WHERE    r.state = 'cancelled'
+	ORDER BY c.run_id
+	LIMIT    1`
 
 // cancelWaiting cancels up to n streams of a run and counts them for their
 // connectors.
