@@ -32,14 +32,15 @@ func TestNoisyNeighbour(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "data")
 	for name, c := range map[string]struct {
-		slots, streams int
-		call           time.Duration
+		slots, streams, lanes int
+		call                  time.Duration
 	}{
-		"ManySlots": {0, streams, time.Second},
-		"OneSlot":   {1, streams / 10, 10 * time.Millisecond}, // the quantum alone is between them
+		"ManySlots": {0, streams, 40, time.Second},
+		"OneSlot":   {1, streams / 10, 0, 10 * time.Millisecond}, // the quantum alone is between them
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := &neighbours{t: t, dir: filepath.Join(dir, name), streams: c.streams, tenants: tenants, call: c.call, slots: c.slots, began: map[string]time.Duration{}}
+			n := &neighbours{t: t, dir: filepath.Join(dir, name), streams: c.streams, tenants: tenants, lanes: c.lanes, call: c.call, slots: c.slots,
+				began: map[string]time.Duration{}, taken: map[int64]bool{}}
 			synctest.Test(t, func(*testing.T) { n.live() })
 			require.Len(t, n.began, tenants)
 			last := time.Duration(0)
@@ -50,6 +51,8 @@ func TestNoisyNeighbour(t *testing.T) {
 				name, c.streams, tenants, last, n.noisy)
 			require.LessOrEqual(t, last, 2*time.Minute)
 			require.Positive(t, n.noisy)
+			require.LessOrEqual(t, n.most, max(1, 32/4), "lanes of the noisy one while others wait")
+			require.Positive(t, n.most)
 		})
 	}
 }
@@ -60,6 +63,7 @@ type neighbours struct {
 	dir     string
 	streams int           // of the noisy one
 	tenants int           // quiet ones
+	lanes   int           // of the noisy one, besides that with the streams
 	call    time.Duration // how long each takes
 	slots   int
 	start   time.Time
@@ -67,6 +71,49 @@ type neighbours struct {
 	mu    sync.Mutex               // guards what follows
 	began map[string]time.Duration // first calls of the quiet ones, by the stream's name
 	noisy int
+	taken map[int64]bool // the quiet ones' lanes
+	at    int            // the noisy one's lanes at work
+	most  int            // of these, while others waited
+}
+
+// work counts the lanes of the noisy tenant while there are more quiet ones left than
+// are begun at once.
+func (n *neighbours) work(r *runner.Runner) scheduler.Work {
+	return func(ctx context.Context, l store.Lane, h *scheduler.Hold) error {
+		if l.TenantID != 1 {
+			n.mu.Lock()
+			n.taken[l.ID] = true
+			n.mu.Unlock()
+			return r.Work(ctx, l, h)
+		}
+		n.mu.Lock()
+		n.at++
+		if n.tenants-len(n.taken) > 32 {
+			n.most = max(n.most, n.at)
+		}
+		n.mu.Unlock()
+		defer func() {
+			n.mu.Lock()
+			n.at--
+			n.mu.Unlock()
+		}()
+		return r.Work(ctx, l, h)
+	}
+}
+
+// crowd gives the noisy tenant more lanes, each with streams of its own.
+func (n *neighbours) crowd(ctx context.Context, db *sqlite.DB) {
+	for k := range n.lanes {
+		c := neighbour(0)
+		c.UID, c.Spec.Name, c.Sync = fmt.Sprintf("%016x", 1_000_000+k), fmt.Sprintf("more%d", k), false
+		require.NoError(n.t, db.ApplyChanges(ctx, []store.Change{c}))
+		i, err := db.IntegrationByUID(ctx, c.UID)
+		require.NoError(n.t, err)
+		_, _, err = db.RequestRun(ctx, store.RunRequest{
+			IntegrationID: i.ID, Class: store.ClassPull, Kind: store.RunOnboarding, Params: map[string]string{"noisy": "yes"}, ParamsSum: "noisy",
+		})
+		require.NoError(n.t, err)
+	}
 }
 
 // live has them work until all have begun, or two ticks are over.
@@ -74,6 +121,7 @@ func (n *neighbours) live() {
 	ctx := context.Background()
 	n.disturb()
 	db := n.open()
+	n.crowd(ctx, db)
 	var changes []store.Change
 	for i := range n.tenants {
 		changes = append(changes, neighbour(i+1))
@@ -81,12 +129,15 @@ func (n *neighbours) live() {
 	require.NoError(n.t, db.ApplyChanges(ctx, changes))
 	s := &script{process: n.process}
 	s.plan = func(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+		if call.Run.Params["noisy"] != "" {
+			return n.plan(ctx, call, out)
+		}
 		return out.Stream(ctx, sdk.Stream{ID: "quiet-" + call.Run.ID, Connector: "things"})
 	}
 	s.manifest.Name, s.manifest.Version = "script", "1.0.0"
 	s.manifest.Limits = sdk.Limits{Concurrency: 16, PerRun: 4}
 	r := runner.New(db, s, openVault{}, runner.Options{})
-	sched := scheduler.New(db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error { return r.Work(ctx, l, h) },
+	sched := scheduler.New(db, n.work(r),
 		scheduler.Options{Slots: n.slots, Plugins: func() []string { return []string{"script"} }, Wake: db.Wakes()})
 	working, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -104,6 +155,15 @@ func (n *neighbours) live() {
 	stop()
 	require.NoError(n.t, <-ended)
 	require.NoError(n.t, db.Close())
+}
+
+func (*neighbours) plan(ctx context.Context, call sdk.PlanCall, out *sdk.Emitter) error {
+	for k := range 200 {
+		if err := out.Stream(ctx, sdk.Stream{ID: fmt.Sprintf("n-%s-%d", call.Run.ID, k), Connector: "things"}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *neighbours) process(_ context.Context, call sdk.StreamCall, _ *sdk.Emitter) (sdk.Outcome, error) {
