@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -26,6 +25,8 @@ const (
 // circuits count failures in a row. What is open is kept in the store, which holds
 // the streams back; here is what leads to it.
 type circuits struct {
+	jitter func() float64 // in [0, 1)
+
 	mu sync.Mutex
 	of map[int64]map[string]*circuit // by integration and host
 }
@@ -63,7 +64,7 @@ func (c *circuits) failed(integration int64, host, key, message string, now time
 	case h.failures < circuitFailures:
 		return nil
 	default:
-		h.open = &store.Circuit{Host: host, OpenedAt: now, Until: now.Add(circuitWait(1)), Opens: 1, Message: message}
+		h.open = &store.Circuit{Host: host, OpenedAt: now, Until: now.Add(c.wait(1)), Opens: 1, Message: message}
 		return &store.CircuitChange{Move: store.CircuitOpen, Circuit: *h.open}
 	}
 }
@@ -71,7 +72,7 @@ func (c *circuits) failed(integration int64, host, key, message string, now time
 // again keeps a circuit open whose probe failed.
 func (c *circuits) again(integration int64, p store.Circuit, message string, now time.Time) *store.CircuitChange {
 	p.Opens++
-	p.Until, p.Message = now.Add(circuitWait(p.Opens)), message
+	p.Until, p.Message = now.Add(c.wait(p.Opens)), message
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h := c.of[integration][p.Host]; h != nil {
@@ -103,14 +104,14 @@ func (c *circuits) closed(integration int64, host string) {
 	delete(c.of[integration], host)
 }
 
-// circuitWait is the time to the next probe: doubled each time, with a jitter of a
+// wait is the time to the next probe: doubled each time, with a jitter of a
 // fifth so that integrations do not return together.
-func circuitWait(opens int) time.Duration {
+func (c *circuits) wait(opens int) time.Duration {
 	wait := circuitFirst
 	for range opens - 1 {
 		wait = min(2*wait, circuitLongest)
 	}
-	jitter := 0.8 + 0.4*rand.Float64() //nolint:gosec // a jitter needs no cryptography
+	jitter := 0.8 + 0.4*c.jitter()
 	return min(time.Duration(float64(wait)*jitter), circuitLongest)
 }
 

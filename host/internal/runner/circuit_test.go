@@ -58,6 +58,7 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
 		w.conc = 4
+		w.opts.Jitter = func() float64 { return 0.25 } // the same chances, the same probes
 		api.status.Store(503)
 		w.up()
 		time.Sleep(20 * time.Second)
@@ -66,6 +67,7 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 		require.Len(t, open, 1)
 		require.Equal(t, "api.example.com", open[0].Host)
 		require.Equal(t, "api.example.com is down", open[0].Message)
+		require.Equal(t, 27*time.Second, open[0].Until.Sub(open[0].OpenedAt))
 		require.LessOrEqual(t, api.calls.Load(), int32(10+3), "those that were in flight when it opened, no more")
 		tried := api.calls.Load()
 		api.most.Store(0)

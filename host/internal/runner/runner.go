@@ -160,7 +160,7 @@ func New(db database, plugins Plugins, vault Vault, opts Options) *Runner {
 	r := &Runner{
 		db: db, plugins: plugins, vault: vault, opts: opts,
 		memory:    newPool(opts.Memory),
-		circuits:  circuits{of: map[int64]map[string]*circuit{}},
+		circuits:  circuits{jitter: opts.Jitter, of: map[int64]map[string]*circuit{}},
 		slotsHeld: slots{names: map[bucketKey]*slot{}},
 		buckets:   map[bucketKey]*bucket{},
 		turns:     map[int64]int{},

@@ -30,7 +30,7 @@ func TestI11SlotsAreHeldUnderABoundedNumberOfNames(t *testing.T) {
 // without a circuit.
 func TestI11TheHostsOfCircuitsAreBounded(t *testing.T) {
 	t.Parallel()
-	c := &circuits{of: map[int64]map[string]*circuit{}}
+	c := &circuits{jitter: func() float64 { return 0 }, of: map[int64]map[string]*circuit{}}
 	for n := range 2 * maxCircuits {
 		require.Nil(t, c.failed(1, strconv.Itoa(n), "k", "down", time.Time{}))
 	}
