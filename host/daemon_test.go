@@ -40,6 +40,7 @@ type fakeDaemon struct {
 	asked  atomic.Pointer[hostv1.SyncIntegrationRequest]
 	broken []*hostv1.Violation
 	lost   func() // called once a watch has begun, which then breaks; nil: it does not
+	retry  func(*hostv1.RetryStreamsRequest) *hostv1.RetryStreamsResponse
 }
 
 // startDaemon serves d in a data directory of its own and returns a shell that

@@ -68,6 +68,8 @@ func testRemoval(t *testing.T, setup func(*testing.T) *world) {
 		more, err := w.s.Purge(w.ctx(), store.DefaultRetention())
 		require.NoError(t, err)
 		require.True(t, more)
+		living, _ := left(w, j.i)
+		require.Positive(t, living, "not all at once")
 		w.purge(store.DefaultRetention())
 		living, traces := left(w, j.i)
 		require.Zero(t, living)
@@ -84,6 +86,23 @@ func testRemoval(t *testing.T, setup func(*testing.T) *world) {
 		_, err = w.s.IntegrationByID(w.ctx(), other.ID)
 		require.NoError(t, err)
 		require.Greater(t, w.create("again").ID, other.ID, "ids are never used again")
+	})
+
+	t.Run("OfNoFileWhileItsRunIsUnderWay", func(t *testing.T) {
+		w := setup(t)
+		spec := w.spec("loose")
+		spec.File = ""
+		i := w.change(store.Change{Op: store.ChangeCreate, UID: "00000000000000ff", Spec: spec, Sync: true})
+		j := w.beginOf(i, store.RunRequest{}, store.RunBegin{})
+		j.plan(names("a")...)
+		seg := j.segment(j.claim())
+		seg.Records = some("activity", 0, 3)
+		require.NoError(t, w.s.DeleteIntegration(w.ctx(), i.ID))
+		_, err := w.s.Apply(w.ctx(), seg)
+		require.ErrorIs(t, err, store.ErrStale)
+		nudges, err := w.s.RenewLanes(w.ctx(), []store.LaneRef{j.lane.Ref()}, lease)
+		require.NoError(t, err)
+		require.Empty(t, nudges, "its holder stops")
 	})
 
 	t.Run("Tenant", func(t *testing.T) {

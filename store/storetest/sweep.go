@@ -275,7 +275,11 @@ func testSweep(t *testing.T, setup func(*testing.T) *world) {
 				changed := some("activity", 1090, 5)
 				changed[4].Data = []byte(`{"text":"new"}`)
 				between.plan(names("a")...)
-				between.finish(between.claim(), done(), changed...)
+				seg := between.segment(between.claim())
+				end := done()
+				seg.Records, seg.End = changed, &end
+				seg.Updates = []store.Update{{Kind: "activity", ExternalID: "1080", Patch: []byte(`{"text":"changed here"}`)}}
+				between.apply(seg)
 				_, err = w.s.BeginRun(w.ctx(), j.lane.Ref(), j.run.ID, begin)
 				require.NoError(t, err)
 				continue
@@ -288,8 +292,8 @@ func testSweep(t *testing.T, setup func(*testing.T) *world) {
 			}
 			require.Less(t, n, 50)
 		}
-		require.Equal(t, []string{"0000", "1090", "1091", "1092", "1093", "1094"}, w.living(i, "activity"))
-		require.Equal(t, int64(1094), j.reload().Stats.Deleted)
+		require.Equal(t, []string{"0000", "1080", "1090", "1091", "1092", "1093", "1094"}, w.living(i, "activity"))
+		require.Equal(t, int64(1093), j.reload().Stats.Deleted)
 		require.Len(t, w.living(i, "note"), 1100)
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
@@ -145,7 +146,7 @@ func resultText(t *testing.T, snap Snapshot) string {
 		if s.OnTypeChange != store.TypesPass {
 			fmt.Fprintf(&b, " on_type_change=%s", s.OnTypeChange)
 		}
-		if s.OnboardingMaxAge != defaultOnboardingMaxAge {
+		if s.OnboardingMaxAge != 7*24*time.Hour { // the default
 			fmt.Fprintf(&b, " onboarding_max_age=%s", s.OnboardingMaxAge)
 		}
 		for _, key := range slices.Sorted(maps.Keys(in.Origins)) {

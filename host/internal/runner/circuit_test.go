@@ -48,6 +48,15 @@ func (w *world) open() []store.Circuit {
 	return list
 }
 
+// attempts returns how many attempts all streams of the newest run have spent.
+func (w *world) attempts() (n int) {
+	w.t.Helper()
+	for _, st := range w.streams() {
+		n += st.Attempts
+	}
+	return n
+}
+
 // rows: O51, F18, I12
 func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 	t.Parallel()
@@ -69,7 +78,7 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 		require.Equal(t, "api.example.com is down", open[0].Message)
 		require.Equal(t, 27*time.Second, open[0].Until.Sub(open[0].OpenedAt))
 		require.LessOrEqual(t, api.calls.Load(), int32(10+3), "those that were in flight when it opened, no more")
-		tried := api.calls.Load()
+		tried, spent := api.calls.Load(), w.attempts()
 		api.most.Store(0)
 
 		time.Sleep(30 * time.Minute)
@@ -86,9 +95,7 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 		require.Equal(t, open[0].OpenedAt, w.open()[0].OpenedAt)
 		require.LessOrEqual(t, api.calls.Load()-tried-probes, int32(2))
 		require.Equal(t, store.RunProcessing, w.run().State, "the run waits, it does not fail")
-		for _, st := range w.streams() {
-			require.LessOrEqual(t, st.Attempts, 1, "no attempt is lost while it is open")
-		}
+		require.Equal(t, spent, w.attempts(), "no attempt is lost while it is open")
 
 		api.status.Store(200)
 		time.Sleep(20 * time.Minute)
@@ -128,6 +135,7 @@ func TestACircuitIsOfOneHost(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 20, w.run().Streams.Processed, "the others are done")
 		require.Len(t, w.open(), 1)
+		require.Equal(t, "down.example.com", w.open()[0].Host)
 		time.Sleep(time.Until(w.open()[0].Until) / 2)
 		before := down.calls.Load()
 		down.status.Store(200)
@@ -136,6 +144,35 @@ func TestACircuitIsOfOneHost(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		require.Greater(t, down.calls.Load(), before)
 		require.EqualValues(t, 40, w.until(store.RunProcessed).Streams.Processed)
+	})
+}
+
+// A remote system that fails now and then is not down: a success ends the row of
+// failures.
+//
+// rows: O51
+func TestFailuresWithASuccessBetweenOpenNothing(t *testing.T) {
+	t.Parallel()
+	api := &remote{host: "api.example.com"}
+	s := &script{plan: manyStreams(40)}
+	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) {
+		api.status.Store(503)
+		if api.calls.Load()%5 == 4 {
+			api.status.Store(200)
+		}
+		return sdk.Outcome{}, api.get()
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.conc = 1
+		w.opts.Retries = 200
+		w.up()
+		w.until(store.RunProcessing)
+		for w.run().Streams.Processed < 20 {
+			require.Empty(t, w.open(), "after %d calls", api.calls.Load())
+			time.Sleep(time.Second) // the bubble's clock
+			synctest.Wait()
+		}
+		require.Greater(t, api.calls.Load(), int32(20+3*10), "several times as many failures as open a circuit")
 	})
 }
 
