@@ -160,7 +160,8 @@ func TestWatcherRescansWithoutEvents(t *testing.T) {
 func TestWatcherAppliesOnlyChangesUnlessAsked(t *testing.T) {
 	t.Parallel()
 	v := watch(t, time.Hour)
-	write(t, filepath.Join(v.dir, "tenants/acme.yaml"), "tenant: acme # the same\n")
+	same := write(t, filepath.Join(v.dir, "same.yaml"), "tenant: acme # the same\n")
+	require.NoError(t, os.Rename(same, filepath.Join(v.dir, "tenants/acme.yaml"))) // never half written
 	v.w.Reload()
 	asked := v.next()
 	require.Empty(t, asked.Problems)

@@ -166,6 +166,22 @@ func TestInterruptionsCostNothing(t *testing.T) {
 	}
 }
 
+// rows: K11, K18, F29
+func TestTheEndOfAProcessThatIsDrainedIsNoDeath(t *testing.T) {
+	t.Parallel()
+	c := callFor(store.Stream{Interrupts: 3, Crashes: 1})
+	c.alone = true
+	drained := make(chan struct{})
+	close(drained)
+	c.plugin.Draining = drained
+	e := c.end(sdk.Outcome{}, errLostForTest, false, false)
+	require.Equal(t, store.StreamPending, e.State)
+	require.True(t, e.Answered)
+	require.False(t, e.Attempt)
+	require.False(t, e.Crash)
+	require.Zero(t, e.DueAt, "it goes on at once")
+}
+
 // rows: F03, K24
 func TestDeadlineIsAnAttempt(t *testing.T) {
 	t.Parallel()

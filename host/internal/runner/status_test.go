@@ -17,7 +17,7 @@ import (
 // rows: O24, O22, C28
 func TestEachConnectorOfARunHasAStatus(t *testing.T) {
 	t.Parallel()
-	s := &script{plan: planOfConnectors("good/1", "good/2", "mixed/1", "mixed/2", "bad/1")}
+	s := &script{plan: planOfConnectors("early/1", "good/1", "good/2", "mixed/1", "mixed/2", "bad/1")}
 	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 		switch call.Stream.ID {
 		case "bad/1", "mixed/2":
@@ -33,7 +33,7 @@ func TestEachConnectorOfARunHasAStatus(t *testing.T) {
 		return sdk.Outcome{}, thing(ctx, out, call.Stream.ID)
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
-		w.conns = []string{"good", "mixed", "bad", "idle"}
+		w.conns = []string{"early", "good", "mixed", "bad", "idle"}
 		w.up()
 		run := w.until(store.RunProcessed, store.RunError, store.RunPartial)
 		require.Equal(t, store.RunPartial, run.State)
@@ -53,13 +53,14 @@ func TestEachConnectorOfARunHasAStatus(t *testing.T) {
 			require.Equal(t, name == "idle", p.StartedAt.IsZero(), name)
 		}
 		require.Equal(t, map[string]store.ConnectorCode{
-			"good": store.ConnectorCompleted, "mixed": store.ConnectorPartial, "bad": store.ConnectorFailed, "idle": store.ConnectorCompleted,
+			"early": store.ConnectorCompleted, "good": store.ConnectorCompleted, "mixed": store.ConnectorPartial, "bad": store.ConnectorFailed, "idle": store.ConnectorCompleted,
 		}, codes)
 		require.Equal(t, run.Stats, sum)
 		require.Equal(t, run.Streams, streams)
 		require.Equal(t, "forbidden: no mixed/2", parts["mixed"].Message)
 		require.Equal(t, "forbidden: no bad/1", parts["bad"].Message)
 		require.GreaterOrEqual(t, parts["good"].EndedAt.Sub(parts["good"].StartedAt), time.Minute, "with the time that it slept")
+		require.Less(t, parts["early"].EndedAt.Sub(run.StartedAt), time.Minute, "its own end, not that of the run")
 		require.NotEmpty(t, parts["good"].Data, "its watermark moved")
 		require.Empty(t, parts["mixed"].Data)
 	})
