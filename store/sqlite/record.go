@@ -250,7 +250,7 @@ func (s *rowSet) write(ctx context.Context, t *tx, integrationID int64) (st stor
 				query = upsertQuery(size)
 				t.upserts[size] = query
 			}
-			n, err := t.execBulk(ctx, query, rest[:size*recordColumns])
+			n, err := t.exec(ctx, query, rest[:size*recordColumns]...)
 			if err != nil {
 				return st, fmt.Errorf("write records: %w", err)
 			}

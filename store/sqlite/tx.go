@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -13,9 +14,9 @@ import (
 // prepared. It is the writer's alone.
 type tx struct {
 	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-	bulks map[string]bulk
-	bound []driver.NamedValue // reused by each execBulk
+	stmts map[string]statement
+	bound []driver.NamedValue // reused by each statement
+	found row                 // likewise
 
 	now    time.Time
 	ms     int64 // now
@@ -39,58 +40,66 @@ func (t *tx) start(now time.Time, pos, reserved int64) {
 	t.work.reset()
 }
 
-func (t *tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := t.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := t.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %.60q: %w", query, err)
-	}
-	t.stmts[query] = s
-	return s, nil
-}
-
-// exec runs a statement and returns how many rows it changed. ctx must not be
-// one that can be cancelled: watching it costs as much as the statement.
-func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := t.stmt(ctx, query) //nolint:sqlclosecheck // close closes it
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	n, err := res.RowsAffected()
-	t.writes += n
-	return n, err
-}
-
-// bulk is a statement of the driver, prepared past database/sql.
-type bulk interface {
+// statement is one of the driver's, prepared past database/sql: that would copy and
+// look at every value, and keep books of what the writer alone uses.
+type statement interface {
 	driver.Stmt
 	driver.StmtExecContext
+	driver.StmtQueryContext
 }
 
-// execBulk is exec for a statement with a thousand values, each an int64, a
-// string, a []byte or nil. database/sql would copy and look at every one of them.
-func (t *tx) execBulk(ctx context.Context, query string, args []any) (n int64, err error) {
+// with calls fn with the statement of the query and what args are for the driver.
+func (t *tx) with(ctx context.Context, query string, args []any, fn func(s statement, bound []driver.NamedValue) error) error {
 	for len(t.bound) < len(args) {
 		t.bound = append(t.bound, driver.NamedValue{Ordinal: len(t.bound) + 1})
 	}
 	bound := t.bound[:len(args)]
 	for i, arg := range args {
-		bound[i].Value = arg
+		switch arg.(type) {
+		case nil, int64, string, []byte: // as a thousand values of a bulk are
+			bound[i].Value = arg
+			continue
+		}
+		value, err := driverValue(arg)
+		if err != nil {
+			return fmt.Errorf("value %d of %.60q: %w", i+1, query, err)
+		}
+		bound[i].Value = value
 	}
-	err = t.conn.Raw(func(c any) error {
-		s, ok := t.bulks[query]
+	return t.conn.Raw(func(c any) error {
+		s, ok := t.stmts[query]
 		if !ok {
-			if s, err = prepareBulk(ctx, c, query); err != nil {
+			var err error
+			if s, err = prepare(ctx, c, query); err != nil {
 				return err
 			}
-			t.bulks[query] = s
+			t.stmts[query] = s
 		}
+		return fn(s, bound)
+	})
+}
+
+// prepare prepares a statement on c, the driver's connection.
+func prepare(ctx context.Context, c any, query string) (statement, error) {
+	conn, ok := c.(driver.ConnPrepareContext)
+	if !ok {
+		return nil, fmt.Errorf("prepare %.60q: %w", query, driver.ErrSkip)
+	}
+	s, err := conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %.60q: %w", query, err)
+	}
+	out, ok := s.(statement)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("prepare %.60q: %w", query, driver.ErrSkip), s.Close())
+	}
+	return out, nil
+}
+
+// exec runs a statement and returns how many rows it changed. ctx must not be
+// one that can be cancelled: watching it costs as much as the statement.
+func (t *tx) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = t.with(ctx, query, args, func(s statement, bound []driver.NamedValue) error {
 		res, err := s.ExecContext(ctx, bound)
 		if err != nil {
 			return err
@@ -102,30 +111,35 @@ func (t *tx) execBulk(ctx context.Context, query string, args []any) (n int64, e
 	return n, err
 }
 
-// prepareBulk prepares a statement on c, the driver's connection.
-func prepareBulk(ctx context.Context, c any, query string) (bulk, error) {
-	conn, ok := c.(driver.ConnPrepareContext)
-	if !ok {
-		return nil, fmt.Errorf("prepare %.60q: %w", query, driver.ErrSkip)
-	}
-	s, err := conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %.60q: %w", query, err)
-	}
-	b, ok := s.(bulk)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("prepare %.60q: %w", query, driver.ErrSkip), s.Close())
-	}
-	return b, nil
+// row runs a query for one row, which is to be scanned before t is used again. To
+// scan it returns sql.ErrNoRows if there is none.
+func (t *tx) row(ctx context.Context, query string, args ...any) (scanner, error) {
+	var out row
+	err := t.with(ctx, query, args, func(s statement, bound []driver.NamedValue) error {
+		rows, err := s.QueryContext(ctx, bound)
+		if err != nil {
+			return err
+		}
+		found := t.room(rows)
+		err = rows.Next(found)
+		if err == nil {
+			out = found
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return errors.Join(err, rows.Close())
+	})
+	return out, err
 }
 
-// row runs a query for one row.
-func (t *tx) row(ctx context.Context, query string, args ...any) (*sql.Row, error) {
-	s, err := t.stmt(ctx, query) //nolint:sqlclosecheck // close closes it
-	if err != nil {
-		return nil, err
+// room returns where a row of the result has its place.
+func (t *tx) room(rows driver.Rows) row {
+	n := len(rows.Columns())
+	if n > len(t.found) {
+		t.found = make(row, n)
 	}
-	return s.QueryRowContext(ctx, args...), nil
+	return t.found[:n:n]
 }
 
 // get reads one row into dest. It returns sql.ErrNoRows if there is none.
@@ -139,15 +153,22 @@ func (t *tx) get(ctx context.Context, query string, args []any, dest ...any) err
 
 // each runs a query and calls fn for each row. fn must not use t.
 func (t *tx) each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
-	s, err := t.stmt(ctx, query) //nolint:sqlclosecheck // close closes it
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	return drain(rows, fn)
+	return t.with(ctx, query, args, func(s statement, bound []driver.NamedValue) error {
+		rows, err := s.QueryContext(ctx, bound)
+		if err != nil {
+			return err
+		}
+		found := t.room(rows)
+		for err = rows.Next(found); err == nil; err = rows.Next(found) {
+			if err = fn(found); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return errors.Join(err, rows.Close())
+	})
 }
 
 // change is each for a statement that changes the rows it returns.
@@ -161,12 +182,9 @@ func (t *tx) change(ctx context.Context, query string, args []any, fn func(scann
 func (t *tx) close() error {
 	var errs []error
 	for _, s := range t.stmts {
-		errs = append(errs, s.Close())
-	}
-	for _, s := range t.bulks {
 		errs = append(errs, t.conn.Raw(func(any) error { return s.Close() }))
 	}
-	t.stmts, t.bulks = nil, nil
+	t.stmts = nil
 	return errors.Join(errs...)
 }
 

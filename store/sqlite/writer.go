@@ -125,7 +125,7 @@ func (w *writer) connect(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("open database: %w", driverError(err)), db.Close())
 	}
 	w.db, w.conn = db, conn
-	w.tx = tx{conn: conn, stmts: make(map[string]*sql.Stmt), bulks: make(map[string]bulk)}
+	w.tx = tx{conn: conn, stmts: make(map[string]statement)}
 	if w.onStep != nil {
 		w.tx.steps = newSteps()
 	}
