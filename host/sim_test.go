@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"hash/fnv"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,10 @@ func TestSimulation(t *testing.T) {
 	case soaking():
 		plan.tenants, seeds = 500, 2
 	}
+	// The engines hold little and drop much: they need not collect it at every
+	// doubling.
+	percent := debug.SetGCPercent(400)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
 	for n := range seeds {
 		plan.seed += uint64(n)
 		sideBySide(t, plan, engines)
