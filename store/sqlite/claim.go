@@ -235,18 +235,20 @@ func position(ctx context.Context, t *tx, r *run, st *store.Stream) error {
 }
 
 // watermarks returns how far the integration's connectors are, for the calls of a
-// run: its plan looks at all of them.
+// run: its plan looks at all of them. One that lies ahead is of a clock that was set
+// wrong: nobody knows what has changed since then, so there is none.
 func watermarks(ctx context.Context, t *tx, integrationID int64) (map[string]time.Time, error) {
 	out := map[string]time.Time{}
-	err := t.each(ctx, "SELECT connector, at FROM watermarks WHERE integration_id = $1", []any{integrationID}, func(s scanner) error {
-		var (
-			connector string
-			at        int64
-		)
-		err := s.Scan(&connector, &at)
-		out[connector] = fromMillis(at)
-		return err
-	})
+	err := t.each(ctx, "SELECT connector, at FROM watermarks WHERE integration_id = $1 AND at <= $2",
+		[]any{integrationID, aheadOf(t.ms)}, func(s scanner) error {
+			var (
+				connector string
+				at        int64
+			)
+			err := s.Scan(&connector, &at)
+			out[connector] = fromMillis(at)
+			return err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("watermarks of integration %d: %w", integrationID, err)
 	}

@@ -175,6 +175,10 @@ func (r *run) promoteCursors(ctx context.Context, t *tx) error {
 	return nil
 }
 
+// aheadOf returns the time after which a watermark is one of a clock that was set
+// wrong.
+func aheadOf(now int64) int64 { return now + store.ClockSlack.Milliseconds() }
+
 // promoteWatermarks moves the watermark of each connector of which every stream is
 // processed to the start of the run: what changed since then is new.
 func (r *run) promoteWatermarks(ctx context.Context, t *tx, parts []*store.ConnectorStatus) error {
@@ -187,7 +191,8 @@ func (r *run) promoteWatermarks(ctx context.Context, t *tx, parts []*store.Conne
 			VALUES ($1, $2, $3, $4)
 			ON CONFLICT (integration_id, connector) DO UPDATE
 			SET    at = excluded.at, run_id = excluded.run_id
-			WHERE  watermarks.at < excluded.at`, r.IntegrationID, p.Connector, r.StartedAt.UnixMilli(), r.ID); err != nil {
+			WHERE  watermarks.at < excluded.at OR watermarks.at > $5`,
+			r.IntegrationID, p.Connector, r.StartedAt.UnixMilli(), r.ID, aheadOf(t.ms)); err != nil {
 			return fmt.Errorf("watermark of %s: %w", p.Connector, err)
 		}
 		data, err := encode(map[string]any{"watermark": r.StartedAt})

@@ -87,6 +87,20 @@ func testPositions(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, got["m"].Watermarks, got["a"].Watermarks) // a call sees all of them
 	})
 
+	t.Run("AWatermarkOfAClockThatWasAheadDoesNotCount", func(t *testing.T) { // rows: K03, K09, F16
+		const years = 10 * 365 * 24 * time.Hour
+		w := setup(t)
+		w.clock.add(years)
+		first := w.begin(store.RunRequest{}, store.RunBegin{})
+		sync(first, "1", well)
+		w.clock.add(time.Minute - years)
+		second := next(first, store.RunRequest{})
+		start := w.clock.Now()
+		require.Empty(t, sync(second, "2", well)["a"].Watermarks, "what changed meanwhile would never be asked for")
+		third := next(first, store.RunRequest{})
+		require.Equal(t, start, sync(third, "3", well)["a"].Watermarks["commits"])
+	})
+
 	for name, req := range map[string]store.RunRequest{
 		"manual":     {Kind: store.RunManual},
 		"parameters": {Kind: store.RunCheck, ParamsSum: "p", Params: map[string]string{"a": "b"}},
