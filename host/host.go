@@ -98,12 +98,12 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved, Verify: h.verifyCandidate,
+		OnMove: h.lifecycle.moved, Verify: h.verifyCandidate, Resume: h.resume,
 	})
 	if err != nil {
 		return err
 	}
-	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile()}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive}
 	opts := config.Options{Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config}
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
@@ -231,7 +231,7 @@ func nudge(c chan<- struct{}) {
 // is not there (C01). A plugin that crashed is there: it comes back by itself.
 func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Artifact) error {
 	synced := make(chan error, 1)
-	var want []supervisor.Binary
+	var files []discovery.Artifact
 	busy, again := false, false
 	for {
 		select {
@@ -240,24 +240,24 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 				h.log.Debug("plugins", "stopped", <-synced)
 			}
 			return nil
-		case found := <-artifacts:
-			h.lifecycle.found(found)
-			want, again = binaries(found), true
-			h.park(ctx, want)
+		case files = <-artifacts:
+			h.lifecycle.found(files)
+			again = true
+			h.park(ctx, h.binaries(files))
 		case err := <-synced:
 			busy = false
 			if err != nil {
 				h.log.Error("plugins", "error", err)
 			}
 		case <-h.adapted:
-			again = want != nil
+			again = again || files != nil
 		case <-h.plugged:
 			h.watch.Reload() // settings can be checked that could not
 			h.scheduler.Wake()
 		}
 		if again && !busy {
 			busy, again = true, false
-			now := want
+			now := h.binaries(files)
 			go func() { synced <- h.sup.Sync(ctx, now) }() // slow plugins hold up nobody
 		}
 	}
@@ -279,15 +279,4 @@ func (h *Host) park(ctx context.Context, there []supervisor.Binary) {
 	for _, name := range back {
 		h.log.Info("integration resumed", "integration", name)
 	}
-}
-
-// binaries returns what is to run of the files that were found.
-func binaries(found []discovery.Artifact) []supervisor.Binary {
-	var out []supervisor.Binary
-	for _, a := range found {
-		if a.Runnable() {
-			out = append(out, supervisor.Binary{Name: a.Name, Version: a.Version, Path: a.Staged, Digest: a.Digest})
-		}
-	}
-	return out
 }

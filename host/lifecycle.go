@@ -170,6 +170,37 @@ func (l *lifecycle) judge(f discovery.Artifact) {
 	}
 }
 
+// quarantined tells why a program is in quarantine, if it is.
+func (l *lifecycle) quarantined(digest string) (why string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.artifacts[digest]
+	return a.Detail, a.State == store.ArtifactQuarantined
+}
+
+// release lets the programs of a plugin out of quarantine, and reports whether any
+// was in.
+func (l *lifecycle) release(plugin string) (released bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for digest, a := range l.artifacts {
+		if a.Plugin == plugin && a.State == store.ArtifactQuarantined {
+			l.artifact(store.PluginMove{
+				At: l.now(), Machine: store.MachineArtifact, Plugin: plugin, Version: a.Version, Digest: digest, To: store.ArtifactReady, Reason: "released",
+			})
+			released = true
+		}
+	}
+	return released
+}
+
+// service returns what serves a plugin, or served it last.
+func (l *lifecycle) service(plugin string) store.PluginService {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.services[plugin]
+}
+
 // run writes what is told until ctx ends, and then what is left.
 func (l *lifecycle) run(ctx context.Context) error {
 	for ctx.Err() == nil {

@@ -24,6 +24,10 @@ type processes struct {
 	watch *discovery.Watcher
 	data  string // where manifests are kept
 	lock  string
+	// quarantined tells why a program is in quarantine, if it is.
+	quarantined func(digest string) (why string, ok bool)
+	// revive lets a plugin's program out of quarantine and returns it, if it was in.
+	revive func(name string) (supervisor.Binary, bool)
 }
 
 var (
@@ -51,6 +55,7 @@ func lent(h *supervisor.Handle, err error) (runner.Plugin, error) {
 	}
 	return runner.Plugin{
 		Instance: h.Instance, Manifest: h.Manifest, Draining: h.Draining(), Ending: h.Ending,
+		Report: h.Report,
 		Release: func(reopen bool) {
 			if reopen {
 				h.Drop()
@@ -119,7 +124,10 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
 			Verdict: string(f.Verdict), Reason: f.Reason,
 		}
-		if s, ok := byDigest[f.Digest]; ok && f.Runnable() {
+		if why, ok := m.quarantined(f.Digest); ok && f.Runnable() {
+			p.State, p.Reason = string(supervisor.StateQuarantined), "it is in quarantine: "+why+" (hint: jackfield plugin restart "+f.Name+" tries it again)"
+			delete(byDigest, f.Digest)
+		} else if s, ok := byDigest[f.Digest]; ok && f.Runnable() {
 			describe(&p, s)
 			delete(byDigest, f.Digest)
 		}
@@ -187,6 +195,9 @@ func (m *manifests) Follow(ctx context.Context, name string) (<-chan api.LogLine
 
 // Restart implements api.Plugins.
 func (m *manifests) Restart(ctx context.Context, name string) error {
+	if b, ok := m.revive(name); ok {
+		return noPlugin(name, m.sup.Try(ctx, b))
+	}
 	return noPlugin(name, m.sup.Restart(ctx, name))
 }
 

@@ -4,8 +4,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,4 +69,100 @@ func TestAVersionThatDoesNotFitIsRefused(t *testing.T) {
 			d.stop(t)
 		})
 	}
+}
+
+// rows: F04, F07, H14
+//
+// A new version that took over and then fails gives way to the old one by itself: no
+// run fails for it, and it stays away over a restart until a person wants it.
+func TestAVersionThatFailsGivesWay(t *testing.T) {
+	t.Parallel()
+	for bad, reason := range map[string]string{"fails": "error_rate", "dies": "crash_loop"} {
+		t.Run(bad, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, map[string]any{"streams": 8, "pages": 1, "records": 5})
+			d := s.start()
+			s.await(store.RunProcessed)
+			old := s.serving()
+			s.upgrade("2.0.0", bad)
+			s.until("the new one serves", func() bool { return s.serving().Version == "2.0.0" })
+			s.cli("integration", "sync", "acme/load")
+			s.until("the old one serves again", func() bool { return s.serving().Digest == old.Digest })
+			p := s.file("load")
+			require.Equal(t, "quarantined", p.State)
+			require.Contains(t, p.Reason, "jackfield plugin restart load tries it again")
+			require.Contains(t, strings.Join(s.status().Reasons, "\n"), "version 2.0.0 of plugin load does not take over: it is in quarantine: ")
+			s.within(time.Minute, "the run goes on with the old one", func() bool { return s.run().State == string(store.RunProcessed) })
+			require.Zero(t, s.run().Streams.Error)
+			rolled := s.events("plugin.rolled_back")
+			require.Len(t, rolled, 1)
+			require.Equal(t, reason, rolled[0].Data.Reason)
+			require.Equal(t, "1.0.0", rolled[0].Data.Version)
+			require.Len(t, s.events("plugin.artifact.quarantined"), 1)
+			d.stop(t)
+
+			d = s.start()
+			s.ready()
+			s.until("the old one serves after a restart", func() bool { return s.serving().Digest == old.Digest })
+			require.Equal(t, "quarantined", s.file("load").State)
+			s.cli("plugin", "restart", "load")
+			s.until("a person wants it", func() bool { return s.serving().Version == "2.0.0" })
+			d.stop(t)
+			require.Equal(t, expected(8, 5), s.contents())
+		})
+	}
+}
+
+// rows: C60, F07, H22, K17
+//
+// Versions change again and again while runs are under way, and nobody notices: no
+// run and no stream fails, and the store is what it would be without.
+func TestSwapsUnderLoad(t *testing.T) {
+	t.Parallel()
+	swaps := 10
+	if soaking() {
+		swaps = 100
+	}
+	s := newSite(t, map[string]any{"streams": 12, "pages": 6, "records": 20, "segment": 10, "pause_ms": 20})
+	d := s.start()
+	s.await(store.RunProcessed)
+	var over atomic.Bool
+	synced := make(chan []string, 1)
+	go func() { // runs without end
+		var wrong []string
+		for !over.Load() {
+			if out, err := s.try("integration", "sync", "acme/load", "--wait", "-q", "-o", "json"); err != nil {
+				wrong = append(wrong, out)
+			}
+		}
+		synced <- wrong
+	}()
+	busy := 0
+	for n := range swaps {
+		version := fmt.Sprintf("1.0.%d", n+1)
+		s.upgrade(version, "")
+		s.until("version "+version+" serves", func() bool { return s.serving().Version == version })
+		if len(s.processes()) > 1 {
+			busy++
+		}
+	}
+	over.Store(true)
+	require.Empty(t, <-synced)
+	var doc struct{ Runs []runDoc }
+	s.read(&doc, "run", "list", "--limit", "1000")
+	for _, run := range doc.Runs {
+		require.Equal(t, "processed", run.State)
+		for _, st := range s.streams(run.ID) {
+			require.Zero(t, st.Attempts)
+			require.Zero(t, st.Interrupts)
+			require.Nil(t, st.Failure)
+		}
+	}
+	require.Len(t, s.events("plugin.draining"), swaps)
+	require.Empty(t, s.events("plugin.rolled_back"))
+	s.until("only the newest is left", func() bool { return len(s.processes()) == 1 })
+	d.stop(t)
+	require.Equal(t, expected(12, 6*20), s.contents())
+	s.verified()
+	proved(t, "%d swaps under %d runs, %d of them with calls in flight: 0 failed runs, store equal to that without", swaps, len(doc.Runs), busy)
 }

@@ -60,7 +60,7 @@ type Plugin struct {
 	Digest    string // SHA-256 in hex
 	File      string
 	Verdict   string // approved, kept, unapproved, incomplete, not-executable, wrong-arch, duplicate, refused, ignored
-	State     string // of the process: starting, serving, backoff, draining, stopped, refused; empty without one
+	State     string // of the process: starting, serving, backoff, draining, stopped, refused, quarantined; empty without one
 	Reason    string // why the verdict or the state is not the wanted one
 	PID       int
 	StartedAt time.Time

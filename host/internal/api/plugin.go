@@ -89,7 +89,7 @@ func (p Plugin) serves() int {
 	switch p.State {
 	case "":
 		return 0
-	case "refused", "draining":
+	case "refused", "quarantined", "draining":
 		return 1
 	case "serving":
 		return 3

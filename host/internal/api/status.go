@@ -117,7 +117,7 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 		switch {
 		case p.State == "backoff":
 			reasons = append(reasons, fmt.Sprintf("plugin %s does not serve: %s", p.Name, p.Reason))
-		case p.State == "refused":
+		case p.State == "refused" || p.State == "quarantined":
 			reasons = append(reasons, fmt.Sprintf("version %s of plugin %s does not take over: %s", p.Version, p.Name, p.Reason))
 		case p.State == "" && !slices.Contains([]string{"", "approved", "kept", "ignored"}, p.Verdict):
 			reasons = append(reasons, fmt.Sprintf("%s is not loaded (%s): %s", p.File, p.Verdict, p.Reason))

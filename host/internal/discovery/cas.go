@@ -61,6 +61,17 @@ func Stage(data, path string) (staged, digest string, size int64, err error) {
 	return staged, digest, info.Size(), err
 }
 
+// Staged returns the copy of a program that was staged earlier, if there is one. It is
+// verified when it is executed.
+func Staged(data, digest string) (path string, ok bool) {
+	if !validDigest(digest) {
+		return "", false
+	}
+	path = filepath.Join(newCAS(data).dir, digest)
+	info, err := os.Lstat(path)
+	return path, err == nil && info.Mode().IsRegular()
+}
+
 // Digest returns the SHA-256 of the file at path in hex.
 func Digest(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0) //nolint:gosec // the operator's own path

@@ -37,6 +37,7 @@ func (c *call) process(ctx context.Context) streamDone {
 		outcome, err = c.receive(ctx, out)
 		progress, applyErr = out.drain()
 	}
+	c.report(ctx, err)
 	defer out.credit.end()
 	// What is checkpointed already counts, also when the host is stopping; only
 	// a lane that was lost makes it worthless, and the store refuses that.
@@ -69,6 +70,27 @@ func (c *call) receive(ctx context.Context, out *sink) (sdk.Outcome, error) {
 		return sdk.Outcome{}, err
 	}
 	return c.timed(ctx, out)
+}
+
+// report tells how the call ended, unless that says nothing of the plugin.
+func (c *call) report(ctx context.Context, err error) {
+	if c.plugin.Report == nil || ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		c.plugin.Report(false)
+		return
+	}
+	for _, ours := range []error{errYield, errTooLong, errSilent} {
+		if errors.Is(err, ours) {
+			return
+		}
+	}
+	if c.r.plugins.Lost(err) || c.r.plugins.Reopen(err) || c.r.plugins.Away(err) {
+		return
+	}
+	class := sdk.AsError(err).Class
+	c.plugin.Report(class == sdk.ClassSystem || class == sdk.ClassConfig)
 }
 
 // timed makes the call within its time.

@@ -47,6 +47,9 @@ type Plugin struct {
 	// Ending, if not nil, says how the process ended, with its last words. It may
 	// wait a moment for that; nil means that it runs.
 	Ending func() error
+	// Report, if not nil, is told how a call ended: failed is what the plugin itself did
+	// wrong.
+	Report func(failed bool)
 	// Release gives it back. With reopen set the instance is opened anew by the
 	// next call.
 	Release func(reopen bool)

@@ -27,6 +27,9 @@ type actor struct {
 	ends     crashes       // run's alone
 	trial    *trial        // of another program; run's alone
 	refusals int           // of candidate, in a row; run's alone
+	doubts   chan struct{} // of one: a call failed
+	// quarantined are programs that failed in their probation, by digest; run's alone.
+	quarantined map[string]Binary
 
 	mu        sync.Mutex // guards what follows
 	binary    Binary     // wanted
@@ -39,14 +42,15 @@ type actor struct {
 	manifest  sdk.Manifest // of the last process
 	known     bool         // there is a manifest
 	service   store.PluginState
-	candidate *candidate // tried, or refused; nil if none is
+	candidate *candidate // tried, refused or in quarantine; nil if none is
+	probation *probation
 }
 
 // request changes what an actor runs. The reply comes when it is done.
 type request struct {
 	binary  Binary
 	remove  bool
-	restart bool         // the binary that there is, in a new process
+	restart bool         // the binary that there is, in a new process; or binary, although it is in quarantine
 	reply   chan<- error // of one
 }
 
@@ -54,6 +58,7 @@ func newActor(s *Supervisor, b Binary) *actor {
 	a := &actor{
 		sup: s, name: b.Name, binary: b, state: StateStarting, log: s.log.With("plugin", b.Name), book: newLogbook(),
 		requests: make(chan request), jobless: make(chan struct{}, 1), done: make(chan struct{}),
+		doubts: make(chan struct{}, 1), quarantined: map[string]Binary{},
 	}
 	a.jobless <- struct{}{}
 	return a
@@ -95,6 +100,9 @@ func (a *actor) run(ctx context.Context) {
 			var err error
 			if req.restart {
 				a.abandon(ctx, fmt.Errorf("plugin %s: it is restarted", a.name))
+				a.release()
+			}
+			if req.restart && req.binary == (Binary{}) {
 				err = a.restart(ctx)
 			} else {
 				again.Stop()
@@ -115,14 +123,18 @@ func (a *actor) run(ctx context.Context) {
 			if b, ok := a.refused(); ok {
 				a.try(ctx, b, nil)
 			}
+		case <-a.doubts:
+			a.doubt(ctx)
 		case <-gone:
-			timer.Reset(a.crashed())
+			if delay := a.crashed(ctx); delay > 0 {
+				timer.Reset(delay)
+			}
 		case <-timer.C:
 			if a.process() != nil {
 				continue // a request was faster
 			}
 			a.become(StateStarting, nil)
-			if err := a.launch(ctx, a.wanted()); err != nil && ctx.Err() == nil {
+			if err := a.launch(ctx, a.wanted()); err != nil && ctx.Err() == nil && !a.endedOnProbation(ctx, err) {
 				timer.Reset(a.backOff(err))
 			}
 		}
@@ -192,6 +204,10 @@ func (a *actor) serve(p *process) (old *process) {
 	a.lastError, a.lastLines = "", nil
 	first := a.service == store.PluginNone
 	a.mu.Unlock()
+	p.attend(a.doubts)
+	if first {
+		a.resumeProbation(b)
+	}
 	p.become(store.ProcessServing, nil)
 	if first {
 		a.move(store.PluginActive, b, nil)
@@ -202,8 +218,9 @@ func (a *actor) serve(p *process) (old *process) {
 	return old
 }
 
-// crashed notes the end of the process, and returns when to start it again.
-func (a *actor) crashed() time.Duration {
+// crashed notes the end of the process, and returns when to start it again; zero if
+// the version before serves instead.
+func (a *actor) crashed(ctx context.Context) time.Duration {
 	p := a.take(StateBackoff)
 	p.become(store.ProcessExited, because(reasonEnded, p.verdict()))
 	p.become(store.ProcessBackoff, nil)
@@ -211,6 +228,9 @@ func (a *actor) crashed() time.Duration {
 	a.mu.Lock()
 	a.restarts++
 	a.mu.Unlock()
+	if a.endedOnProbation(ctx, p.crash()) {
+		return 0
+	}
 	return a.backOff(fmt.Errorf("plugin %s: %w", a.name, p.crash()))
 }
 

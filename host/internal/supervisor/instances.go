@@ -37,6 +37,7 @@ type instanceKey struct {
 // instance is one that is open or about to be.
 type instance struct {
 	key    instanceKey
+	in     sdk.Integration
 	shared bool          // in byKey
 	ready  chan struct{} // closed when open has answered
 	sdk    sdk.Instance
@@ -61,7 +62,7 @@ func (s *instances) acquire(ctx context.Context, in sdk.Integration) (*instance,
 	shared := !in.DryRun && in.Revision > 0
 	e := s.byKey[key]
 	if !shared || e == nil {
-		e = &instance{key: key, shared: shared, ready: make(chan struct{})}
+		e = &instance{key: key, in: in, shared: shared, ready: make(chan struct{})}
 		if shared {
 			s.supersede(key)
 			s.byKey[key] = e
@@ -193,6 +194,21 @@ func (s *instances) retire() <-chan struct{} {
 		}
 	}
 	return s.empty
+}
+
+// lent returns up to n integrations whose instances are in use, or were last.
+func (s *instances) lent(n int) (out []sdk.Integration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.byKey {
+		if e.users > 0 && len(out) < n {
+			out = append(out, e.in)
+		}
+	}
+	for at := s.idle.Front(); at != nil && len(out) < n; at = at.Next() {
+		out = append(out, at.Value.(*instance).in) //nolint:forcetypeassert // the list holds nothing else
+	}
+	return out
 }
 
 // count returns how many calls are in flight and how many instances are open.

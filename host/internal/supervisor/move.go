@@ -104,6 +104,9 @@ func (a *actor) move(to store.PluginState, b Binary, err error) {
 	}
 	a.service = to
 	m := store.PluginMove{Machine: store.MachinePlugin, Plugin: a.name, Version: b.Version, Digest: b.Digest, From: from, To: to}
+	if pr := a.probation; pr != nil && pr.of == b {
+		m.Previous, m.PreviousVersion, m.Probation = pr.previous.Digest, pr.previous.Version, pr.until
+	}
 	m.Reason, m.Detail = a.sup.words(err)
 	a.sup.tell(m)
 }

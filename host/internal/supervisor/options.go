@@ -40,6 +40,7 @@ type Options struct {
 	MinRestartDelay time.Duration // after the first crash, doubled by each; 100ms if zero
 	MaxRestartDelay time.Duration // 5m if zero
 	RetryCandidate  time.Duration // after a new version was refused, doubled by each; 30s if zero
+	Probation       time.Duration // of a new version, which by failing brings the one before back; 5m if zero
 	StableAfter     time.Duration // of serving, and the delay starts small again; 10m if zero
 
 	IdleInstances int // kept open a process; 1000 if zero (K18)
@@ -52,6 +53,10 @@ type Options struct {
 	// Verify says why a new version may not take over from the one that serves, with
 	// Because, or returns nil. Every one may if nil.
 	Verify func(ctx context.Context, c Candidate) error
+
+	// Resume returns the probation in which an earlier host left b: the version before
+	// it and the end; there is none if nil.
+	Resume func(b Binary) (previous Binary, until time.Time, ok bool)
 
 	Env []string // NAME=value, added to the fixed environment of every plugin
 
@@ -76,6 +81,7 @@ func (o Options) withDefaults() Options {
 	o.MinRestartDelay = cmp.Or(o.MinRestartDelay, 100*time.Millisecond)
 	o.MaxRestartDelay = cmp.Or(o.MaxRestartDelay, 5*time.Minute)
 	o.RetryCandidate = cmp.Or(o.RetryCandidate, 30*time.Second)
+	o.Probation = cmp.Or(o.Probation, 5*time.Minute)
 	o.StableAfter = cmp.Or(o.StableAfter, 10*time.Minute)
 	o.IdleInstances = cmp.Or(o.IdleInstances, 1000)
 	if o.Log == nil {
@@ -86,6 +92,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Verify == nil {
 		o.Verify = func(context.Context, Candidate) error { return nil }
+	}
+	if o.Resume == nil {
+		o.Resume = func(Binary) (Binary, time.Time, bool) { return Binary{}, time.Time{}, false }
 	}
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }

@@ -44,13 +44,18 @@ type process struct {
 	drain    sync.Once
 	gone     chan struct{} // closed when it has ended and nothing of it is left
 
-	mu    sync.Mutex // guards cause
-	cause error      // why we killed it
+	mu       sync.Mutex // guards what follows
+	cause    error      // why we killed it
+	outcomes outcomes
+	doubts   chan<- struct{} // of one: told when a call failed
 
 	sup    *Supervisor
 	moving sync.Mutex // guards state, and keeps its moves in order
 	state  store.PluginState
 }
+
+// errUnhealthy is why a process that does not answer is killed.
+var errUnhealthy = errors.New("unhealthy")
 
 // connection is what go-plugin makes of a process.
 type connection struct {
@@ -273,7 +278,7 @@ func (p *process) watchHealth(ctx context.Context) {
 			p.become(store.ProcessDegraded, because(reasonHealth, err))
 		}
 		if misses++; misses >= p.opts.HealthMisses && ctx.Err() == nil {
-			p.condemn(fmt.Errorf("it did not answer %d health checks", misses), true)
+			p.condemn(fmt.Errorf("%w: it did not answer %d health checks", errUnhealthy, misses), true)
 			return
 		}
 	}
@@ -306,6 +311,9 @@ func (p *process) condemn(cause error, dump bool) {
 func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, error) {
 	e, err := p.instances.acquire(ctx, in)
 	if err != nil {
+		if class := sdk.AsError(err).Class; !errors.Is(err, errRetired) && ctx.Err() == nil && !errors.Is(err, plugin.ErrLost) {
+			p.report(class == sdk.ClassConfig || class == sdk.ClassSystem)
+		}
 		return nil, err
 	}
 	return &Handle{Instance: e.sdk, Manifest: p.manifest, Version: p.manifest.Version, process: p, set: p.instances, entry: e, draining: p.draining}, nil

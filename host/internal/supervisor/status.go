@@ -13,6 +13,8 @@ const (
 	StateDraining State = "draining" // replaced or removed; its calls may end
 	StateStopped  State = "stopped"
 	StateRefused  State = "refused" // a candidate that did not take over; another one serves
+
+	StateQuarantined State = "quarantined" // it failed in its probation, and the version before serves again
 )
 
 // Status is one plugin, or one process of it that drains.

@@ -153,6 +153,16 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	return a.ask(ctx, request{restart: true})
 }
 
+// Try has b take over from what serves, although it may be in quarantine: a person
+// wants it. Otherwise it is as with Sync.
+func (s *Supervisor) Try(ctx context.Context, b Binary) error {
+	a := s.actor(b.Name)
+	if a == nil {
+		return fmt.Errorf("plugin %s: %w", b.Name, ErrNotLoaded)
+	}
+	return a.ask(ctx, request{binary: b, restart: true})
+}
+
 // ask sends every request at once and returns the errors by plugin.
 func (s *Supervisor) ask(ctx context.Context, jobs map[*actor]request) []error {
 	var (

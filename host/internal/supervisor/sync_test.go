@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,44 @@ func TestSync(t *testing.T) {
 		wg.Wait()
 		require.Positive(t, calls.Load())
 		require.Zero(t, failed.Load(), "of %d calls", calls.Load())
+	})
+	t.Run("PausesNoClaim", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t)
+		b := animal(t, "ok")
+		require.NoError(t, s.Sync(t.Context(), []Binary{b}))
+		var over, swapping atomic.Bool
+		longest := make(chan [2]time.Duration, 1)
+		var failed, calm atomic.Int64
+		go func() {
+			var most [2]time.Duration
+			for !over.Load() {
+				began, when := time.Now(), 0
+				if swapping.Load() {
+					when = 1
+				}
+				h, err := s.Acquire(t.Context(), "zoo-ok", integration(1))
+				most[when] = max(most[when], time.Since(began))
+				calm.Add(1)
+				if err != nil || len(s.Loaded()) != 1 {
+					failed.Add(1)
+				}
+				if err == nil {
+					h.Release()
+				}
+			}
+			longest <- most
+		}()
+		require.Eventually(t, func() bool { return calm.Load() > 10_000 }, 30*time.Second, time.Millisecond)
+		swapping.Store(true)
+		for n := range 5 {
+			require.NoError(t, s.Sync(t.Context(), []Binary{variant(t, b, "2.0."+strconv.Itoa(n))}))
+		}
+		over.Store(true)
+		most := <-longest
+		t.Logf("the longest that a claim waited for its instance: %s over 5 swaps (goal 50ms), %s without on this machine now",
+			most[1].Round(time.Microsecond), most[0].Round(time.Microsecond))
+		require.Zero(t, failed.Load(), "at no moment could a claim find no process")
 	})
 	t.Run("LeavesTheUnchangedAndEndsTheUnwanted", func(t *testing.T) {
 		t.Parallel()

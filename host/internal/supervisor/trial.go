@@ -31,10 +31,11 @@ func (c Candidate) Acquire(ctx context.Context, in sdk.Integration) (*Handle, er
 
 // candidate is what Status tells of one.
 type candidate struct {
-	binary  Binary
-	refused bool
-	err     string
-	lines   []string
+	binary      Binary
+	refused     bool
+	quarantined bool
+	err         string
+	lines       []string
 }
 
 // trial is a program being tried beside what serves, which goes on meanwhile, and is
@@ -68,8 +69,13 @@ func (a *actor) tries(ctx context.Context, req request) bool {
 	switch {
 	case !served:
 		return false
+	case a.quarantined[b.Digest] == b:
+		req.reply <- nil // it was said when it was put there
+		return true
 	case same:
-		a.setCandidate(nil)
+		if c := a.tried(); c != nil && !c.quarantined {
+			a.setCandidate(nil)
+		}
 		if a.process() == nil {
 			return false // it is down, and started in its own time
 		}
@@ -90,11 +96,14 @@ func (a *actor) try(ctx context.Context, b Binary, waiting []chan<- error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.sup.opts.TrialTimeout, fmt.Errorf("its trial took longer than %s", a.sup.opts.TrialTimeout))
 	a.trial = &trial{binary: b, cancel: cancel, done: make(chan trialEnd, 1), waiting: waiting}
 	a.mu.Lock()
-	serving := a.manifest
+	serving, old := a.manifest, a.current
 	a.mu.Unlock()
 	done := a.trial.done
 	a.sup.wg.Go(func() {
 		p, err := a.sup.try(ctx, b, serving, a.book)
+		if err == nil && old != nil {
+			p.warm(ctx, old)
+		}
 		done <- trialEnd{p, err}
 	})
 }
@@ -112,6 +121,19 @@ func (s *Supervisor) try(ctx context.Context, b Binary, serving sdk.Manifest, bo
 		return nil, err
 	}
 	return p, nil
+}
+
+// warmed is how many instances are opened before the first call needs them.
+const warmed = 200
+
+// warm opens what is open in the process that p takes over from, so that the calls
+// that follow do not wait for it. What does not open, they are told.
+func (p *process) warm(ctx context.Context, old *process) {
+	for _, in := range old.instances.lent(warmed) {
+		if e, err := p.instances.acquire(ctx, in); err == nil {
+			p.instances.release(e)
+		}
+	}
 }
 
 // prove asks the candidate and the host whether it may take over.
@@ -180,8 +202,10 @@ func (a *actor) decide(ctx context.Context, end trialEnd) (again time.Duration) 
 
 // switchTo lets p take the work, and what served end when its calls have.
 func (a *actor) switchTo(ctx context.Context, p *process) {
-	a.failures, a.refusals, a.ends = 0, 0, crashes{}
 	a.setCandidate(nil)
+	previous := a.wanted()
+	a.onProbation(p.binary, previous, a.process())
+	a.failures, a.refusals, a.ends = 0, 0, crashes{}
 	old := a.serve(p)
 	if old == nil {
 		a.move(store.PluginActive, p.binary, nil)
@@ -238,6 +262,9 @@ func (c *candidate) status() Status {
 	st := Status{Name: c.binary.Name, Version: c.binary.Version, Digest: c.binary.Digest, State: StateStarting, LastError: c.err, LastLines: c.lines}
 	if c.refused {
 		st.State = StateRefused
+	}
+	if c.quarantined {
+		st.State = StateQuarantined
 	}
 	return st
 }

@@ -434,7 +434,7 @@ type Plugin struct {
 	// approved, kept, unapproved, incomplete, not-executable, wrong-arch,
 	// duplicate, refused, ignored.
 	Verdict string `protobuf:"bytes,5,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	// Of the process: starting, serving, backoff, draining, stopped, refused. Empty without
+	// Of the process: starting, serving, backoff, draining, stopped, refused, quarantined. Empty without
 	// one.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	// Why the verdict or the state is not the wanted one.

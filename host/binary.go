@@ -1,0 +1,69 @@
+package main
+
+import (
+	"time"
+
+	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/store"
+)
+
+// binaries returns what is to run of the files that were found. In the place of a
+// program in quarantine that is the one which served before it.
+func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
+	var out []supervisor.Binary
+	for _, a := range found {
+		if !a.Runnable() {
+			continue
+		}
+		b := supervisor.Binary{Name: a.Name, Version: a.Version, Path: a.Staged, Digest: a.Digest}
+		if _, bad := h.lifecycle.quarantined(a.Digest); bad {
+			good, ok := h.before(h.lifecycle.service(a.Name), a.Digest)
+			if !ok {
+				h.log.Error("a program in quarantine is not run, and there is none before it", "plugin", a.Name, "version", a.Version)
+				continue
+			}
+			b = good
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// revive lets a plugin's program out of quarantine and returns it, if it was in.
+func (h *Host) revive(name string) (supervisor.Binary, bool) {
+	if !h.lifecycle.release(name) {
+		return supervisor.Binary{}, false
+	}
+	defer nudge(h.adapted) // whoever wants the one before by now is told again
+	found, err := h.found.Last()
+	if err != nil {
+		h.log.Warn("read plugin directory", "error", err)
+	}
+	for _, b := range h.binaries(found) {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return supervisor.Binary{}, false
+}
+
+// before returns the program that serves, or served, in the place of another.
+func (h *Host) before(s store.PluginService, digest string) (supervisor.Binary, bool) {
+	good, version := s.Digest, s.Version
+	if good == digest {
+		good, version = s.Previous, s.PreviousVersion
+	}
+	path, ok := discovery.Staged(h.config.Data, good)
+	return supervisor.Binary{Name: s.Plugin, Version: version, Path: path, Digest: good}, ok
+}
+
+// resume implements supervisor.Options.Resume.
+func (h *Host) resume(b supervisor.Binary) (previous supervisor.Binary, until time.Time, ok bool) {
+	s := h.lifecycle.service(b.Name)
+	if s.Digest != b.Digest || s.Previous == "" || !time.Now().Before(s.Probation) {
+		return supervisor.Binary{}, time.Time{}, false
+	}
+	previous, ok = h.before(s, b.Digest)
+	return previous, s.Probation, ok
+}

@@ -1,0 +1,174 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// What a new version may do wrong in its probation, more than the one before did,
+// before that takes over again.
+const (
+	probationEnds     = 3 // processes that end
+	probationFailures = 5 // calls that fail, if they are most of them and were not before
+)
+
+// The reasons of a return to the version before.
+const (
+	reasonCrashLoop = "crash_loop"
+	reasonErrorRate = "error_rate"
+)
+
+// probation is the time in which a new version brings the one before back by failing.
+type probation struct {
+	of       Binary // on probation
+	previous Binary
+	until    time.Time
+	ends     int     // that it may still have
+	before   float64 // share of the calls of the one before that failed
+}
+
+// outcomes are how the calls of a process ended.
+type outcomes struct{ calls, failed int64 }
+
+// share returns which part failed.
+func (o outcomes) share() float64 {
+	if o.calls == 0 {
+		return 0
+	}
+	return float64(o.failed) / float64(o.calls)
+}
+
+// Report tells how a call ended: failed is said of what the plugin itself did wrong,
+// not of a remote system that is away.
+func (h *Handle) Report(failed bool) { h.process.report(failed) }
+
+func (p *process) report(failed bool) {
+	p.mu.Lock()
+	p.outcomes.calls++
+	if failed {
+		p.outcomes.failed++
+	}
+	doubts := p.doubts
+	p.mu.Unlock()
+	if !failed || doubts == nil { // a candidate has nobody yet
+		return
+	}
+	select {
+	case doubts <- struct{}{}:
+	default: // somebody was told
+	}
+}
+
+func (p *process) outcome() outcomes {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcomes
+}
+
+// onProbation begins the probation of b, which took over from old, a process of
+// previous that may have ended.
+func (a *actor) onProbation(b, previous Binary, old *process) {
+	pr := &probation{of: b, previous: previous, until: a.sup.opts.Now().Add(a.sup.opts.Probation), ends: probationEnds + len(a.ends.at)}
+	if old != nil {
+		pr.before = old.outcome().share()
+	}
+	a.setProbation(pr)
+}
+
+// resumeProbation goes on with a probation that an earlier host began.
+func (a *actor) resumeProbation(b Binary) {
+	previous, until, ok := a.sup.opts.Resume(b)
+	if ok {
+		a.setProbation(&probation{of: b, previous: previous, until: until, ends: probationEnds})
+	}
+}
+
+// attend has the process tell of calls that fail.
+func (p *process) attend(doubts chan<- struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubts = doubts
+}
+
+func (a *actor) setProbation(p *probation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.probation = p
+}
+
+// tested returns the probation of what serves or is to serve, nil if it is over.
+func (a *actor) tested() *probation {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.probation != nil && (a.probation.of != a.binary || !a.sup.opts.Now().Before(a.probation.until)) {
+		a.probation = nil
+	}
+	return a.probation
+}
+
+// doubt brings the version before back if the calls of the new one fail and its did
+// not.
+func (a *actor) doubt(ctx context.Context) {
+	p, pr := a.process(), a.tested()
+	if p == nil || pr == nil {
+		return
+	}
+	o := p.outcome()
+	if o.failed < probationFailures || o.share() <= 0.5 || pr.before > o.share()/2 {
+		return
+	}
+	a.rollBack(ctx, because(reasonErrorRate, fmt.Errorf("%d of its %d calls failed", o.failed, o.calls)))
+}
+
+// endedOnProbation brings the version before back if the new one ends too often, and
+// reports whether that serves.
+func (a *actor) endedOnProbation(ctx context.Context, err error) bool {
+	pr := a.tested()
+	if pr == nil {
+		return false
+	}
+	if errors.Is(err, errUnhealthy) {
+		return a.rollBack(ctx, because(reasonHealth, err))
+	}
+	if pr.ends--; pr.ends > 0 {
+		return false
+	}
+	return a.rollBack(ctx, &reasonError{reason: reasonCrashLoop, err: fmt.Errorf("it ended again and again: %w", err)})
+}
+
+// rollBack starts the version before and puts the new one into quarantine: nothing
+// starts it again before it is released. If the version before does not start
+// everything stays.
+func (a *actor) rollBack(ctx context.Context, why error) bool {
+	pr := a.tested()
+	a.abandon(ctx, fmt.Errorf("plugin %s: the version before is brought back", a.name))
+	p, err := a.sup.start(ctx, pr.previous, a.book)
+	if err != nil {
+		a.log.Error("the version before does not start", "version", pr.previous.Version, "error", err)
+		return false
+	}
+	bad := pr.of
+	a.setProbation(nil)
+	a.quarantined[bad.Digest] = bad
+	a.sup.tellArtifact(bad, store.ArtifactQuarantined, why)
+	text, lines := explain(why)
+	a.setCandidate(&candidate{binary: bad, quarantined: true, err: "it is in quarantine: " + text, lines: lines})
+	a.failures, a.ends = 0, crashes{}
+	a.log.Warn("new version failed in its probation, the one before serves again", "version", bad.Version, "serving", p.manifest.Version, "error", why)
+	old := a.serve(p)
+	a.move(store.PluginRolledBack, p.binary, why)
+	a.sup.retire(ctx, old, func() {})
+	return true
+}
+
+// release lets what is in quarantine be tried again.
+func (a *actor) release() {
+	clear(a.quarantined)
+	if c := a.tried(); c != nil && c.quarantined {
+		a.setCandidate(nil)
+	}
+}
