@@ -39,8 +39,10 @@ func TestNoisyNeighbour(t *testing.T) {
 		"OneSlot":   {1, streams / 10, 0, 10 * time.Millisecond}, // the quantum alone is between them
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := &neighbours{t: t, dir: filepath.Join(dir, name), streams: c.streams, tenants: tenants, lanes: c.lanes, call: c.call, slots: c.slots,
-				began: map[string]time.Duration{}, taken: map[int64]bool{}}
+			n := &neighbours{
+				t: t, dir: filepath.Join(dir, name), streams: c.streams, tenants: tenants, lanes: c.lanes, call: c.call, slots: c.slots,
+				began: map[string]time.Duration{}, taken: map[int64]bool{},
+			}
 			synctest.Test(t, func(*testing.T) { n.live() })
 			require.Len(t, n.began, tenants)
 			last := time.Duration(0)

@@ -214,7 +214,7 @@ func TestQuotaThatIsGivenBackWakesWhoWaitsForIt(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, store.RunDelayed, greedy.State)
 		require.InDelta(t, 999, greedy.Stats.Read, 20)
-		require.EqualValues(t, greedy.Stats.Read+slow.Stats.Read, w.use().Used)
+		require.Equal(t, greedy.Stats.Read+slow.Stats.Read, w.use().Used)
 	})
 }
 
