@@ -47,6 +47,36 @@ func TestAnAbandonedCallThatComesBackHoldsNothing(t *testing.T) {
 	})
 }
 
+// A batch that has to wait, since what others sent is not applied yet, is the host's own
+// delay: the call that sends it is not silent.
+//
+// rows: K24, C56
+func TestWaitingWithABatchIsNoSilence(t *testing.T) {
+	t.Parallel()
+	s := &script{plan: planOf("a", "b")}
+	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		time.Sleep(time.Second) // the bubble's clock; both have begun
+		data := []byte(`{"x":"` + strings.Repeat("x", 300<<10) + `"}`)
+		if err := out.Record(ctx, sdk.Record{Kind: "thing", ID: call.Stream.ID, Data: data}); err != nil {
+			return sdk.Outcome{}, err
+		}
+		return sdk.Outcome{}, out.Checkpoint(ctx, sdk.Checkpoint{Data: []byte("1")})
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.opts.Memory = 700 << 10 // for both calls, and the batch of one
+		w.meddle = func(ctx context.Context, seg store.Segment, apply func(context.Context, store.Segment) (store.Applied, error)) (store.Applied, error) {
+			if len(seg.Records) > 0 {
+				time.Sleep(3 * time.Minute) // the bubble's clock; longer than a call may be silent
+			}
+			return apply(ctx, seg)
+		}
+		w.up()
+		w.until(store.RunProcessed)
+		require.ElementsMatch(t, []string{"a  0", "b  0"}, s.calls())
+		require.Len(t, w.records(), 2)
+	})
+}
+
 // rows: K24, K11
 func TestWaitingForMemoryIsNotTheSilenceOfACall(t *testing.T) {
 	t.Parallel()
