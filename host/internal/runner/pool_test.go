@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,6 +69,15 @@ func TestACallThatIsOverTakesNothing(t *testing.T) {
 	require.ErrorIs(t, a.take(t.Context(), 1), errTooLong)
 	require.NoError(t, b.take(t.Context(), 10), "it holds nothing any more")
 	require.Zero(t, p.free)
+}
+
+// rows: K24
+func TestBoundsThatAreNotSaidAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
+	r := New(nil, noPlugins{}, nil, Options{})
+	require.Equal(t, int64(48<<20), r.memory.free)
+	require.Equal(t, []time.Duration{10 * time.Minute, time.Minute, 5 * time.Second},
+		[]time.Duration{r.opts.CallTimeout, r.opts.Silence, r.opts.CancelGrace})
 }
 
 // rows: O50, C54, K12
