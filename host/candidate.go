@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/jackfield/jackfield/host/internal/config"
@@ -26,6 +27,8 @@ const (
 const (
 	refusedSettings = "settings_refused"
 	refusedCheck    = "check_failed"
+	refusedState    = "state_unreadable"
+	refusedGone     = "connector_gone"
 )
 
 // candidates decide whether a new version of a plugin may take over from the one
@@ -34,6 +37,7 @@ type candidates struct {
 	integrations func(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error)
 	keys         *secret.Keyring
 	redactor     *secret.Redactor
+	unread       func(ctx context.Context, plugin string, reads []int) ([]store.UnreadState, error)
 	serving      func(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error)
 	check        func(ctx context.Context, in store.Integration, p runner.Plugin) error
 }
@@ -56,7 +60,10 @@ func (d *candidates) verify(ctx context.Context, c supervisor.Candidate) error {
 			}
 		}
 		if len(changed) == 0 {
-			return nil
+			return d.reads(ctx, c) // last: what serves goes on writing
+		}
+		if err := connected(c.Manifest, changed); err != nil {
+			return err
 		}
 		if err := d.fit(c, changed); err != nil {
 			return err
@@ -66,7 +73,41 @@ func (d *candidates) verify(ctx context.Context, c supervisor.Candidate) error {
 			return err
 		}
 	}
-	return nil
+	return d.reads(ctx, c)
+}
+
+// reads returns which opaque data the candidate would not understand (K17).
+func (d *candidates) reads(ctx context.Context, c supervisor.Candidate) error {
+	reads := c.Manifest.State.Reads
+	if writes := c.Serving.State.Writes; writes == 0 && len(reads) == 0 {
+		return nil // neither says anything of versions
+	}
+	unread, err := d.unread(ctx, c.Name, reads)
+	if err != nil || len(unread) == 0 {
+		return err
+	}
+	var faults []string
+	for _, u := range unread {
+		where := "a cursor"
+		if u.Run != 0 {
+			where = fmt.Sprintf("run %d", u.Run)
+		}
+		faults = append(faults, fmt.Sprintf("%s: %s is of version %d", u.Integration, where, u.Version))
+	}
+	return faulted(refusedState, fmt.Sprintf("the new version reads state of the versions %v only (hint: one that reads them all has to come in between)", reads), faults)
+}
+
+// connected returns which connectors of integrations the candidate has no more.
+func connected(m sdk.Manifest, list []store.Integration) error {
+	var faults []string
+	for _, in := range list {
+		for _, name := range in.Connectors {
+			if !slices.ContainsFunc(m.Connectors, func(c sdk.Connector) bool { return c.Name == name }) {
+				faults = append(faults, fmt.Sprintf("%s: connector %q", in.FullName(), name))
+			}
+		}
+	}
+	return faulted(refusedGone, "connectors are gone from the new version (hint: take them out of the tenant files first)", faults)
 }
 
 // fit holds the settings of integrations against the schema of the candidate.

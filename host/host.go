@@ -122,7 +122,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
-	h.candidates = &candidates{integrations: h.db.Integrations, keys: keys, redactor: h.redactor, serving: h.processes.Acquire}
+	h.candidates = &candidates{integrations: h.db.Integrations, unread: h.db.UnreadState, keys: keys, redactor: h.redactor, serving: h.processes.Acquire}
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.candidates.check = h.runner.CheckWith
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {

@@ -30,7 +30,7 @@ func (s *site) upgrade(version, bad string) {
 	s.cli("plugin", "approve", "load")
 }
 
-// rows: C60, F07, H22, H33
+// rows: C60, F07, H22, H33, K17
 //
 // A new version that does not fit what there is does not take over: the old one goes
 // on, the status and the list say why, and when the cause is gone it takes over.
@@ -39,6 +39,8 @@ func TestAVersionThatDoesNotFitIsRefused(t *testing.T) {
 	for bad, c := range map[string]struct{ reason, says string }{
 		"strict":      {"settings_refused", `settings do not fit the new version: acme/load: setting "region" is missing`},
 		"picky":       {"settings_refused", "settings are refused by the new version: acme/load: "},
+		"forgets":     {"state_unreadable", "acme/load: a cursor is of version 1"},
+		"elsewhere":   {"connector_gone", `acme/load: connector "things"`},
 		"unreachable": {"check_failed", "the new version does not reach what the old one does: acme/load: "},
 	} {
 		t.Run(bad, func(t *testing.T) {

@@ -128,6 +128,16 @@ type PluginMove struct {
 	Previous        string // digest
 	PreviousVersion string
 	Probation       time.Time
+	// StateWrites is the version of opaque data that what serves writes from now on;
+	// zero if its manifest says nothing of that.
+	StateWrites int
+}
+
+// UnreadState is opaque data of a version that a program does not read.
+type UnreadState struct {
+	Version     int
+	Integration string // tenant/name: one that holds it
+	Run         int64  // whose stream holds it; zero: a cursor does
 }
 
 // PluginArtifact is where a program is.

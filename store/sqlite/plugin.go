@@ -41,6 +41,9 @@ func savePluginMove(ctx context.Context, t *tx, m store.PluginMove) error {
 			  previous = excluded.previous, previous_version = excluded.previous_version,
 			  probation = excluded.probation, since = excluded.since`,
 			m.Plugin, m.Version, m.Digest, string(m.To), m.Previous, m.PreviousVersion, millis(m.Probation), m.At.UnixMilli())
+		if err == nil {
+			err = saveState(ctx, t, m)
+		}
 	case store.MachineProcess: // its rows are the events
 	default:
 		err = fmt.Errorf("machine %q: %w", m.Machine, invalid())

@@ -65,6 +65,7 @@ type Store interface {
 	SavePluginMoves(ctx context.Context, moves []store.PluginMove) error
 	PluginArtifacts(ctx context.Context) ([]store.PluginArtifact, error)
 	PluginServices(ctx context.Context) ([]store.PluginService, error)
+	UnreadState(ctx context.Context, plugin string, reads []int) ([]store.UnreadState, error)
 	Events(ctx context.Context, after int64, n int) ([]store.Event, error)
 	RecentEvents(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
@@ -125,6 +126,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Concurrency":   testConcurrency,
 		"PluginState":   testPluginState,
 		"PluginMoves":   testPluginMoves,
+		"PluginReads":   testPluginReads,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

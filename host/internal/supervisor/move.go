@@ -107,6 +107,9 @@ func (a *actor) move(to store.PluginState, b Binary, err error) {
 	if pr := a.probation; pr != nil && pr.of == b {
 		m.Previous, m.PreviousVersion, m.Probation = pr.previous.Digest, pr.previous.Version, pr.until
 	}
+	if a.binary == b {
+		m.StateWrites = a.manifest.State.Writes
+	}
 	m.Reason, m.Detail = a.sup.words(err)
 	a.sup.tell(m)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
@@ -69,10 +70,19 @@ func (p *process) outcome() outcomes {
 	return p.outcomes
 }
 
-// onProbation begins the probation of b, which took over from old, a process of
-// previous that may have ended.
-func (a *actor) onProbation(b, previous Binary, old *process) {
-	pr := &probation{of: b, previous: previous, until: a.sup.opts.Now().Add(a.sup.opts.Probation), ends: probationEnds + len(a.ends.at)}
+// onProbation begins the probation of p, which is about to take over. There is none
+// if what served before could not read what p writes (K17).
+func (a *actor) onProbation(p *process) {
+	a.mu.Lock()
+	previous, old, reads := a.binary, a.current, a.manifest.State.Reads
+	a.mu.Unlock()
+	if writes := p.manifest.State.Writes; writes != 0 && !slices.Contains(reads, writes) {
+		a.log.Warn("there is no way back from the new version: the one before does not read what it writes",
+			"version", p.manifest.Version, "writes", writes, "before", previous.Version, "reads", reads)
+		a.setProbation(nil)
+		return
+	}
+	pr := &probation{of: p.binary, previous: previous, until: a.sup.opts.Now().Add(a.sup.opts.Probation), ends: probationEnds + len(a.ends.at)}
 	if old != nil {
 		pr.before = old.outcome().share()
 	}

@@ -203,8 +203,7 @@ func (a *actor) decide(ctx context.Context, end trialEnd) (again time.Duration) 
 // switchTo lets p take the work, and what served end when its calls have.
 func (a *actor) switchTo(ctx context.Context, p *process) {
 	a.setCandidate(nil)
-	previous := a.wanted()
-	a.onProbation(p.binary, previous, a.process())
+	a.onProbation(p)
 	a.failures, a.refusals, a.ends = 0, 0, crashes{}
 	old := a.serve(p)
 	if old == nil {

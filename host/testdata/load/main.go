@@ -50,9 +50,15 @@ func (l load) Manifest() sdk.Manifest {
 		Hooks:  []string{"echo"},
 		Limits: sdk.Limits{Concurrency: 32, PerRun: 4},
 		Every:  -1,
+		State:  sdk.StateVersions{Writes: 1, Reads: []int{1}},
 	}
-	if l.Bad == "strict" {
+	switch l.Bad {
+	case "strict":
 		m.Settings = strict{}
+	case "forgets":
+		m.State = sdk.StateVersions{Writes: 2, Reads: []int{2}}
+	case "elsewhere":
+		m.Connectors[0].Name = "persons"
 	}
 	return m
 }

@@ -14,7 +14,7 @@ const variantMark = "\n--variant:"
 // variant is what is different in another version of this plugin.
 type variant struct {
 	Version string `json:"version"`
-	Bad     string `json:"bad"` // strict, picky, unreachable, dies, fails
+	Bad     string `json:"bad"` // strict, picky, unreachable, forgets, elsewhere, dies, fails
 }
 
 // readVariant reads what stands behind the program.

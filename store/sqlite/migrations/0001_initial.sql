@@ -507,6 +507,15 @@ CREATE TABLE plugin_artifacts (
 ) STRICT;
 CREATE INDEX plugin_artifacts_since ON plugin_artifacts (since);
 
+-- Which version of opaque data a plugin wrote from when on. What was written when is
+-- known of each cursor and stream.
+CREATE TABLE plugin_states (
+  plugin  TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  version INTEGER NOT NULL, -- 0: its manifest says nothing of that
+  UNIQUE (plugin, since)
+) STRICT;
+
 CREATE TABLE plugin_services (
   plugin           TEXT    NOT NULL PRIMARY KEY,
   version          TEXT    NOT NULL,
