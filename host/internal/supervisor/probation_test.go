@@ -165,6 +165,30 @@ func TestProbation(t *testing.T) {
 		}
 		x.back(t, "crash_loop")
 	})
+	t.Run("WhatTheOldOneDoesNotReadKeepsTheNew", func(t *testing.T) { // rows: K17
+		t.Parallel()
+		told := &moves{}
+		s := setup(t, func(o *Options) { o.OnMove, o.MinRestartDelay = told.add, time.Millisecond })
+		base := animal(t, "ok")
+		x := &trialled{bundle: s, one: variant(t, base, "1.0.0"), two: variant(t, base, "2.0.0"), told: told}
+		for i, b := range []Binary{x.one, x.two} {
+			require.NoError(t, os.WriteFile(b.Path+".writes", []byte{'1' + byte(i)}, 0o600))
+			require.NoError(t, s.Sync(t.Context(), []Binary{b}))
+		}
+		for range probationEnds + 1 {
+			x.die(t)
+		}
+		require.Equal(t, x.two.Digest, x.status("zoo-ok").Digest)
+		var writes []int
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		for _, m := range told.all {
+			if m.Machine == store.MachinePlugin {
+				writes = append(writes, m.StateWrites)
+			}
+		}
+		require.Equal(t, []int{1, 1, 2}, writes[:3], "active, upgrading, draining")
+	})
 	t.Run("WithoutAnOldOneTheNewStays", func(t *testing.T) {
 		t.Parallel()
 		x := onTrial(t)

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -82,7 +83,11 @@ func (z zoo) Manifest() sdk.Manifest {
 	if name == "zoo-liar" {
 		name = "someone-else"
 	}
-	return sdk.Manifest{Name: name, Label: "Zoo " + z.name, Version: version, Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: []string{"any"}}
+	var state sdk.StateVersions
+	if n, err := strconv.Atoi(beside("writes")); err == nil {
+		state = sdk.StateVersions{Writes: n, Reads: []int{n - 1, n}}
+	}
+	return sdk.Manifest{State: state, Name: name, Label: "Zoo " + z.name, Version: version, Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: []string{"any"}}
 }
 
 // beside returns what a file beside the binary says.
