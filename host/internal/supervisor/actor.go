@@ -300,6 +300,14 @@ func (a *actor) process() *process {
 	return a.current
 }
 
+// serves reports whether a process takes work. One that is being replaced drains only
+// when the next one is in its place, so both are looked at together.
+func (a *actor) serves() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.current != nil && !closed(a.current.draining)
+}
+
 // take returns the process, which takes no more work from here, and enters the
 // state that comes after.
 func (a *actor) take(next State) *process {

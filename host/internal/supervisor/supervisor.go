@@ -246,7 +246,7 @@ func (s *Supervisor) Loaded() []string {
 	defer s.mu.Unlock()
 	var names []string
 	for name, a := range s.actors {
-		if p := a.process(); p != nil && !closed(p.draining) {
+		if a.serves() {
 			names = append(names, name)
 		}
 	}
