@@ -85,6 +85,20 @@ func testRemoval(t *testing.T, setup func(*testing.T) *world) {
 		require.ErrorIs(t, err, store.ErrNotFound)
 		_, err = w.s.IntegrationByID(w.ctx(), other.ID)
 		require.NoError(t, err)
+
+		// No id is given to another integration, not even that of the newest one when
+		// nothing is left of it.
+		gone(w, other)
+		require.NoError(t, w.s.DeleteIntegration(w.ctx(), other.ID))
+		w.purge(store.DefaultRetention())
+		w.clock.add(31 * day)
+		w.purge(store.DefaultRetention())
+		w.purge(store.DefaultRetention())
+		all, err := w.s.Integrations(w.ctx(), store.IntegrationFilter{})
+		require.NoError(t, err)
+		require.Empty(t, all)
+		_, err = w.s.IntegrationByID(w.ctx(), other.ID)
+		require.ErrorIs(t, err, store.ErrNotFound)
 		require.Greater(t, w.create("again").ID, other.ID, "ids are never used again")
 	})
 
@@ -163,10 +177,17 @@ func testRemoval(t *testing.T, setup func(*testing.T) *world) {
 		gone(w, all[1])
 		require.NoError(t, w.s.DeleteTenant(w.ctx(), "acme"))
 		w.purge(store.DefaultRetention())
-		require.NoError(t, w.s.ApplyChanges(w.ctx(), []store.Change{{Op: store.ChangeCreate, UID: "00000000000000aa", Spec: again.Spec}}))
-		all, err = w.s.Integrations(w.ctx(), store.IntegrationFilter{Tenant: "acme"})
-		require.NoError(t, err)
-		require.Greater(t, all[0].TenantID, i.TenantID+1, "it was gone: ids are never used again")
+		last := i.TenantID
+		for _, uid := range []string{"00000000000000aa", "00000000000000ab"} { // the second time the newest one is gone
+			require.NoError(t, w.s.ApplyChanges(w.ctx(), []store.Change{{Op: store.ChangeCreate, UID: uid, Spec: again.Spec}}))
+			all, err = w.s.Integrations(w.ctx(), store.IntegrationFilter{Tenant: "acme"})
+			require.NoError(t, err)
+			require.Greater(t, all[0].TenantID, last, "it was gone: ids are never used again")
+			last = all[0].TenantID
+			gone(w, all[0])
+			require.NoError(t, w.s.DeleteTenant(w.ctx(), "acme"))
+			w.purge(store.DefaultRetention())
+		}
 	})
 
 	t.Run("AfterItsTime", func(t *testing.T) {
