@@ -168,3 +168,33 @@ func TestSwapsUnderLoad(t *testing.T) {
 	s.verified()
 	proved(t, "%d swaps under %d runs, %d of them with calls in flight: 0 failed runs, store equal to that without", swaps, len(doc.Runs), busy)
 }
+
+// rows: K18, C60
+//
+// The new version goes on with the token that the old one rotated last, and with what
+// it cached.
+func TestTheNewVersionHasTheTokenOfTheOld(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 1, "pages": 2, "records": 5, "rotate": true})
+	d := s.start()
+	s.await(store.RunProcessed)
+	s.upgrade("2.0.0", "")
+	s.until("the new one serves", func() bool { return s.serving().Version == "2.0.0" })
+	require.Equal(t, "processed", s.sync().State)
+	var told [][3]string
+	for line := range strings.Lines(s.cli("plugin", "logs", "load", "-n", "1000", "-o", "jsonl")) {
+		var l struct {
+			Message string
+			Fields  map[string]string
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &l))
+		if l.Message == "token rotated" {
+			told = append(told, [3]string{l.Fields["by"], l.Fields["found"], l.Fields["cached"]})
+		}
+	}
+	require.Equal(t, [][3]string{
+		{"1.0.0", "", ""}, {"1.0.0", "1.0.0", "1.0.0"}, // a page each
+		{"2.0.0", "1.0.0", "1.0.0"}, {"2.0.0", "2.0.0", "2.0.0"},
+	}, told)
+	d.stop(t)
+}

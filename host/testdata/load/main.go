@@ -28,9 +28,10 @@ type settings struct {
 	LastRun  string `json:"last_run,omitempty"` // kept by Postprocess
 	Mark     string `json:"mark,omitempty"`     // goes into each record: another one changes them all
 
-	Huge   *int `json:"huge,omitempty"` // the number of the record of each stream that is over the cap
-	People int `json:"people,omitempty"` // members of each root stream, the same people in all, each with a thread
+	Huge   *int `json:"huge,omitempty"`   // the number of the record of each stream that is over the cap
+	People int  `json:"people,omitempty"` // members of each root stream, the same people in all, each with a thread
 
+	Rotate bool       `json:"rotate,omitempty"` // a token, with each page
 	Secret sdk.Secret `json:"secret,omitzero"`
 	Tell   bool       `json:"tell,omitempty"` // the secret, to everybody
 	Fault  *fault     `json:"fault,omitempty"`
@@ -180,6 +181,11 @@ func (i *instance) page(ctx context.Context, call sdk.StreamCall, at position, o
 	}
 	if err := i.strike(ctx, stream, out); err != nil {
 		return err
+	}
+	if i.Rotate {
+		if err := i.rotate(ctx); err != nil {
+			return err
+		}
 	}
 	buf := make([]byte, 0, i.Size+64)
 	for n := at.Record; n < i.Records; n++ {
