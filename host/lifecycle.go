@@ -194,6 +194,18 @@ func (l *lifecycle) release(plugin string) (released bool) {
 	return released
 }
 
+// keeps reports whether a program serves, or may take over again.
+func (l *lifecycle) keeps(digest string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.services {
+		if s.Digest == digest || s.Previous == digest {
+			return true
+		}
+	}
+	return false
+}
+
 // service returns what serves a plugin, or served it last.
 func (l *lifecycle) service(plugin string) store.PluginService {
 	l.mu.Lock()

@@ -192,9 +192,10 @@ func (c *cas) remember(digest, path string) {
 	}
 }
 
-// prune removes temporary leftovers, and copies that nothing in keep names but
-// the newest few, which serve a return to an earlier version.
-func (c *cas) prune(keep map[string]bool) error {
+// prune removes copies that keep does not name, but the newest few, which serve a
+// return to an earlier version, and with leftovers the temporary files of copies that
+// were cut short: somebody may be making one just now, but not when the host starts.
+func (c *cas) prune(keep func(digest string) bool, leftovers bool) error {
 	entries, err := os.ReadDir(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -207,10 +208,10 @@ func (c *cas) prune(keep map[string]bool) error {
 	for _, e := range entries {
 		info, err := e.Info()
 		switch {
-		case err != nil || keep[e.Name()]:
+		case err != nil || keep(e.Name()):
 		case validDigest(e.Name()):
 			unused = append(unused, info)
-		case strings.HasPrefix(e.Name(), ".stage-"):
+		case leftovers && strings.HasPrefix(e.Name(), ".stage-"):
 			errs = append(errs, os.Remove(filepath.Join(c.dir, e.Name())))
 		}
 	}

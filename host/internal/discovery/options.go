@@ -20,6 +20,10 @@ type Options struct {
 	MaxSettle time.Duration // the longest that events put a scan off; 1s if zero
 	Rescan    time.Duration // between scans without an event; 30s if zero
 
+	// Keep reports whether the copy of a digest may serve again although nothing in
+	// the plugin directory or the lock names it; of those the newest few alone if nil.
+	Keep func(digest string) bool
+
 	Log hclog.Logger     // none if nil
 	Now func() time.Time // time.Now if nil
 }
@@ -31,6 +35,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Rescan = cmp.Or(o.Rescan, 30*time.Second)
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
+	}
+	if o.Keep == nil {
+		o.Keep = func(string) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,7 @@ type Scanner struct {
 	digests map[string]digested // by path
 	serving map[string]Artifact // by file: what could run after the last scan
 	winners map[string]string   // by plugin: the file that serves it
-	pruned  bool
+	pruned  map[string]bool     // what served at the last cleaning of the store
 }
 
 // digested is a digest that was computed once.
@@ -246,7 +247,7 @@ func (s *Scanner) dedupe(found []Artifact) {
 	}
 }
 
-// settle remembers what serves, and cleans the store once.
+// settle remembers what serves, and cleans the store when that has changed.
 func (s *Scanner) settle(lock Lock, found []Artifact) {
 	clear(s.serving)
 	clear(s.winners)
@@ -258,14 +259,16 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 			keep[a.Digest] = true
 		}
 	}
-	if s.pruned {
+	first := s.pruned == nil
+	if !first && maps.Equal(keep, s.pruned) {
 		return
 	}
+	s.pruned = maps.Clone(keep)
 	for _, e := range lock.Plugins {
 		keep[e.SHA256] = true
 	}
-	s.pruned = true
-	if err := s.cas.prune(keep); err != nil {
+	held := func(digest string) bool { return keep[digest] || s.opts.Keep(digest) }
+	if err := s.cas.prune(held, first); err != nil {
 		s.opts.Log.Warn("clean plugin store", "error", err)
 	}
 }

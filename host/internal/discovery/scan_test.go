@@ -281,6 +281,32 @@ func TestStoreKeepsWhatIsNamed(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, newest))
 }
 
+// rows: F07, I11
+//
+// Versions that come while the host runs do not fill the disk; what may serve again is
+// kept, and a copy that somebody is making.
+func TestStoreStaysSmallOverManyVersions(t *testing.T) {
+	t.Parallel()
+	again := sum(script("version 0"))
+	b := setup(t, func(o *Options) { o.Keep = func(digest string) bool { return digest == again } })
+	dir := filepath.Join(b.opts.Data, casDir)
+	for n := range 12 {
+		body := script("version " + strconv.Itoa(n))
+		b.write(t, "slack", body, 0o700)
+		b.approve(t, "slack", "1.0."+strconv.Itoa(n), "slack", body)
+		require.True(t, b.one(t, "slack").Runnable())
+		if n == 1 {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, ".stage-1.tmp"), nil, 0o600))
+		}
+	}
+	require.FileExists(t, filepath.Join(dir, again))
+	require.FileExists(t, filepath.Join(dir, sum(script("version 11"))))
+	require.FileExists(t, filepath.Join(dir, ".stage-1.tmp"))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1+1+1+keepUnused)
+}
+
 func TestManifestsAreKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
