@@ -72,7 +72,7 @@ func TestTheDaemonDoesItsChores(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "plugins"), 0o750))
 	file := filepath.Join(dir, "host.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("version: 1\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n"), 0o600))
 	redactor := &secret.Redactor{}
 	cfg, problems := config.LoadHost(file, config.Options{Redactor: redactor})
 	require.NoError(t, problems.Err())

@@ -164,7 +164,7 @@ func (d *fakeDaemon) GetStatus(context.Context, *hostv1.GetStatusRequest) (*host
 		Config:  &hostv1.StatusConfig{File: "/etc/jackfield/host.yaml", AppliedAt: at(1)},
 		Store:   &hostv1.StatusStore{Path: "/var/lib/jackfield", Records: 12040, DatabaseBytes: 1 << 20, WalBytes: 0, Position: "12040"},
 		Plugins: []*hostv1.Plugin{thePlugin()}, Tenants: 1, Integrations: map[string]int64{"active": 1}, Runs: map[string]int64{"processed": 2},
-		Isolation: "none",
+		Isolation: "none", Http: "127.0.0.1:7480",
 	}, nil
 }
 

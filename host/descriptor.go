@@ -16,6 +16,8 @@ const (
 	// The API's connections have a quarter of what there is, and a thousand at most.
 	apiShare       = 4
 	maxConnections = 1024
+	// Those of HTTP have a sixteenth of that.
+	httpShare = 16
 )
 
 // raiseDescriptors is how the limit is raised.
@@ -44,6 +46,9 @@ func (d *descriptors) connections() int {
 	}
 	return min(d.limit/apiShare, maxConnections)
 }
+
+// httpConnections returns how many the HTTP listener may have.
+func (d *descriptors) httpConnections() int { return max(1, d.connections()/httpShare) }
 
 // room returns a store.ErrLimit while there is none for another process.
 func (d *descriptors) room() error {

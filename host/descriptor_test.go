@@ -24,6 +24,7 @@ func TestDescriptors(t *testing.T) {
 	d, err := newDescriptors(200, count)
 	require.NoError(t, err)
 	require.Equal(t, 50, d.connections())
+	require.Equal(t, 3, d.httpConnections())
 	open = 160 - descriptorsPerProcess
 	require.NoError(t, d.room())
 	open++

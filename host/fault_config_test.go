@@ -256,7 +256,7 @@ func TestServeRefusesABadHostFile(t *testing.T) {
 	for _, problem := range []string{"host.yaml:1:", "reads version 1", "host.yaml:2:", `"dat"`, "host.yaml:3:", "not an address", "host.yaml:4:", `"anybody"`} {
 		require.Contains(t, out, problem)
 	}
-	s.write("host.yaml", "version: 1\nplugins: {trust: dir}\n")
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\nplugins: {trust: dir}\n")
 	code, out = s.exec("serve")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, out, "trust: dir runs whatever is found in")

@@ -19,7 +19,7 @@ import (
 // dir/disk. Nothing here runs a program from it but the daemon: see faultdisk.
 func (s *site) moveData() {
 	s.t.Helper()
-	s.write("host.yaml", "version: 1\ndata: ./disk/data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n")
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./disk/data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n")
 	code, out := s.exec("plugin", "approve", "load")
 	require.Equal(s.t, exitDone, code, out)
 }

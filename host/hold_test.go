@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	switchedOn  = "version: 1\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n"
+	switchedOn  = "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n"
 	switchedOff = switchedOn + "paused: true\n"
 )
 

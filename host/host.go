@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	"github.com/jackfield/jackfield/host/internal/upkeep"
+	"github.com/jackfield/jackfield/host/internal/web"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -41,6 +43,7 @@ type Host struct {
 	upkeep     *upkeep.Upkeep
 	members    *identity.Projector
 	api        *api.Server
+	web        *web.Server // nil: no HTTP
 	snapshots  *snapshots
 
 	descriptors *descriptors
@@ -134,12 +137,47 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.api, err = api.New(api.Options{
 		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
-		MaxConns: h.descriptors.connections(), Room: h.descriptors.room,
+		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening,
 	}, api.Deps{
 		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
 		Database: database{h.db, h.snapshots},
 	})
+	if err != nil || h.config.Listen == "" {
+		return err
+	}
+	h.web, err = web.New(web.Options{
+		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"),
+		MaxConns: h.descriptors.httpConnections(),
+	})
 	return err
+}
+
+// listening tells where HTTP is served, or why it is not; neither if nobody wants
+// it.
+func (h *Host) listening() (net.Addr, error) {
+	if h.web == nil {
+		return nil, nil
+	}
+	return h.web.Addr(), h.web.Err()
+}
+
+// readiness says why the daemon cannot do its work, or returns nil.
+func (h *Host) readiness() error {
+	select {
+	case <-h.Ready():
+		return h.db.Err()
+	default:
+		return errors.New("the API does not answer yet")
+	}
+}
+
+// serveWeb serves HTTP, if somebody wants it.
+func (h *Host) serveWeb(ctx context.Context) error {
+	if h.web == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return h.web.Run(ctx)
 }
 
 // Ready returns a channel that is closed once the API answers.
@@ -156,6 +194,7 @@ func (h *Host) Run(ctx context.Context) error {
 	artifacts := make(chan []discovery.Artifact)
 	go h.tellReady(ctx)
 	err := actors{
+		{"http", h.serveWeb},
 		{"api", h.api.Run},
 		{"scheduler", h.scheduler.Run},
 		{"upkeep", h.upkeep.Run},

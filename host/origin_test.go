@@ -13,7 +13,7 @@ import (
 func TestTheNarrowestScopeWinsAndIsShown(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	s.write("host.yaml", "version: 1\nplugins: {dir: ./plugins, trust: lock}\n"+
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\nplugins: {dir: ./plugins, trust: lock}\n"+
 		"defaults: {plugins: {load: {every: 7, concurrency: 2}}}\n")
 	s.write("tenants/acme.yaml", "tenant: acme\ndefaults: {plugins: {load: {concurrency: 3}}}\nintegrations:\n"+
 		"  - {name: plain, plugin: load, settings: {}}\n"+

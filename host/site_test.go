@@ -69,7 +69,7 @@ func newSite(t testing.TB, settings map[string]any) *site {
 	bin, err := builds()
 	require.NoError(t, err)
 	s := &site{t: t, dir: t.TempDir(), bin: bin}
-	s.write("host.yaml", "version: 1\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n")
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n")
 	s.integration(settings)
 	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "plugins"), 0o750))
 	s.install("load")

@@ -46,6 +46,7 @@ func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	t.fact("integrations", counts(s.GetIntegrations()))
 	t.fact("runs", counts(s.GetRuns()))
 	t.fact("work due", counted(s.GetLanesDue(), "lane"))
+	t.fact("http", s.GetHttp())
 	if s.GetIsolation() == "none" {
 		t.fact("isolation", "none: plugins are trusted like the operator")
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -53,7 +55,10 @@ type Options struct {
 	// Room says why the host can begin nothing that takes open files, or returns
 	// nil; asked for the status alone, if it is not nil.
 	Room func() error
-	Now  func() time.Time // time.Now if nil
+	// Web tells where the HTTP listener answers, or why it does not; there is none if
+	// both are nil, or if it is.
+	Web func() (net.Addr, error)
+	Now func() time.Time // time.Now if nil
 }
 
 // Server is the host's API.
@@ -70,6 +75,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards running
 	running bool
+	token   atomic.Pointer[string] // nil while it does not run
 }
 
 // New returns a server that does not serve yet.
@@ -107,6 +113,12 @@ func New(opts Options, deps Deps) (*Server, error) {
 	}, nil
 }
 
+// Authorized reports whether token is the one that opens the API now.
+func (s *Server) Authorized(token string) bool {
+	want := s.token.Load()
+	return want != nil && sameToken(token, *want)
+}
+
 // Ready returns a channel that is closed once the socket answers.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
@@ -125,14 +137,18 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write token: %w", err)
 	}
-	defer func() { _ = os.Remove(s.opts.Token) }()
+	s.token.Store(&token)
+	defer func() {
+		s.token.Store(nil)
+		_ = os.Remove(s.opts.Token)
+	}()
 	l, err := listen(ctx, s.opts.Socket)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.opts.Socket, err)
 	}
 	defer l.remove()
 
-	guard := &guard{token: token, admit: s.admit, refuse: s.opts.Refuse, log: s.log}
+	guard := &guard{authorized: s.Authorized, admit: s.admit, refuse: s.opts.Refuse, log: s.log}
 	srv := grpc.NewServer(
 		grpc.Creds(newPeerCredentials()),
 		grpc.ChainUnaryInterceptor(s.answerUnary, guard.unary),

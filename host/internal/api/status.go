@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -56,7 +57,24 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 		Runs:         byName(kept.Runs),
 		LanesDue:     kept.LanesDue,
 		Isolation:    "none",
+		Http:         s.webAddress(),
 	}, nil
+}
+
+// web asks how the HTTP listener is.
+func (s *Server) web() (net.Addr, error) {
+	if s.opts.Web == nil {
+		return nil, nil
+	}
+	return s.opts.Web()
+}
+
+// webAddress returns where the HTTP listener answers; empty while it does not.
+func (s *Server) webAddress() string {
+	if addr, _ := s.web(); addr != nil {
+		return addr.String()
+	}
+	return ""
 }
 
 // VerifyStore answers each violation that the store finds.
@@ -112,6 +130,9 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 			text += " (hint: " + e.Hint + ")"
 		}
 		reasons = append(reasons, text)
+	}
+	if _, err := s.web(); err != nil {
+		reasons = append(reasons, "the HTTP listener does not serve: "+err.Error())
 	}
 	for _, p := range plugins {
 		switch {

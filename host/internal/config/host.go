@@ -27,8 +27,8 @@ const (
 
 // Host is host.yaml, with defaults filled in and paths made absolute.
 type Host struct {
-	File      string     `json:"file"` // absolute
-	Listen    string     `json:"listen"`
+	File      string     `json:"file"`   // absolute
+	Listen    string     `json:"listen"` // of HTTP, on this machine; empty: none
 	Data      string     `json:"data"`
 	Plugins   PluginDir  `json:"plugins"`
 	Tenants   string     `json:"tenants"`
@@ -175,12 +175,15 @@ func (l *loader) version(o object) {
 	}
 }
 
-// listen reads the address of the HTTP listener. Beyond this machine it would need
-// TLS.
+// listen reads the address of the HTTP listener; "off" is none. Beyond this machine
+// it would need TLS.
 func (l *loader) listen(o object, otherwise string) string {
 	v, ok := o.text("listen")
 	if !ok {
 		return otherwise
+	}
+	if v == "off" {
+		return ""
 	}
 	host, port, err := net.SplitHostPort(v)
 	number, numErr := strconv.ParseUint(port, 10, 16)
@@ -189,7 +192,7 @@ func (l *loader) listen(o object, otherwise string) string {
 		return otherwise
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		o.src.failAt(CodeNotSupported, o.at("listen"), "such as 127.0.0.1:"+strconv.FormatUint(number, 10), "listen: an address beyond this machine is not supported by this version")
+		o.src.failAt(CodeNotSupported, o.at("listen"), "without TLS a token would cross the network in clear: listen on 127.0.0.1:"+strconv.FormatUint(number, 10)+" and put a proxy with TLS before it", "listen: an address beyond this machine is not supported by this version")
 		return otherwise
 	}
 	return v

@@ -159,3 +159,15 @@ func TestSumTellsWhatChanged(t *testing.T) {
 	require.NotEqual(t, second.Sum, Load(host, testOptions()).Sum)
 	require.NotEqual(t, first.Sum, Load(host, Options{}).Sum, "so does a plugin that went")
 }
+
+// Nobody has to serve HTTP.
+func TestListenCanBeOff(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "host.yaml")
+	for text, want := range map[string]string{"": "127.0.0.1:7480", "listen: off\n": "", "listen: \"[::1]:0\"\n": "[::1]:0"} {
+		require.NoError(t, os.WriteFile(path, []byte("version: 1\n"+text), 0o600))
+		h, problems := LoadHost(path, Options{})
+		require.Empty(t, problems)
+		require.Equal(t, want, h.Listen, text)
+	}
+}
