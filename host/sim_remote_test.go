@@ -18,7 +18,8 @@ import (
 // fails by seed: what a call does is decided by whose it is and which one it is,
 // not by when it comes.
 type simRemote struct {
-	seed uint64
+	seed    uint64
+	special int // of so many sites one has notes, and one a shelf
 
 	mu      sync.Mutex // guards what follows
 	sites   map[string]*simSite
@@ -80,16 +81,16 @@ func newSimRemote(seed uint64) *simRemote {
 	}
 }
 
-// add makes a site with some items in each of its folders. Every eighth site has
-// notes, and every eighth a shelf.
+// add makes a site with some items in each of its folders. Some have notes, which
+// are a stream of each item, and others a shelf.
 func (r *simRemote) add(n, folders, items int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	site := &simSite{notes: n%8 == 1}
+	site := &simSite{notes: n%r.special == 1}
 	for n := range folders {
 		site.folders = append(site.folders, newSimFolder(fmt.Sprintf("f%d-", n), items))
 	}
-	if n%8 == 3 {
+	if n%r.special == 3 {
 		site.shelf = newSimFolder("b", items)
 	}
 	r.sites[simTenant(n)] = site

@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// simTenants is how many tenants the simulation of make test has. Its full form,
-// which make soak runs, has 1,000.
-const simTenants = 500
+// simTenants is how many tenants the simulation has, in make test and in make soak.
+const simTenants = 1000
 
 // rows: I01, I02, I03, I04, I05, I06, K01, K02, K03, K04, K07, K08, K09, K10, K11, K12, K13, F16, F17, F18, F19, F24, F27
 //
@@ -24,13 +23,13 @@ const simTenants = 500
 // core; the long form is the full one, of two seeds.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	plan := simPlan{seed: chance(t).Uint64(), tenants: simTenants / 2, days: 30, slots: 16, verify: 60, rate: 2, acts: 20, jumps: true}
+	plan := simPlan{seed: chance(t).Uint64(), tenants: simTenants / 2, days: 30, slots: 16, verify: 60, rate: 2, acts: 15, special: 40, jumps: true}
 	engines, seeds := 2, 1
 	switch {
 	case testing.Short():
-		plan.tenants, plan.days, plan.slots, plan.acts, engines = 8, 1, 8, 200, 1
+		plan.tenants, plan.days, plan.slots, plan.acts, plan.special, engines = 8, 1, 8, 200, 8, 1
 	case soaking():
-		plan.tenants, seeds = 500, 2
+		seeds = 2
 	}
 	// The engines hold little and drop much: they need not collect it at every
 	// doubling.
@@ -78,7 +77,7 @@ func sideBySide(t *testing.T, plan simPlan, engines int) {
 // deaths of the daemon. Its restarts are where the seed says.
 func TestSimulationReplays(t *testing.T) {
 	t.Parallel()
-	plan := simPlan{seed: chance(t).Uint64(), tenants: 20, days: 6, slots: 64, private: 64, verify: 60, rate: 10, acts: 200}
+	plan := simPlan{seed: chance(t).Uint64(), tenants: 20, days: 6, slots: 64, private: 64, verify: 60, rate: 10, acts: 200, special: 8}
 	if testing.Short() {
 		plan.days, plan.tenants = 1, 8
 	}

@@ -31,6 +31,7 @@ type simPlan struct {
 	verify  int    // ticks between two looks at what is under way
 	rate    uint64 // of faults, of each kind among a thousand calls
 	acts    int    // of people, in a hundred days of a tenant
+	special int    // of so many sites one has notes, and one a shelf
 	jumps   bool   // of the clock on the wall
 }
 
@@ -122,16 +123,16 @@ func (simVault) MergePatch(in store.Integration, changes map[string][]byte) ([]b
 func (simVault) Seal(p []byte, _ ...string) ([]byte, error) { return p, nil }
 func (simVault) Open(s []byte, _ ...string) ([]byte, error) { return s, nil }
 
-// simRule returns a tenant's schedule: ticks of 6 to 24 hours for some, a rule in
+// simRule returns a tenant's schedule: ticks of 6 to 24 hours for a fifth, a rule in
 // a time zone for the others; for a day every twenty-fifth has one of five minutes.
 func (w *simWorld) simRule(n int, busy bool) schedule.Rule {
 	r := schedule.Rule{ID: int64(n + 1), UID: simUID(n)}
 	zones := []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"}
-	crons := []string{"30 2 * * *", "0 6,18 * * *", "0 2,14 * * *", "30 1 * * *", "0 3,15 * * *"}
+	crons := []string{"30 2 * * *", "15 6 * * *", "0 2,14 * * *", "30 1 * * *", "0 3 * * *"}
 	switch {
 	case busy && n%50 == 0:
 		r.Every = 5
-	case n%5 < 2:
+	case n%5 < 1:
 		r.Every = 360 + n*7919%1081
 	default:
 		r.Cron, r.Zone = crons[n%len(crons)], zones[n/len(crons)%len(zones)]
@@ -166,7 +167,7 @@ func simulate(t *testing.T, plan simPlan, end func(w *simWorld)) {
 			checks: make([][]time.Time, plan.tenants),
 		}
 		w.people = newSimPeople(w)
-		w.remote.grid, w.remote.rate = plan.jumps, plan.rate
+		w.remote.grid, w.remote.rate, w.remote.special = plan.jumps, plan.rate, plan.special
 		w.setRight()
 		w.up()
 		w.populate()

@@ -123,7 +123,7 @@ func TestConnectionsBeginWithTheLock(t *testing.T) {
 	defer func() { require.NoError(t, first.Close()) }()
 	held, err := first.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
-	for name, dsn := range map[string]string{"writer": writerDSN(file, Options{}), "checkpointer": checkpointDSN(file)} {
+	for name, dsn := range map[string]string{"writer": writerDSN(file, Options{}), "checkpointer": checkpointDSN(file, Options{})} {
 		other, err := sql.Open("sqlite", strings.ReplaceAll(dsn, "busy_timeout%285000%29", "busy_timeout%280%29"))
 		require.NoError(t, err)
 		_, err = other.BeginTx(t.Context(), nil)

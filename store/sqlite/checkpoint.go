@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -34,13 +35,13 @@ type checkpointer struct {
 	file string        // the log's
 }
 
-func newCheckpointer(file string, idle time.Duration, w *writer) (*checkpointer, error) {
-	db, err := sql.Open("sqlite", checkpointDSN(file))
+func newCheckpointer(file string, opts Options, w *writer) (*checkpointer, error) {
+	db, err := sql.Open("sqlite", checkpointDSN(file, opts))
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db.SetMaxOpenConns(1)
-	return &checkpointer{db: db, w: w, idle: idle, file: file + "-wal"}, nil
+	return &checkpointer{db: db, w: w, idle: cmp.Or(opts.WriterIdle, checkpointIdle), file: file + "-wal"}, nil
 }
 
 // loop works until quit is closed. A checkpoint that fails loses nothing; the

@@ -34,7 +34,7 @@ func TestALongReaderAndTheLog(t *testing.T) {
 	}
 	grown := log()
 	require.Greater(t, grown, int64(longLog))
-	c, err := newCheckpointer(filepath.Join(db.path, databaseName), time.Minute, db.write)
+	c, err := newCheckpointer(filepath.Join(db.path, databaseName), Options{}, db.write)
 	require.NoError(t, err)
 	defer c.db.Close() //nolint:errcheck // it has written nothing
 	c.shorten(t.Context())

@@ -57,8 +57,8 @@ type Options struct {
 	// is given back, and how long a short log waits to be written back into the
 	// database; a second and a minute if zero.
 	WriterIdle time.Duration
-	// NoSync leaves out the fsync of each commit. Commits may be lost with the
-	// power: for benchmarks of what the fsync costs.
+	// NoSync leaves out every fsync. Commits may be lost with the power, and more:
+	// for benchmarks of what the fsync costs, and for simulations.
 	NoSync bool
 
 	// What tests alone set.
@@ -170,7 +170,7 @@ func (db *DB) open(ctx context.Context) error {
 	if err := db.prepareHot(ctx); err != nil {
 		return errors.Join(err, db.read.Close(), w.close())
 	}
-	keeper, err := newCheckpointer(file, cmp.Or(db.opts.WriterIdle, checkpointIdle), w)
+	keeper, err := newCheckpointer(file, db.opts, w)
 	if err != nil {
 		return errors.Join(err, db.closeHot(), db.read.Close(), w.close())
 	}
@@ -276,15 +276,20 @@ func dsn(file string, pragmas ...string) string {
 	return u.String()
 }
 
-func writerDSN(file string, opts Options) string {
-	sync := "synchronous(full)"
+// synchronous returns the pragma of the connections that write.
+func (o Options) synchronous() string {
 	switch {
-	case opts.NoSync:
-		sync = "synchronous(off)"
-	case opts.normalSync:
-		sync = "synchronous(normal)"
+	case o.NoSync:
+		return "synchronous(off)"
+	case o.normalSync:
+		return "synchronous(normal)"
+	default:
+		return "synchronous(full)"
 	}
-	return dsn(file, "journal_mode(wal)", sync, "foreign_keys(1)", "trusted_schema(0)",
+}
+
+func writerDSN(file string, opts Options) string {
+	return dsn(file, "journal_mode(wal)", opts.synchronous(), "foreign_keys(1)", "trusted_schema(0)",
 		"cache_size(-16384)", "temp_store(memory)", "journal_size_limit(67108864)", "wal_autocheckpoint(0)")
 }
 
@@ -299,6 +304,6 @@ func copierDSN(file string) string {
 
 // checkpointDSN is for the connection that writes the log back. It gives way at
 // once.
-func checkpointDSN(file string) string {
-	return dsn(file, "busy_timeout(0)", "synchronous(full)", "trusted_schema(0)", "cache_size(-256)")
+func checkpointDSN(file string, opts Options) string {
+	return dsn(file, "busy_timeout(0)", opts.synchronous(), "trusted_schema(0)", "cache_size(-256)")
 }
