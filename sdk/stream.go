@@ -105,7 +105,9 @@ type Verdict struct {
 }
 
 // Checkpoint ends a segment: what was emitted since the last one is applied in
-// one transaction with it, and the stream resumes here.
+// one transaction with it, and the stream resumes here. A call that begins where the
+// failed one before it did, by its first checkpoint, has not resumed: what it sends
+// does not reset the count of failures.
 type Checkpoint struct {
 	Data   []byte
 	Cursor []byte // nil leaves the partition's cursor as it is

@@ -30,6 +30,9 @@ type Segment struct {
 	// Checkpoint becomes the stream's, nil included. An end with a next page
 	// clears it whatever it says.
 	Checkpoint []byte
+	// Replays says that the call goes over what one before it did: that is no
+	// progress, and the stream's failures stay counted (K11).
+	Replays bool
 	// Preprocessed, if not nil, becomes the run's.
 	Preprocessed []byte
 	// Throttles are rate limits to keep.
@@ -60,6 +63,9 @@ type StreamEnd struct {
 	// Answered is false when the plugin gave no answer (it died, or the call was
 	// given up): Interrupts keeps what the claim added to it.
 	Answered bool
+	// Began marks the first checkpoint of a call that did not end well, so that the
+	// next one is known if it begins there too; nil leaves what is kept.
+	Began []byte
 	// SleepUntil delays the rest of the run.
 	SleepUntil time.Time
 	// AbortRun ends the run as error with Failure.

@@ -41,6 +41,7 @@ type Stream struct {
 	Data          []byte
 	Page          []byte
 	Checkpoint    []byte
+	Began         []byte // StreamEnd.Began of the last call of this page that ended with it
 	LastRecord    string
 	LastRecordAt  time.Time
 	Failure       *Failure

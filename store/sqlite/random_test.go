@@ -159,7 +159,7 @@ func (h *host) apply() error {
 	}
 	seg := h.held[id]
 	for range h.rnd.IntN(3) {
-		seg.Records = append(seg.Records, store.Record{Kind: "a", ExternalID: fmt.Sprint(h.rnd.IntN(50)), Data: fmt.Append(nil, h.rnd.IntN(5))})
+		seg.Records = append(seg.Records, store.Record{Kind: "a", ExternalID: fmt.Sprint(h.rnd.IntN(8)), Data: fmt.Append(nil, h.rnd.IntN(5))})
 	}
 	if h.rnd.IntN(2) == 0 {
 		seg.Streams = []store.NewStream{{Ident: fmt.Sprint(h.rnd.IntN(6)), Connector: []string{"a", "b"}[h.rnd.IntN(2)]}}

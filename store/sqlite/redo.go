@@ -133,7 +133,7 @@ const (
 	RETURNING phase`
 
 	waitQuery  = waitSet + waitWhere
-	againQuery = waitSet + `, page = NULL, page_history = NULL, checkpoint = NULL, failure = NULL, processed_at = NULL` + waitWhere
+	againQuery = waitSet + `, page = NULL, page_history = NULL, checkpoint = NULL, began = NULL, failure = NULL, processed_at = NULL` + waitWhere
 )
 
 // FailedStreams returns the ids of streams that ended in error, oldest first, of the

@@ -22,7 +22,7 @@ const (
 	streamHead = `
 	id, run_id, integration_id, coalesce(parent_id, 0), type, connector, ident, partition, limit_key, `
 	streamMiddle = `,
-	seq, claim, pages, attempts, interrupts, crashes, due_at, data, page, checkpoint, last_record, last_record_at,
+	seq, claim, pages, attempts, interrupts, crashes, due_at, data, page, checkpoint, began, last_record, last_record_at,
 	`
 	streamTail = `, created_at, updated_at, processed_at, read, added, updated, deleted, unchanged, stale, warnings`
 )
@@ -36,7 +36,7 @@ func scanStream(s scanner) (store.Stream, error) {
 		n                     = &st.Stats
 	)
 	err := s.Scan(&st.ID, &st.RunID, &st.IntegrationID, &st.ParentID, &st.Type, &st.Connector, &st.Ident, &st.Partition, &st.LimitKey, &st.State,
-		&st.Seq, &st.Claim, &st.Pages, &st.Attempts, &st.Interrupts, &st.Crashes, &due, &st.Data, &st.Page, &st.Checkpoint, &lastRecord, &lastAt,
+		&st.Seq, &st.Claim, &st.Pages, &st.Attempts, &st.Interrupts, &st.Crashes, &due, &st.Data, &st.Page, &st.Checkpoint, &st.Began, &lastRecord, &lastAt,
 		&failure, &created, &updated, &processed, &n.Read, &n.Added, &n.Updated, &n.Deleted, &n.Unchanged, &n.Stale, &n.Warnings)
 	if err != nil {
 		return store.Stream{}, err

@@ -16,6 +16,9 @@ func (a *apply) move(ctx context.Context, t *tx, s *streamRow, n store.RunStats,
 		checkpoint = nil
 	}
 	query := advanceQuery
+	if a.seg.Replays {
+		query = replayQuery
+	}
 	args := []any{
 		a.seg.StreamID, s.claim, s.seq, checkpoint, t.ms,
 		n.Read, n.Added, n.Updated, n.Deleted, n.Unchanged, n.Stale, n.Warnings,
@@ -53,13 +56,14 @@ const (
 	       state = $13, pages = $14, attempts = $15, interrupts = $16, due_at = coalesce($17, due_at),
 	       last_record = coalesce($18, last_record), last_record_at = coalesce($19, last_record_at),
 	       failure = CASE WHEN $20 = 1 THEN failure ELSE $21 END, processed_at = $22,
-	       crashes = CASE WHEN $23 = 1 THEN crashes + $24 ELSE 0 END`
+	       crashes = CASE WHEN $23 = 1 THEN crashes + $24 ELSE 0 END, began = CASE WHEN $23 = 1 THEN coalesce($25, began) END`
 	moveWhere = `
 	WHERE  id = $1 AND state = 'processing' AND claim = $2 AND seq = $3`
 
 	advanceQuery = moveSet + `, attempts = 0, interrupts = 0, crashes = 0` + moveWhere
 	endQuery     = endSet + moveWhere
-	turnQuery    = endSet + `, page = $25, page_history = $26` + moveWhere // to the next page
+	replayQuery  = moveSet + moveWhere                                     // what was there before is no progress
+	turnQuery    = endSet + `, page = $26, page_history = $27` + moveWhere // to the next page
 )
 
 // nextRow returns the values of endSet that moveSet does not have.
@@ -98,7 +102,7 @@ func (a *apply) nextRow(t *tx, s *streamRow) ([]any, error) {
 	}
 	return []any{
 		string(e.State), pages, attempts, interrupts, due, text(e.LastRecord), millis(e.LastRecordAt), flag(keepFailed), failed, processed,
-		flag(!a.wentWell()), flag(e.Crash),
+		flag(!a.wentWell()), flag(e.Crash), blob(e.Began),
 	}, nil
 }
 

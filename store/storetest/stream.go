@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,7 +19,12 @@ func testStreams(t *testing.T, setup func(*testing.T) *world) {
 		root := j.claim()
 		require.Zero(t, root.ParentID)
 		seg := j.segment(root)
-		seg.Streams = append(names("child", "root"), store.NewStream{Ident: "child", Connector: "members"})
+		seg.Streams = append(names("child", "root"), store.NewStream{Ident: "child", Connector: "members", Data: []byte("data of child")})
+		again := slices.Clone(seg.Streams[:2]) // what is there stays as it is (C18)
+		for i := range again {
+			again[i].Data, again[i].LimitKey = []byte("other data"), "other"
+		}
+		seg.Streams = append(seg.Streams, again...)
 		end := done()
 		seg.End = &end
 		a := j.apply(seg)
@@ -28,10 +34,13 @@ func testStreams(t *testing.T, setup func(*testing.T) *world) {
 			require.Equal(t, store.StreamChild, s.Type)
 			require.Equal(t, root.ID, s.ParentID)
 			require.Equal(t, "child", s.Ident)
+			require.Equal(t, []byte("data of child"), s.Data)
+			require.NotEqual(t, "other", s.LimitKey)
 			a = j.finish(s, done())
 		}
 		require.True(t, a.RunEnded)
 		require.Equal(t, store.StreamCounts{Processed: 3}, j.reload().Streams)
+		require.Equal(t, []byte("data of root"), w.stream(root.ID).Data)
 	})
 
 	t.Run("APartitionHasOneOwner", func(t *testing.T) { // rows: K03
@@ -154,6 +163,36 @@ func testStreams(t *testing.T, setup func(*testing.T) *world) {
 		j.finish(s, store.StreamEnd{State: store.StreamPending, NextPage: []byte("2"), Answered: true}) // so does a page
 		require.Equal(t, []int{0, 0}, []int{w.stream(s.ID).Attempts, w.stream(s.ID).Interrupts})
 		require.Nil(t, w.stream(s.ID).Failure)
+	})
+
+	t.Run("WhatIsSentAgainIsNoProgress", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a")...)
+		fail := store.StreamEnd{State: store.StreamDelayed, Answered: true, Attempt: true, Failure: &store.Failure{Message: "no"}}
+		for n := range 3 {
+			s := j.claim()
+			require.Equal(t, n, s.Attempts)
+			seg := j.segment(s)
+			seg.Checkpoint, seg.Replays = []byte("1"), n > 0
+			j.apply(seg)
+			end := fail
+			if n == 0 { // the later ones leave it
+				end.Began = []byte("there")
+			} else {
+				require.Equal(t, []byte("there"), s.Began)
+			}
+			seg.Seq++
+			seg.Replays, seg.End = false, &end
+			j.apply(seg)
+		}
+		s := j.claim()
+		require.Equal(t, 3, s.Attempts)
+		j.apply(j.segment(s))
+		require.Zero(t, w.stream(s.ID).Attempts, "and this was none")
+		seg := j.segment(w.stream(s.ID))
+		seg.End = &store.StreamEnd{State: store.StreamPending, NextPage: []byte("2"), Answered: true}
+		j.apply(seg)
+		require.Nil(t, j.claim().Began, "the next page begins elsewhere")
 	})
 
 	t.Run("InterruptsCountClaimsWithoutAnAnswer", func(t *testing.T) {

@@ -32,11 +32,12 @@ type sink struct {
 	closed   part // waits to be applied
 	waiting  bool // closed holds something
 	applying bool
-	applied  int   // segments
-	err      error // of the first segment that was not applied
-	told     told  // types
-	refused  int   // how many things the segment had that was too large; 0: none was
-	gone     bool  // the call was given up: nothing more is taken
+	applied  int    // segments
+	err      error  // of the first segment that was not applied
+	told     told   // types
+	began    []byte // place of the first segment
+	refused  int    // how many things the segment had that was too large; 0: none was
+	gone     bool   // the call was given up: nothing more is taken
 
 	preprocessed []byte
 	veto         *store.Veto
@@ -70,7 +71,7 @@ func (s *sink) again() *sink {
 	next := newSink(s.call)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next.applied = s.applied
+	next.applied, next.began = s.applied, s.began
 	return next
 }
 
@@ -142,6 +143,9 @@ func (s *sink) close(ctx context.Context, checkpoint []byte) error {
 		return err
 	}
 	s.open.checkpoint = checkpoint
+	if s.began == nil {
+		s.began = s.open.place()
+	}
 	s.quota.take(len(s.open.records))
 	s.open.shapes, s.told.open = s.told.open, nil
 	s.closed.merge(s.open)
@@ -186,8 +190,11 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		Records: p.records, Updates: p.updates, Streams: p.streams, Warnings: s.redacted(p.warnings),
 		Cursor: p.cursor, Checkpoint: p.checkpoint, Shapes: p.shapes,
 	}
+	began, replays := s.beginning()
+	seg.Replays = replays
 	if e != nil {
 		seg.End = &e.StreamEnd
+		seg.End.Began = began
 		if e.keep {
 			seg.Preprocessed = s.preprocessed
 			seg.End.Veto = s.veto
@@ -237,7 +244,9 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 			s.r.circuits.closed(s.in.ID, seg.Circuit.Host)
 			s.stream.Probe = nil
 		}
-		s.stream.Attempts, s.stream.Interrupts = 0, 0
+		if !replays {
+			s.stream.Attempts, s.stream.Interrupts = 0, 0
+		}
 	}
 	s.mu.Lock()
 	s.applied++
@@ -273,7 +282,7 @@ func (s *sink) drain() (bool, error) {
 	for s.applying {
 		s.cond.Wait()
 	}
-	return s.applied > 0, s.err
+	return s.applied > 0 && !s.replaying(), s.err
 }
 
 // finish applies the end, after drain: with the open segment if the call

@@ -202,6 +202,7 @@ CREATE TABLE streams (
   page           BLOB,
   checkpoint     BLOB,
   page_history   BLOB,             -- hashes of the last page tokens, 8 bytes each
+  began          BLOB,             -- mark of the first checkpoint of the last call of this page that did not end well
   last_record    TEXT,
   last_record_at INTEGER,
   failure        TEXT,             -- JSON
