@@ -16,9 +16,9 @@ func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 		if !a.Runnable() {
 			continue
 		}
-		b := supervisor.Binary{Name: a.Name, Version: a.Version, Path: a.Staged, Digest: a.Digest}
+		b := binaryOf(a)
 		if _, bad := h.lifecycle.quarantined(a.Digest); bad {
-			good, ok := h.before(h.lifecycle.service(a.Name), a.Digest)
+			good, ok := h.before(h.lifecycle.service(a.Name), b)
 			if !ok {
 				h.log.Error("a program in quarantine is not run, and there is none before it", "plugin", a.Name, "version", a.Version)
 				continue
@@ -48,14 +48,24 @@ func (h *Host) revive(name string) (supervisor.Binary, bool) {
 	return supervisor.Binary{}, false
 }
 
-// before returns the program that serves, or served, in the place of another.
-func (h *Host) before(s store.PluginService, digest string) (supervisor.Binary, bool) {
-	good, version := s.Digest, s.Version
-	if good == digest {
-		good, version = s.Previous, s.PreviousVersion
+// binaryOf is an artifact as the supervisor runs it.
+func binaryOf(a discovery.Artifact) supervisor.Binary {
+	return supervisor.Binary{Name: a.Name, Version: a.Version, Path: a.Staged, Digest: a.Digest, Folder: a.Folder, Program: a.Program}
+}
+
+// before returns the program that serves, or served, in the place of another. A folder
+// goes back with the runtime that there is now.
+func (h *Host) before(s store.PluginService, bad supervisor.Binary) (good supervisor.Binary, ok bool) {
+	good = supervisor.Binary{Name: s.Plugin, Version: s.Version, Digest: s.Digest}
+	if good.Digest == bad.Digest {
+		good.Version, good.Digest = s.PreviousVersion, s.Previous
 	}
-	path, ok := discovery.Staged(h.config.Data, good)
-	return supervisor.Binary{Name: s.Plugin, Version: version, Path: path, Digest: good}, ok
+	if good.Path, ok = discovery.Staged(h.config.Data, good.Digest); ok || bad.Folder == "" {
+		return good, ok
+	}
+	good.Path, good.Program = bad.Path, bad.Program
+	good.Folder, ok = discovery.Folder(h.config.Data, good.Digest)
+	return good, ok
 }
 
 // resume implements supervisor.Options.Resume.
@@ -64,6 +74,6 @@ func (h *Host) resume(b supervisor.Binary) (previous supervisor.Binary, until ti
 	if s.Digest != b.Digest || s.Previous == "" || !time.Now().Before(s.Probation) {
 		return supervisor.Binary{}, time.Time{}, false
 	}
-	previous, ok = h.before(s, b.Digest)
+	previous, ok = h.before(s, b)
 	return previous, s.Probation, ok
 }

@@ -130,8 +130,13 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 		return nil
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
+	keys, err := discovery.ParseKeys(host.Plugins.Keys)
+	if err != nil {
+		u.failWith("plugins.scan", err)
+		return nil
+	}
 	scanner, err := discovery.NewScanner(discovery.Options{
-		Dir: host.Plugins.Dir, Lock: host.LockFile(), Data: scratch, Trust: discovery.Trust(host.Plugins.Trust),
+		Dir: host.Plugins.Dir, Lock: host.LockFile(), Data: scratch, Trust: discovery.Trust(host.Plugins.Trust), Keys: keys,
 	})
 	if err != nil {
 		u.failWith("plugins.scan", err)
@@ -165,7 +170,7 @@ func (u *checkup) checkPlugin(ctx context.Context, a discovery.Artifact, deep bo
 	default:
 		begin := time.Now()
 		m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect},
-			supervisor.Binary{Name: a.Name, Version: a.Version, Path: a.Staged, Digest: a.Digest})
+			binaryOf(a))
 		if err != nil {
 			u.failWith(name, err)
 			return

@@ -65,9 +65,13 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	if h.descriptors, err = newDescriptors(descriptorLimit(), openDescriptors); err != nil {
 		return nil, err
 	}
+	signers, err := discovery.ParseKeys(cfg.Plugins.Keys)
+	if err != nil {
+		return nil, err
+	}
 	h.found, err = discovery.NewWatcher(discovery.Options{
 		Dir: cfg.Plugins.Dir, Lock: cfg.LockFile(), Data: cfg.Data,
-		Trust: discovery.Trust(cfg.Plugins.Trust), Log: log.Named("discovery"),
+		Trust: discovery.Trust(cfg.Plugins.Trust), Keys: signers, Log: log.Named("discovery"),
 		Keep: func(digest string) bool { return h.lifecycle.keeps(digest) }, // asked once it runs
 	})
 	if err != nil {
@@ -101,7 +105,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	var err error
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
-		Inspect: discovery.Inspect, OnChange: h.pluginsChanged, Room: h.descriptors.room,
+		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
 		OnMove: h.lifecycle.moved, Verify: h.verifyCandidate, Resume: h.resume,
 	})
 	if err != nil {

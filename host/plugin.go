@@ -16,7 +16,7 @@ import (
 
 func (c *cli) pluginCommand() *cobra.Command {
 	return group("plugin", "Show plugins, approve them, restart them, read their logs",
-		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginRestartCommand(), c.pluginLogsCommand())
+		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(), c.pluginLogsCommand())
 }
 
 func (c *cli) pluginListCommand() *cobra.Command {

@@ -184,12 +184,12 @@ func (a *approval) find(target string) (string, error) {
 
 // approve stages, starts and describes one program, and puts it into the lock.
 func (a *approval) approve(ctx context.Context, path string) error {
-	staged, digest, size, err := discovery.Stage(a.host.Data, path)
+	taken, err := discovery.Take(a.host.Data, a.lock, path)
 	if err != nil {
 		return err
 	}
-	name := filepath.Base(path)
-	m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect}, supervisor.Binary{Path: staged, Digest: digest})
+	name, digest := filepath.Base(path), taken.Digest
+	m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect, Folder: discovery.CheckFolder}, binaryOf(taken))
 	if err != nil {
 		return err
 	}
@@ -199,12 +199,12 @@ func (a *approval) approve(ctx context.Context, path string) error {
 	if err := discovery.SaveManifest(a.host.Data, digest, m); err != nil {
 		return err
 	}
-	shown := approved{Name: m.Name, Version: m.Version, SHA256: digest, Size: size, File: name, Capabilities: []string{}}
+	shown := approved{Name: m.Name, Version: m.Version, SHA256: digest, Size: taken.Size, File: name, Capabilities: []string{}}
 	for _, capability := range m.Capabilities {
 		shown.Capabilities = append(shown.Capabilities, string(capability))
 	}
 	shown.Changed = a.lock.Approve(discovery.Entry{
-		Name: m.Name, Version: m.Version, SHA256: digest, Size: size, File: name,
+		Name: m.Name, Version: m.Version, SHA256: digest, Size: taken.Size, File: name, Runtime: taken.Runtime,
 		Capabilities: shown.Capabilities, ApprovedAt: time.Now().UTC().Truncate(time.Second),
 	})
 	a.done = append(a.done, shown)
@@ -225,7 +225,7 @@ func (a *approval) check(m sdk.Manifest, path, digest string) error {
 	if !ok || have.File == "" || have.SHA256 == digest || other == path {
 		return nil
 	}
-	if sum, err := discovery.Digest(other); err == nil && sum == have.SHA256 {
+	if sum, err := discovery.Identify(a.host.Data, a.lock, other); err == nil && sum == have.SHA256 {
 		return fmt.Errorf("plugin %s is served by %s already, so %s is refused (hint: remove %s to upgrade, then approve again)", m.Name, other, path, other)
 	}
 	return nil

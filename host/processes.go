@@ -201,6 +201,11 @@ func (m *manifests) Restart(ctx context.Context, name string) error {
 	return noPlugin(name, m.sup.Restart(ctx, name))
 }
 
+// Rescan implements api.Plugins. What is wrong with the directory, Plugins tells.
+func (m *manifests) Rescan(ctx context.Context) error {
+	return m.watch.RescanNow(ctx)
+}
+
 // noPlugin makes an unknown plugin what the API answers as not found.
 func noPlugin(name string, err error) error {
 	if errors.Is(err, supervisor.ErrNotLoaded) {

@@ -51,6 +51,8 @@ type Plugins interface {
 	// returns when that serves or has failed. It answers store.ErrNotFound for a
 	// plugin that is not loaded.
 	Restart(ctx context.Context, name string) error
+	// Rescan looks at the plugin directory, and returns when it has.
+	Rescan(ctx context.Context) error
 }
 
 // Plugin is a plugin's file and its process.
@@ -59,7 +61,7 @@ type Plugin struct {
 	Version   string
 	Digest    string // SHA-256 in hex
 	File      string
-	Verdict   string // approved, kept, unapproved, incomplete, not-executable, wrong-arch, duplicate, refused, ignored
+	Verdict   string // one of discovery's, or gone
 	State     string // of the process: starting, serving, backoff, draining, stopped, refused, quarantined; empty without one
 	Reason    string // why the verdict or the state is not the wanted one
 	PID       int

@@ -365,6 +365,8 @@ type fakePlugins struct {
 
 var _ Plugins = (*fakePlugins)(nil)
 
+func (*fakePlugins) Rescan(context.Context) error { return nil }
+
 func (f *fakePlugins) Restart(_ context.Context, name string) error {
 	f.restarted = append(f.restarted, name)
 	return f.failing

@@ -83,6 +83,18 @@ func (s *pluginService) RestartPlugin(ctx context.Context, req *hostv1.RestartPl
 	return &hostv1.RestartPluginResponse{Plugin: s.plugin(found)}, nil
 }
 
+// RescanPlugins looks at the plugin directory now.
+func (s *pluginService) RescanPlugins(ctx context.Context, _ *hostv1.RescanPluginsRequest) (*hostv1.RescanPluginsResponse, error) {
+	if err := s.deps.Plugins.Rescan(ctx); err != nil {
+		return nil, err
+	}
+	list, err := s.deps.Plugins.Plugins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.RescanPluginsResponse{Plugins: s.plugins(list)}, nil
+}
+
 // serves says how much of what a name means the entry is: what serves comes before
 // what is tried, and that before what has no process.
 func (p Plugin) serves() int {

@@ -138,7 +138,8 @@ func hostSchema() schemaNode {
 		"key":       described("string", "The key file; made at the first start, never inside data."),
 		"plugins": closed(schemaNode{
 			"dir":   described("string", "Directory of the plugins' binaries."),
-			"trust": schemaNode{"enum": []string{string(TrustLock), string(TrustDir)}, "description": "lock: what plugins.lock approves. dir: everything; with serve --dev alone."},
+			"trust": schemaNode{"enum": []string{string(TrustLock), string(TrustSigned), string(TrustDir)}, "description": "lock: what plugins.lock approves. signed: what a key of keys signed. dir: everything; with serve --dev alone. Needs a restart."},
+			"keys":  schemaNode{"type": "array", "minItems": 1, "items": schemaNode{"type": "string"}, "description": "minisign public keys of those whose plugins may run, for trust: signed. Needs a restart."},
 		}),
 		"log": closed(schemaNode{
 			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},

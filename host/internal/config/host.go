@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"aead.dev/minisign"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/jackfield/jackfield/host/internal/secret"
@@ -21,8 +22,9 @@ type Trust string
 
 // The modes of trust.
 const (
-	TrustLock Trust = "lock" // those whose digest is in plugins.lock
-	TrustDir  Trust = "dir"  // all of them; with serve --dev alone (K21)
+	TrustLock   Trust = "lock"   // those whose digest is in plugins.lock
+	TrustSigned Trust = "signed" // those that one of the keys signed
+	TrustDir    Trust = "dir"    // all of them; with serve --dev alone (K21)
 )
 
 // Host is host.yaml, with defaults filled in and paths made absolute.
@@ -51,8 +53,9 @@ type Host struct {
 
 // PluginDir says where plugins stand and which of them may run.
 type PluginDir struct {
-	Dir   string `json:"dir"`
-	Trust Trust  `json:"trust"`
+	Dir   string   `json:"dir"`
+	Trust Trust    `json:"trust"`
+	Keys  []string `json:"keys,omitempty"` // minisign public keys, for TrustSigned
 }
 
 // Snapshots say when the store is copied, how many copies are kept, and where.
@@ -199,17 +202,39 @@ func (l *loader) listen(o object, otherwise string) string {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust")
+	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys")
 	if !ok {
 		return otherwise
 	}
-	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Trust: otherwise.Trust}
-	if v, _ := p.text("trust"); v == "signed" {
-		o.src.failAt(CodeNotSupported, p.at("trust"), "trust: lock", "plugins.trust: signed plugins are not supported by this version")
-		return out
+	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir)}
+	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustSigned), string(TrustDir)))
+	out.Keys = p.signingKeys("keys")
+	if out.Trust == TrustSigned && !p.has("keys") {
+		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}
-	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustDir)))
 	return out
+}
+
+// signingKeys reads a list of minisign public keys.
+func (o object) signingKeys(key string) (keys []string) {
+	if !o.has(key) {
+		return nil
+	}
+	list := deref(o.at(key))
+	if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
+		o.src.failAt(CodeBadType, o.at(key), "", "%s: a list of keys is needed, this is %s", join(o.path, key), kindOf(list))
+		return nil
+	}
+	for _, n := range list.Content {
+		v := deref(n)
+		var public minisign.PublicKey
+		if v.Kind != yaml.ScalarNode || public.UnmarshalText([]byte(v.Value)) != nil {
+			o.src.failAt(CodeBadValue, n, "the second line of minisign.pub, which begins with RW", "%s: an entry is no minisign public key", join(o.path, key))
+			continue
+		}
+		keys = append(keys, v.Value)
+	}
+	return keys
 }
 
 // The bounds of what snapshots may be asked for.

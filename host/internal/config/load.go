@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/sdk"
@@ -117,6 +118,9 @@ func (s *Snapshot) keep(running Host) Problems {
 	trust := string(s.Host.Plugins.Trust)
 	same("plugins.trust", &trust, string(running.Plugins.Trust))
 	s.Host.Plugins.Trust = Trust(trust)
+	keys := strings.Join(s.Host.Plugins.Keys, " ")
+	same("plugins.keys", &keys, strings.Join(running.Plugins.Keys, " "))
+	s.Host.Plugins.Keys = slices.Clone(running.Plugins.Keys)
 	return out
 }
 

@@ -6,18 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 )
 
 // casDir is the directory of staged copies in the data directory.
 const casDir = "cas"
 
-// keepUnused is how many staged copies that nothing names are kept.
+// keepUnused is how many copies of a plugin that nothing names are kept, for a return
+// to an earlier version.
 const keepUnused = 3
 
 // errDigest is a copy whose content is not what was read before.
@@ -190,34 +188,4 @@ func (c *cas) remember(digest, path string) {
 	if info, err := os.Lstat(path); err == nil {
 		c.verified[digest] = stampOf(info)
 	}
-}
-
-// prune removes copies that keep does not name, but the newest few, which serve a
-// return to an earlier version, and with leftovers the temporary files of copies that
-// were cut short: somebody may be making one just now, but not when the host starts.
-func (c *cas) prune(keep func(digest string) bool, leftovers bool) error {
-	entries, err := os.ReadDir(c.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read plugin store: %w", err)
-	}
-	var errs []error
-	var unused []fs.FileInfo
-	for _, e := range entries {
-		info, err := e.Info()
-		switch {
-		case err != nil || keep(e.Name()):
-		case validDigest(e.Name()):
-			unused = append(unused, info)
-		case leftovers && strings.HasPrefix(e.Name(), ".stage-"):
-			errs = append(errs, os.Remove(filepath.Join(c.dir, e.Name())))
-		}
-	}
-	slices.SortFunc(unused, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
-	for _, info := range unused[min(keepUnused, len(unused)):] {
-		errs = append(errs, os.Remove(filepath.Join(c.dir, info.Name())))
-	}
-	return errors.Join(errs...)
 }

@@ -30,6 +30,15 @@ const lockHeader = `# The plugins that this host may run, by digest. "jackfield 
 type Lock struct {
 	Version int     `yaml:"version"`
 	Plugins []Entry `yaml:"plugins"`
+	// Rejected never runs, whatever the trust.
+	Rejected []Rejection `yaml:"rejected,omitempty"`
+}
+
+// Rejection is one digest that somebody rejected.
+type Rejection struct {
+	Name       string    `yaml:"name"` // what it was known as
+	SHA256     string    `yaml:"sha256"`
+	RejectedAt time.Time `yaml:"rejected_at,omitempty"`
 }
 
 // Entry is one approved binary.
@@ -38,7 +47,8 @@ type Entry struct {
 	Version      string    `yaml:"version"`
 	SHA256       string    `yaml:"sha256"`
 	Size         int64     `yaml:"size"`
-	File         string    `yaml:"file,omitempty"` // base name it was approved under
+	File         string    `yaml:"file,omitempty"`    // base name it was approved under
+	Runtime      string    `yaml:"runtime,omitempty"` // the plugin whose program runs it, a folder
 	Capabilities []string  `yaml:"capabilities,omitempty"`
 	ApprovedAt   time.Time `yaml:"approved_at,omitempty"`
 }
@@ -78,6 +88,8 @@ func (l Lock) Save(path string) error {
 	if err := l.validate(); err != nil {
 		return fmt.Errorf("plugin lock: %w", err)
 	}
+	l.Rejected = slices.Clone(l.Rejected)
+	slices.SortFunc(l.Rejected, func(a, b Rejection) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.SHA256, b.SHA256)) })
 	body, err := yaml.Dump(l, yaml.WithV4Defaults())
 	if err != nil {
 		return fmt.Errorf("encode plugin lock: %w", err)
@@ -89,15 +101,38 @@ func (l Lock) Save(path string) error {
 }
 
 // Approve puts e in the place of the plugin's other entries, and reports
-// whether that changed anything.
+// whether that changed anything. It takes a rejection back.
 func (l *Lock) Approve(e Entry) bool {
 	slices.Sort(e.Capabilities)
+	l.Rejected = slices.DeleteFunc(l.Rejected, func(r Rejection) bool { return r.SHA256 == e.SHA256 })
 	if have, ok := l.ByName(e.Name); ok && have.SHA256 == e.SHA256 && have.Version == e.Version && have.File == e.File {
 		return false
 	}
 	l.Plugins = slices.DeleteFunc(l.Plugins, func(have Entry) bool { return have.Name == e.Name })
 	l.Plugins = append(l.Plugins, e)
 	return true
+}
+
+// Reject takes the approval of a digest back, if there is one, and keeps it from being
+// approved with all others. It reports whether that changed anything.
+func (l *Lock) Reject(r Rejection) bool {
+	if l.rejected(r.SHA256) {
+		return false
+	}
+	l.Plugins = slices.DeleteFunc(l.Plugins, func(e Entry) bool { return e.SHA256 == r.SHA256 })
+	l.Rejected = append(l.Rejected, r)
+	return true
+}
+
+// Remove takes a plugin's entries out, and reports whether there were any.
+func (l *Lock) Remove(name string) bool {
+	before := len(l.Plugins)
+	l.Plugins = slices.DeleteFunc(l.Plugins, func(e Entry) bool { return e.Name == name })
+	return len(l.Plugins) < before
+}
+
+func (l *Lock) rejected(digest string) bool {
+	return slices.ContainsFunc(l.Rejected, func(r Rejection) bool { return r.SHA256 == digest })
 }
 
 // ByDigest returns the entry of a digest.
@@ -134,8 +169,15 @@ func (l Lock) validate() error {
 			errs = append(errs, fmt.Errorf("plugins[%d]: %q is no plugin name", i, e.Name))
 		case !ValidVersion(e.Version):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: %q is no version", i, e.Name, e.Version))
+		case e.Runtime != "" && !ValidName(e.Runtime):
+			errs = append(errs, fmt.Errorf("plugins[%d]: %s: runtime %q is no plugin name", i, e.Name, e.Runtime))
 		case !validDigest(e.SHA256):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: sha256 is not 64 digits of lower-case hex", i, e.Name))
+		}
+	}
+	for i, r := range l.Rejected {
+		if !validDigest(r.SHA256) {
+			errs = append(errs, fmt.Errorf("rejected[%d]: %s: sha256 is not 64 digits of lower-case hex", i, r.Name))
 		}
 	}
 	return errors.Join(errs...)

@@ -44,9 +44,9 @@ func ValidVersion(s string) bool {
 }
 
 // NameOf is the plugin's name that a file's name suggests: slack for slack,
-// slack.exe and slack_v1.4.2_linux_amd64.
+// slack.exe, slack_v1.4.2_linux_amd64 and slack_v1.4.2.tar.gz.
 func NameOf(file string) string {
-	name := strings.TrimSuffix(file, ".exe")
+	name := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(file, ".exe"), ".tar.gz"), ".tgz")
 	name = strings.TrimSuffix(name, "_"+runtime.GOOS+"_"+runtime.GOARCH)
 	if i := strings.LastIndex(name, "_v"); i > 0 && i+2 < len(name) && isDigit(name[i+2]) {
 		name = name[:i]
@@ -63,6 +63,23 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 // temporary says why a file of this name is passed over; empty if it is not.
 // Copying tools, editors and browsers write to such names before they rename.
 func temporary(file string) string {
+	if transient(file) {
+		return transience(file)
+	}
+	if archived(file) {
+		return ""
+	}
+	switch ext := strings.ToLower(filepath.Ext(file)); ext {
+	case ".sha256", ".minisig", ".sig", ".md", ".txt", ".yaml", ".yml", ".json", ".lock", ".gz", ".zip":
+		return "not a program (" + ext + ")"
+	}
+	return ""
+}
+
+// transient reports a name of what is not meant to stay.
+func transient(file string) bool { return transience(file) != "" }
+
+func transience(file string) string {
 	if strings.HasPrefix(file, ".") || strings.HasPrefix(file, "#") {
 		return "a hidden file"
 	}
@@ -72,8 +89,6 @@ func temporary(file string) string {
 	switch ext := strings.ToLower(filepath.Ext(file)); ext {
 	case ".tmp", ".temp", ".part", ".partial", ".swp", ".swx", ".swo", ".filepart", ".crdownload", ".download", ".bak", ".new":
 		return "a temporary file (" + ext + ")"
-	case ".sha256", ".minisig", ".sig", ".md", ".txt", ".yaml", ".yml", ".json", ".lock", ".gz", ".zip":
-		return "not a program (" + ext + ")"
 	}
 	return ""
 }

@@ -15,6 +15,7 @@ type Options struct {
 	Lock  string // path of plugins.lock; required
 	Data  string // the data directory, which holds copies and manifests; required
 	Trust Trust  // TrustLock if empty
+	Keys  Keys   // whose signatures count; required for TrustSigned
 
 	Settle    time.Duration // from an event to the scan; 100ms if zero
 	MaxSettle time.Duration // the longest that events put a scan off; 1s if zero
@@ -45,8 +46,11 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" || o.Lock == "" || o.Data == "" {
 		return o, errors.New("discovery: plugin directory, lock and data directory are required")
 	}
-	if o.Trust != TrustLock && o.Trust != TrustDir {
-		return o, fmt.Errorf("discovery: trust %q is not supported (hint: lock, or dir for development)", o.Trust)
+	switch {
+	case o.Trust != TrustLock && o.Trust != TrustDir && o.Trust != TrustSigned:
+		return o, fmt.Errorf("discovery: trust %q is not supported (hint: lock, signed, or dir for development)", o.Trust)
+	case o.Trust == TrustSigned && len(o.Keys) == 0:
+		return o, errors.New("discovery: trust signed needs a key (hint: plugins.keys in host.yaml)")
 	}
 	return o, nil
 }

@@ -25,6 +25,11 @@ type Scanner struct {
 	serving map[string]Artifact // by file: what could run after the last scan
 	winners map[string]string   // by plugin: the file that serves it
 	pruned  map[string]bool     // what served at the last cleaning of the store
+
+	folders *folders
+	members map[string]bool // paths in packages that the last scan saw
+	unpacks map[string]bool // digests of the archives that it saw
+	proofs  map[string]bool // digests with the signatures that vouch for them
 }
 
 // digested is a digest that was computed once.
@@ -39,13 +44,18 @@ func NewScanner(opts Options) (*Scanner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Scanner{
+	s := &Scanner{
 		opts:    opts,
 		cas:     newCAS(opts.Data),
 		digests: map[string]digested{},
 		serving: map[string]Artifact{},
 		winners: map[string]string{},
-	}, nil
+		members: map[string]bool{},
+		unpacks: map[string]bool{},
+		proofs:  map[string]bool{},
+	}
+	s.folders = &folders{dir: filepath.Join(opts.Data, foldersDir), whole: s.listed}
+	return s, nil
 }
 
 // Scan returns a verdict for every file in the plugin directory, sorted by file.
@@ -68,6 +78,8 @@ func (s *Scanner) Scan(ctx context.Context) ([]Artifact, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read plugin directory: %w", err)
 	}
+	clear(s.members)
+	clear(s.unpacks)
 	found := make([]Artifact, 0, len(entries))
 	for _, e := range entries {
 		if ctx.Err() != nil {
@@ -75,8 +87,10 @@ func (s *Scanner) Scan(ctx context.Context) ([]Artifact, error) {
 		}
 		found = append(found, s.examine(root, lock, e.Name()))
 	}
+	found = s.keep(lock, found, false)
+	lend(found)
+	found = s.keep(lock, found, true) // folders, now that their runtimes are there
 	s.forget(found)
-	found = s.keep(lock, found)
 	s.dedupe(found)
 	slices.SortFunc(found, Artifact.compare)
 	s.settle(lock, found)
@@ -99,7 +113,7 @@ func (s *Scanner) examine(root *os.Root, lock Lock, file string) Artifact {
 	}
 	a.Size = info.Size()
 	if info.IsDir() {
-		return a.judge(VerdictIgnored, "a directory")
+		return s.examineFolder(root, lock, a)
 	}
 	if !info.Mode().IsRegular() {
 		return a.judge(VerdictIgnored, "not a regular file")
@@ -109,11 +123,14 @@ func (s *Scanner) examine(root *os.Root, lock Lock, file string) Artifact {
 		return a.judge(VerdictRefused, fmt.Sprintf("cannot be read: %v (hint: chmod u+r %s)", errors.Unwrap(err), a.Path))
 	}
 	defer f.Close() //nolint:errcheck // read only
-	return s.judge(a, lock, f)
+	if a.archive() {
+		return s.examineArchive(a, lock, f)
+	}
+	return s.judge(a, lock, root, f)
 }
 
-// judge decides about an open file.
-func (s *Scanner) judge(a Artifact, lock Lock, f *os.File) Artifact {
+// judge decides about an open program.
+func (s *Scanner) judge(a Artifact, lock Lock, root *os.Root, f *os.File) Artifact {
 	info, err := f.Stat()
 	if err != nil {
 		return a.judge(VerdictRefused, fmt.Sprintf("cannot be read: %v", err))
@@ -123,30 +140,86 @@ func (s *Scanner) judge(a Artifact, lock Lock, f *os.File) Artifact {
 		return a.unfit(err)
 	}
 	if worldWritable(info) {
-		return a.judge(VerdictRefused, "can be written by anyone (hint: chmod o-w "+a.Path+")")
+		return a.judge(VerdictRefused, openToAll(a.Path))
 	}
-	if a.Digest, err = s.digest(a.Path, f, info); err != nil {
+	digest, err := s.digest(a.Path, f, info)
+	if err != nil {
 		return a.judge(VerdictIncomplete, err.Error())
 	}
+	return s.decide(a, lock, consent{
+		digest: digest, changed: info.ModTime(),
+		signed: func() error { return s.signedFile(root, a.File, digest, f) },
+		stage: func(a *Artifact) (err error) {
+			a.Staged, err = s.cas.stage(f, digest)
+			return err
+		},
+	})
+}
+
+// consent is what it takes to decide whether a program or folder may run.
+type consent struct {
+	digest  string
+	changed time.Time // when it last did
+	signed  func() error
+	stage   func(*Artifact) error // makes the private copy
+}
+
+// decide says whether what was read may run, and then stages it.
+func (s *Scanner) decide(a Artifact, lock Lock, c consent) Artifact {
+	a.Digest = c.digest
+	if lock.rejected(a.Digest) {
+		return a.judge(VerdictRejected, "somebody rejected it (hint: jackfield plugin approve "+a.Path+")")
+	}
 	entry, approved := lock.ByDigest(a.Digest)
-	switch {
-	case approved:
+	switch s.opts.Trust {
+	case TrustLock:
+		if !approved {
+			return a.judge(VerdictUnapproved, unapproved(lock, a))
+		}
 		a.Name, a.Version = entry.Name, entry.Version
-	case s.opts.Trust != TrustDir:
-		return a.judge(VerdictUnapproved, unapproved(lock, a))
-	case a.Name == "":
-		return a.judge(VerdictRefused, "the file's name is no plugin name (hint: name it [a-z0-9][a-z0-9._-]*)")
-	case s.opts.Now().Sub(info.ModTime()).Abs() < s.opts.Settle:
-		return a.judge(VerdictIncomplete, "still being written")
-	default:
-		if m, err := LoadManifest(s.opts.Data, a.Digest); err == nil {
-			a.Version = m.Version
+	case TrustSigned:
+		if err := c.signed(); err != nil {
+			return a.unfit(err)
+		}
+	case TrustDir:
+		if s.opts.Now().Sub(c.changed).Abs() < s.opts.Settle {
+			return a.judge(VerdictIncomplete, "still being written")
 		}
 	}
-	if a.Staged, err = s.cas.stage(f, a.Digest); err != nil {
+	if a.Name == "" {
+		return a.judge(VerdictRefused, "the file's name is no plugin name (hint: name it [a-z0-9][a-z0-9._-]*)")
+	}
+	if m, err := LoadManifest(s.opts.Data, a.Digest); err == nil && a.Version == "" {
+		a.Version = m.Version
+	}
+	if err := c.stage(&a); err != nil {
 		return a.judge(VerdictIncomplete, err.Error())
 	}
 	return a.judge(VerdictApproved, "")
+}
+
+// lend gives folders the programs of their runtimes.
+func lend(found []Artifact) {
+	for i, a := range found {
+		if a.Folder == "" || a.Staged != "" {
+			continue
+		}
+		r, ok := runtimeOf(found, a.Runtime)
+		if !ok {
+			found[i] = a.judge(VerdictNoRuntime, fmt.Sprintf("plugin %s, which would run it, is not there or may not run (hint: jackfield plugin list)", a.Runtime))
+			continue
+		}
+		found[i].Staged, found[i].Program = r.Staged, r.Digest
+	}
+}
+
+// runtimeOf returns the artifact whose program runs folders under this name.
+func runtimeOf(found []Artifact, name string) (Artifact, bool) {
+	i := slices.IndexFunc(found, func(a Artifact) bool { return a.Name == name && a.Runtime == "" && a.Runnable() })
+	if i < 0 {
+		return Artifact{}, false
+	}
+	return found[i], true
 }
 
 // digest hashes the file, or remembers.
@@ -177,15 +250,16 @@ func (s *Scanner) forget(found []Artifact) {
 		here[a.Path] = true
 	}
 	for path := range s.digests {
-		if !here[path] {
+		if !here[path] && !s.members[path] {
 			delete(s.digests, path)
 		}
 	}
 }
 
 // keep adds what was approved under a file's name and is staged, where the file
-// itself may not run now: a half copied or unapproved file stops nothing.
-func (s *Scanner) keep(lock Lock, found []Artifact) []Artifact {
+// itself may not run now: a half copied or unapproved file stops nothing. It does so
+// for programs, or for folders.
+func (s *Scanner) keep(lock Lock, found []Artifact, folders bool) []Artifact {
 	runs := map[string]bool{}
 	for _, a := range found {
 		runs[a.Name] = runs[a.Name] || a.Runnable()
@@ -193,14 +267,14 @@ func (s *Scanner) keep(lock Lock, found []Artifact) []Artifact {
 	var kept []Artifact
 	for i, a := range found {
 		old, ok := s.before(lock, a)
-		if a.Runnable() || !ok || runs[old.Name] {
+		waits := a.Folder != "" // for its runtime
+		if a.Runnable() || waits || !ok || runs[old.Name] || folders != (old.Runtime != "") || lock.rejected(old.Digest) {
 			continue
 		}
-		path, ok := s.cas.have(old.Digest)
-		if !ok {
+		if !s.revive(&old, found) {
 			continue
 		}
-		old.File, old.Path, old.Staged = a.File, a.Path, path
+		old.File, old.Path = a.File, a.Path
 		old.Verdict, old.Reason = VerdictKept, "the file was replaced by one that may not run"
 		found[i].Name = old.Name
 		runs[old.Name] = true
@@ -209,17 +283,32 @@ func (s *Scanner) keep(lock Lock, found []Artifact) []Artifact {
 	return append(found, kept...)
 }
 
+// revive finds the copies of what served before.
+func (s *Scanner) revive(old *Artifact, found []Artifact) (ok bool) {
+	if old.Runtime == "" {
+		old.Staged, ok = s.cas.have(old.Digest)
+		return ok
+	}
+	r, ok := runtimeOf(found, old.Runtime)
+	if !ok {
+		return false
+	}
+	old.Staged, old.Program = r.Staged, r.Digest
+	old.Folder, ok = s.folders.have(old.Digest)
+	return ok
+}
+
 // before is what may serve in the place of a.
 func (s *Scanner) before(lock Lock, a Artifact) (Artifact, bool) {
 	old, ok := s.serving[a.File]
-	if s.opts.Trust == TrustDir {
+	if s.opts.Trust != TrustLock {
 		return old, ok
 	}
 	entry, approved := lock.ByDigest(old.Digest)
 	if !ok || !approved {
 		entry, approved = lock.byFile(a.File)
 	}
-	return Artifact{Name: entry.Name, Version: entry.Version, Digest: entry.SHA256, Size: entry.Size}, approved
+	return Artifact{Name: entry.Name, Version: entry.Version, Digest: entry.SHA256, Size: entry.Size, Runtime: entry.Runtime}, approved
 }
 
 // dedupe lets one file serve each plugin: the one that does so already, else
@@ -256,7 +345,7 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 		if a.Runnable() {
 			s.serving[a.File] = a
 			s.winners[a.Name] = a.File
-			keep[a.Digest] = true
+			keep[a.Digest], keep[a.Program] = true, true
 		}
 	}
 	first := s.pruned == nil
@@ -268,7 +357,7 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 		keep[e.SHA256] = true
 	}
 	held := func(digest string) bool { return keep[digest] || s.opts.Keep(digest) }
-	if err := s.cas.prune(held, first); err != nil {
+	if err := s.prune(held, first); err != nil {
 		s.opts.Log.Warn("clean plugin store", "error", err)
 	}
 }
@@ -289,7 +378,7 @@ func unapproved(lock Lock, a Artifact) string {
 func (a Artifact) judge(v Verdict, reason string) Artifact {
 	a.Verdict, a.Reason = v, reason
 	if v != VerdictApproved {
-		a.Staged = ""
+		a.Staged, a.Program, a.Folder = "", "", ""
 	}
 	return a
 }

@@ -80,7 +80,7 @@ func TestEveryFileHasAVerdict(t *testing.T) {
 		"lost":       {VerdictNotExecutable, "its interpreter /no/such/shell is missing"},
 		"mac":        {VerdictWrongArch, "built for darwin"},
 		"win":        {VerdictWrongArch, "built for windows"},
-		"dir":        {VerdictIgnored, "a directory"},
+		"dir":        {VerdictIgnored, "a directory without plugin.yaml"},
 		"out":        {VerdictRefused, "a link that leads out of the directory"},
 		"dangling":   {VerdictRefused, "or nowhere"},
 	} {
@@ -189,8 +189,8 @@ func TestTrustDirWantsADirectoryOfOnesOwn(t *testing.T) {
 	require.ErrorContains(t, err, "can be written by others")
 	require.NoError(t, os.Chmod(b.opts.Dir, 0o707))
 	require.ErrorContains(t, CheckDir(b.opts.Dir, TrustLock), "can be written by anyone (hint: chmod o-w")
-	_, err = NewScanner(Options{Dir: "a", Lock: "b", Data: "c", Trust: "signed"})
-	require.ErrorContains(t, err, `trust "signed" is not supported`)
+	_, err = NewScanner(Options{Dir: "a", Lock: "b", Data: "c", Trust: "hope"})
+	require.ErrorContains(t, err, `trust "hope" is not supported`)
 }
 
 // rows: K21

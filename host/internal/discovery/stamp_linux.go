@@ -9,6 +9,9 @@ import (
 // file's place.
 const openFlags = syscall.O_NONBLOCK
 
+// noFollow refuses a link in the place of a file.
+const noFollow = syscall.O_NOFOLLOW
+
 func stampOf(info os.FileInfo) stamp {
 	s := stamp{size: info.Size(), mtime: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -10,6 +10,9 @@ import (
 // openFlags are none where the flag's meaning is not the same.
 const openFlags = 0
 
+// noFollow is none either: what a walk found to be a link is not opened.
+const noFollow = 0
+
 // stampOf has no inode here: size and time of change decide, and the copy that
 // runs is verified by digest in any case.
 func stampOf(info os.FileInfo) stamp {

@@ -10,13 +10,14 @@ type Trust string
 
 // The trust modes.
 const (
-	TrustLock Trust = "lock" // what plugins.lock names by digest; the default
-	TrustDir  Trust = "dir"  // every program in the directory: for development
+	TrustLock   Trust = "lock"   // what plugins.lock names by digest; the default
+	TrustSigned Trust = "signed" // what one of the keys signed
+	TrustDir    Trust = "dir"    // every program in the directory: for development
 )
 
 // CheckDir reports why the plugin directory is not fit for the trust mode: for
 // TrustDir it must belong to this user and be writable by nobody else, for
-// TrustLock it must not be writable by anyone at all without a sticky bit.
+// the others it must not be writable by anyone at all without a sticky bit.
 func CheckDir(dir string, trust Trust) error {
 	info, err := os.Stat(dir)
 	if err != nil {

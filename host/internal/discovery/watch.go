@@ -2,8 +2,11 @@ package discovery
 
 import (
 	"context"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,9 +19,10 @@ type Watcher struct {
 	opts    Options
 	rescan  chan struct{} // of one: wake-ups coalesce
 
-	mu   sync.Mutex // guards last and err
-	last []Artifact
-	err  error
+	mu      sync.Mutex // guards what follows
+	last    []Artifact
+	err     error
+	waiting []chan struct{} // for a scan that begins from now on
 }
 
 // NewWatcher returns a watcher that Run sets to work.
@@ -36,6 +40,31 @@ func (w *Watcher) Rescan() {
 	case w.rescan <- struct{}{}:
 	default: // one is waiting already
 	}
+}
+
+// RescanNow asks for a scan and returns when one that began after has ended, well or
+// not: Last tells. It fails when ctx ends before.
+func (w *Watcher) RescanNow(ctx context.Context) error {
+	done := make(chan struct{})
+	w.mu.Lock()
+	w.waiting = append(w.waiting, done)
+	w.mu.Unlock()
+	w.Rescan()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// awaited returns those who wait for a scan that begins now.
+func (w *Watcher) awaited() []chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waiting := w.waiting
+	w.waiting = nil
+	return waiting
 }
 
 // Last returns the last state and why a later scan failed, if it did. The slice
@@ -91,6 +120,12 @@ func (w *Watcher) Run(ctx context.Context, out chan<- []Artifact) error {
 
 // scan reports the state and whether it is news.
 func (w *Watcher) scan(ctx context.Context) ([]Artifact, bool) {
+	waiting := w.awaited()
+	defer func() { // when Last has what was found
+		for _, done := range waiting {
+			close(done)
+		}
+	}()
 	found, err := w.scanner.Scan(ctx)
 	if ctx.Err() != nil {
 		return nil, false
@@ -122,6 +157,9 @@ func (w *Watcher) next(state []Artifact) time.Duration {
 	return w.opts.Rescan
 }
 
+// maxWatches bounds the directories of packages that are watched.
+const maxWatches = 1_000
+
 // hints are the events of the directories. Without them the timer does the work.
 type hints struct {
 	opts Options
@@ -142,10 +180,42 @@ func (h *hints) watch() {
 	if h.fs == nil {
 		return
 	}
-	for _, dir := range []string{h.opts.Dir, filepath.Dir(h.opts.Lock)} {
-		if err := h.fs.Add(dir); err != nil {
-			h.opts.Log.Debug("watch directory", "dir", dir, "error", err)
+	h.add(h.opts.Dir)
+	h.add(filepath.Dir(h.opts.Lock))
+	entries, err := os.ReadDir(h.opts.Dir)
+	if err != nil {
+		return // the scan tells
+	}
+	left := maxWatches
+	for _, e := range entries {
+		if e.IsDir() && !transient(e.Name()) {
+			left = h.watchFolder(filepath.Join(h.opts.Dir, e.Name()), left)
 		}
+	}
+}
+
+// watchFolder adds the directories of a package, up to left of them; those beyond are
+// found by the timer. It returns how many are left.
+func (h *hints) watchFolder(folder string, left int) int {
+	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || !d.IsDir():
+			return nil //nolint:nilerr // it was there a moment ago; the scan tells
+		case left == 0:
+			return fs.SkipAll
+		case transient(d.Name()):
+			return fs.SkipDir
+		}
+		left--
+		h.add(path)
+		return nil
+	})
+	return left
+}
+
+func (h *hints) add(dir string) {
+	if err := h.fs.Add(dir); err != nil {
+		h.opts.Log.Debug("watch directory", "dir", dir, "error", err)
 	}
 }
 
@@ -165,7 +235,8 @@ func (h *hints) errors() <-chan error {
 
 // matters tells an event of a plugin or of the lock from the lock's neighbours.
 func (h *hints) matters(ev fsnotify.Event) bool {
-	if filepath.Clean(filepath.Dir(ev.Name)) == filepath.Clean(h.opts.Dir) || filepath.Clean(ev.Name) == filepath.Clean(h.opts.Dir) {
+	dir, name := filepath.Clean(h.opts.Dir), filepath.Clean(ev.Name)
+	if name == dir || strings.HasPrefix(name, dir+string(filepath.Separator)) {
 		return true
 	}
 	return filepath.Base(ev.Name) == filepath.Base(h.opts.Lock)

@@ -104,6 +104,25 @@ func TestRescanOnRequest(t *testing.T) {
 	until(t, out, has("slack", VerdictUnapproved))
 }
 
+// rows: H21
+func TestRescanReturnsWhenItHasLooked(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *Options) { o.Rescan, o.Settle, o.MaxSettle = time.Hour, time.Hour, time.Hour })
+	w, out := b.watch(t)
+	until(t, out, none)
+	for _, name := range []string{"slack", "git", "github"} {
+		b.write(t, name, script(name), 0o755)
+		require.NoError(t, w.RescanNow(t.Context()))
+		last, err := w.Last()
+		require.NoError(t, err)
+		require.True(t, has(name, VerdictUnapproved)(last), name)
+		until(t, out, has(name, VerdictUnapproved))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, w.RescanNow(ctx), context.Canceled)
+}
+
 // What no event tells is found by looking, every half a minute unless somebody says
 // otherwise.
 //

@@ -19,7 +19,18 @@ type Binary struct {
 	Version string // likewise, unless empty
 	Path    string // the staged copy, executed in place
 	Digest  string // SHA-256 in hex, verified at each start; not checked if empty
+
+	// Of a folder that another plugin's program runs; else empty. Then Path is that
+	// program, and Digest is of the folder's list of files.
+	Folder  string // handed to the program as FolderEnv
+	Program string // digest of Path, verified at each start in the place of Digest
 }
+
+// FolderEnv is the variable in which a program finds the folder that it is to run.
+const FolderEnv = "JACKFIELD_PLUGIN_DIR"
+
+// program is the digest of what is executed.
+func (b Binary) program() string { return cmp.Or(b.Program, b.Digest) }
 
 // Options of a Supervisor. The zero value means the documented defaults, but
 // for RunDir, which is required.
@@ -60,11 +71,14 @@ type Options struct {
 
 	Env []string // NAME=value, added to the fixed environment of every plugin
 
-	Log      hclog.Logger            // plugins' lines and the supervisor's own; none if nil
-	Redact   func(string) string     // takes known secrets out of what is logged; none if nil
-	Inspect  func(path string) error // says why a program cannot run here, for a failed start; none if nil
-	OnChange func()                  // called after a state changed; must not block
-	Now      func() time.Time        // time.Now if nil
+	Log     hclog.Logger            // plugins' lines and the supervisor's own; none if nil
+	Redact  func(string) string     // takes known secrets out of what is logged; none if nil
+	Inspect func(path string) error // says why a program cannot run here, for a failed start; none if nil
+	// Folder reports a folder that is not what its digest says, at each start; none is
+	// checked if nil.
+	Folder   func(path, digest string) error
+	OnChange func()           // called after a state changed; must not block
+	Now      func() time.Time // time.Now if nil
 	// OnMove is told of every transition of plugins and processes, in order; it must
 	// not block. Of a program it is told what running it showed: its From is empty.
 	OnMove func(store.PluginMove)
@@ -102,6 +116,9 @@ func (o Options) withDefaults() Options {
 	if o.Inspect == nil {
 		o.Inspect = func(string) error { return nil }
 	}
+	if o.Folder == nil {
+		o.Folder = func(string, string) error { return nil }
+	}
 	if o.OnChange == nil {
 		o.OnChange = func() {}
 	}
@@ -116,8 +133,11 @@ func (o Options) withDefaults() Options {
 
 // environ is the environment of a plugin whose sockets and temporary files
 // belong into dir. Nothing else of the host's is passed on: it may hold secrets.
-func (o Options) environ(dir string) []string {
+func (o Options) environ(dir string, b Binary) []string {
 	env := []string{"TMPDIR=" + dir, "PLUGIN_UNIX_SOCKET_DIR=" + dir}
+	if b.Folder != "" {
+		env = append(env, FolderEnv+"="+b.Folder)
+	}
 	for _, name := range []string{"PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)

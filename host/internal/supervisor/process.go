@@ -99,12 +99,17 @@ func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*proce
 
 // connect executes p's binary and asks what it is.
 func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *logbook) error {
+	if p.binary.Folder != "" {
+		if err := s.opts.Folder(p.binary.Folder, p.binary.Digest); err != nil {
+			return err //nolint:wrapcheck // explained by startFailure
+		}
+	}
 	exe, err := openProgram(p.binary)
 	if err != nil {
 		return err
 	}
 	p.x = &execution{
-		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: s.opts.environ(dir), spawn: s.spawner, pids: s.dirs,
+		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: s.opts.environ(dir, p.binary), spawn: s.spawner, pids: s.dirs,
 		out: newOutput(p.binary, s.opts, book), stdout: newHandshakeReader(),
 		started: make(chan struct{}), exited: make(chan struct{}),
 	}

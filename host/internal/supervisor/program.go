@@ -37,7 +37,7 @@ func openProgram(b Binary) (*program, error) {
 	}
 	go func() {
 		defer close(p.checked)
-		p.bad = p.check(b.Digest)
+		p.bad = p.check(b.program())
 	}()
 	return p, nil
 }

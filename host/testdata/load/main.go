@@ -42,7 +42,7 @@ type load struct{ variant }
 // Manifest implements sdk.Plugin.
 func (l load) Manifest() sdk.Manifest {
 	m := sdk.Manifest{
-		Name: "load", Label: "Load", Version: l.Version, Kind: sdk.KindData,
+		Name: l.Name, Label: "Load", Version: l.Version, Kind: sdk.KindData,
 		Settings:   settings{},
 		Connectors: []sdk.Connector{{Name: "things", Label: "Things", Force: true}},
 		Capabilities: []sdk.Capability{

@@ -22,6 +22,86 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type RescanPluginsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RescanPluginsRequest) Reset() {
+	*x = RescanPluginsRequest{}
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RescanPluginsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RescanPluginsRequest) ProtoMessage() {}
+
+func (x *RescanPluginsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RescanPluginsRequest.ProtoReflect.Descriptor instead.
+func (*RescanPluginsRequest) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{0}
+}
+
+type RescanPluginsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plugins       []*Plugin              `protobuf:"bytes,1,rep,name=plugins,proto3" json:"plugins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RescanPluginsResponse) Reset() {
+	*x = RescanPluginsResponse{}
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RescanPluginsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RescanPluginsResponse) ProtoMessage() {}
+
+func (x *RescanPluginsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RescanPluginsResponse.ProtoReflect.Descriptor instead.
+func (*RescanPluginsResponse) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RescanPluginsResponse) GetPlugins() []*Plugin {
+	if x != nil {
+		return x.Plugins
+	}
+	return nil
+}
+
 type ListPluginsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -30,7 +110,7 @@ type ListPluginsRequest struct {
 
 func (x *ListPluginsRequest) Reset() {
 	*x = ListPluginsRequest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[0]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -42,7 +122,7 @@ func (x *ListPluginsRequest) String() string {
 func (*ListPluginsRequest) ProtoMessage() {}
 
 func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[0]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -55,7 +135,7 @@ func (x *ListPluginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsRequest.ProtoReflect.Descriptor instead.
 func (*ListPluginsRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{0}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{2}
 }
 
 type ListPluginsResponse struct {
@@ -67,7 +147,7 @@ type ListPluginsResponse struct {
 
 func (x *ListPluginsResponse) Reset() {
 	*x = ListPluginsResponse{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[1]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -79,7 +159,7 @@ func (x *ListPluginsResponse) String() string {
 func (*ListPluginsResponse) ProtoMessage() {}
 
 func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[1]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -92,7 +172,7 @@ func (x *ListPluginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPluginsResponse.ProtoReflect.Descriptor instead.
 func (*ListPluginsResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{1}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListPluginsResponse) GetPlugins() []*Plugin {
@@ -111,7 +191,7 @@ type GetPluginRequest struct {
 
 func (x *GetPluginRequest) Reset() {
 	*x = GetPluginRequest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[2]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -123,7 +203,7 @@ func (x *GetPluginRequest) String() string {
 func (*GetPluginRequest) ProtoMessage() {}
 
 func (x *GetPluginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[2]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -136,7 +216,7 @@ func (x *GetPluginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPluginRequest.ProtoReflect.Descriptor instead.
 func (*GetPluginRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetPluginRequest) GetName() string {
@@ -158,7 +238,7 @@ type GetPluginResponse struct {
 
 func (x *GetPluginResponse) Reset() {
 	*x = GetPluginResponse{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -170,7 +250,7 @@ func (x *GetPluginResponse) String() string {
 func (*GetPluginResponse) ProtoMessage() {}
 
 func (x *GetPluginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -183,7 +263,7 @@ func (x *GetPluginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPluginResponse.ProtoReflect.Descriptor instead.
 func (*GetPluginResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetPluginResponse) GetPlugin() *Plugin {
@@ -219,7 +299,7 @@ type StreamPluginLogsRequest struct {
 
 func (x *StreamPluginLogsRequest) Reset() {
 	*x = StreamPluginLogsRequest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +311,7 @@ func (x *StreamPluginLogsRequest) String() string {
 func (*StreamPluginLogsRequest) ProtoMessage() {}
 
 func (x *StreamPluginLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +324,7 @@ func (x *StreamPluginLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamPluginLogsRequest.ProtoReflect.Descriptor instead.
 func (*StreamPluginLogsRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StreamPluginLogsRequest) GetName() string {
@@ -280,7 +360,7 @@ type StreamPluginLogsResponse struct {
 
 func (x *StreamPluginLogsResponse) Reset() {
 	*x = StreamPluginLogsResponse{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[5]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -292,7 +372,7 @@ func (x *StreamPluginLogsResponse) String() string {
 func (*StreamPluginLogsResponse) ProtoMessage() {}
 
 func (x *StreamPluginLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[5]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -305,7 +385,7 @@ func (x *StreamPluginLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamPluginLogsResponse.ProtoReflect.Descriptor instead.
 func (*StreamPluginLogsResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StreamPluginLogsResponse) GetAt() *timestamppb.Timestamp {
@@ -345,7 +425,7 @@ type RestartPluginRequest struct {
 
 func (x *RestartPluginRequest) Reset() {
 	*x = RestartPluginRequest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -357,7 +437,7 @@ func (x *RestartPluginRequest) String() string {
 func (*RestartPluginRequest) ProtoMessage() {}
 
 func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -370,7 +450,7 @@ func (x *RestartPluginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPluginRequest.ProtoReflect.Descriptor instead.
 func (*RestartPluginRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RestartPluginRequest) GetName() string {
@@ -389,7 +469,7 @@ type RestartPluginResponse struct {
 
 func (x *RestartPluginResponse) Reset() {
 	*x = RestartPluginResponse{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -401,7 +481,7 @@ func (x *RestartPluginResponse) String() string {
 func (*RestartPluginResponse) ProtoMessage() {}
 
 func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -414,7 +494,7 @@ func (x *RestartPluginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartPluginResponse.ProtoReflect.Descriptor instead.
 func (*RestartPluginResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RestartPluginResponse) GetPlugin() *Plugin {
@@ -431,8 +511,9 @@ type Plugin struct {
 	// SHA-256, in hex.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	File   string `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
-	// approved, kept, unapproved, incomplete, not-executable, wrong-arch,
-	// duplicate, refused, ignored.
+	// approved, kept, unapproved, rejected, unsigned, incomplete, not-executable,
+	// wrong-arch, bad-package, no-runtime, duplicate, refused, ignored; gone for a
+	// process whose file is. "jackfield explain" knows each.
 	Verdict string `protobuf:"bytes,5,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	// Of the process: starting, serving, backoff, draining, stopped, refused, quarantined. Empty without
 	// one.
@@ -450,7 +531,7 @@ type Plugin struct {
 
 func (x *Plugin) Reset() {
 	*x = Plugin{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +543,7 @@ func (x *Plugin) String() string {
 func (*Plugin) ProtoMessage() {}
 
 func (x *Plugin) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +556,7 @@ func (x *Plugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Plugin.ProtoReflect.Descriptor instead.
 func (*Plugin) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Plugin) GetName() string {
@@ -578,7 +659,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +671,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +684,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Manifest) GetName() string {
@@ -695,7 +776,7 @@ type Connector struct {
 
 func (x *Connector) Reset() {
 	*x = Connector{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[10]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -707,7 +788,7 @@ func (x *Connector) String() string {
 func (*Connector) ProtoMessage() {}
 
 func (x *Connector) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[10]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -720,7 +801,7 @@ func (x *Connector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connector.ProtoReflect.Descriptor instead.
 func (*Connector) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Connector) GetName() string {
@@ -748,7 +829,10 @@ var File_jackfield_host_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/plugin.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n" +
+	"\x1ejackfield/host/v1/plugin.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
+	"\x14RescanPluginsRequest\"L\n" +
+	"\x15RescanPluginsResponse\x123\n" +
+	"\aplugins\x18\x01 \x03(\v2\x19.jackfield.host.v1.PluginR\aplugins\"\x14\n" +
 	"\x12ListPluginsRequest\"J\n" +
 	"\x13ListPluginsResponse\x123\n" +
 	"\aplugins\x18\x01 \x03(\v2\x19.jackfield.host.v1.PluginR\aplugins\"&\n" +
@@ -806,12 +890,13 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05force2\x98\x03\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force2\xfc\x03\n" +
 	"\rPluginService\x12\\\n" +
 	"\vListPlugins\x12%.jackfield.host.v1.ListPluginsRequest\x1a&.jackfield.host.v1.ListPluginsResponse\x12V\n" +
 	"\tGetPlugin\x12#.jackfield.host.v1.GetPluginRequest\x1a$.jackfield.host.v1.GetPluginResponse\x12m\n" +
 	"\x10StreamPluginLogs\x12*.jackfield.host.v1.StreamPluginLogsRequest\x1a+.jackfield.host.v1.StreamPluginLogsResponse0\x01\x12b\n" +
-	"\rRestartPlugin\x12'.jackfield.host.v1.RestartPluginRequest\x1a(.jackfield.host.v1.RestartPluginResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\rRestartPlugin\x12'.jackfield.host.v1.RestartPluginRequest\x1a(.jackfield.host.v1.RestartPluginResponse\x12b\n" +
+	"\rRescanPlugins\x12'.jackfield.host.v1.RescanPluginsRequest\x1a(.jackfield.host.v1.RescanPluginsResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_plugin_proto_rawDescOnce sync.Once
@@ -825,44 +910,49 @@ func file_jackfield_host_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_plugin_proto_rawDescData
 }
 
-var file_jackfield_host_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_jackfield_host_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_jackfield_host_v1_plugin_proto_goTypes = []any{
-	(*ListPluginsRequest)(nil),       // 0: jackfield.host.v1.ListPluginsRequest
-	(*ListPluginsResponse)(nil),      // 1: jackfield.host.v1.ListPluginsResponse
-	(*GetPluginRequest)(nil),         // 2: jackfield.host.v1.GetPluginRequest
-	(*GetPluginResponse)(nil),        // 3: jackfield.host.v1.GetPluginResponse
-	(*StreamPluginLogsRequest)(nil),  // 4: jackfield.host.v1.StreamPluginLogsRequest
-	(*StreamPluginLogsResponse)(nil), // 5: jackfield.host.v1.StreamPluginLogsResponse
-	(*RestartPluginRequest)(nil),     // 6: jackfield.host.v1.RestartPluginRequest
-	(*RestartPluginResponse)(nil),    // 7: jackfield.host.v1.RestartPluginResponse
-	(*Plugin)(nil),                   // 8: jackfield.host.v1.Plugin
-	(*Manifest)(nil),                 // 9: jackfield.host.v1.Manifest
-	(*Connector)(nil),                // 10: jackfield.host.v1.Connector
-	nil,                              // 11: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
-	(*timestamppb.Timestamp)(nil),    // 12: google.protobuf.Timestamp
+	(*RescanPluginsRequest)(nil),     // 0: jackfield.host.v1.RescanPluginsRequest
+	(*RescanPluginsResponse)(nil),    // 1: jackfield.host.v1.RescanPluginsResponse
+	(*ListPluginsRequest)(nil),       // 2: jackfield.host.v1.ListPluginsRequest
+	(*ListPluginsResponse)(nil),      // 3: jackfield.host.v1.ListPluginsResponse
+	(*GetPluginRequest)(nil),         // 4: jackfield.host.v1.GetPluginRequest
+	(*GetPluginResponse)(nil),        // 5: jackfield.host.v1.GetPluginResponse
+	(*StreamPluginLogsRequest)(nil),  // 6: jackfield.host.v1.StreamPluginLogsRequest
+	(*StreamPluginLogsResponse)(nil), // 7: jackfield.host.v1.StreamPluginLogsResponse
+	(*RestartPluginRequest)(nil),     // 8: jackfield.host.v1.RestartPluginRequest
+	(*RestartPluginResponse)(nil),    // 9: jackfield.host.v1.RestartPluginResponse
+	(*Plugin)(nil),                   // 10: jackfield.host.v1.Plugin
+	(*Manifest)(nil),                 // 11: jackfield.host.v1.Manifest
+	(*Connector)(nil),                // 12: jackfield.host.v1.Connector
+	nil,                              // 13: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
+	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
 }
 var file_jackfield_host_v1_plugin_proto_depIdxs = []int32{
-	8,  // 0: jackfield.host.v1.ListPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
-	8,  // 1: jackfield.host.v1.GetPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
-	9,  // 2: jackfield.host.v1.GetPluginResponse.manifest:type_name -> jackfield.host.v1.Manifest
-	12, // 3: jackfield.host.v1.StreamPluginLogsResponse.at:type_name -> google.protobuf.Timestamp
-	11, // 4: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
-	8,  // 5: jackfield.host.v1.RestartPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
-	12, // 6: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
-	10, // 7: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
-	0,  // 8: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
-	2,  // 9: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
-	4,  // 10: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
-	6,  // 11: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
-	1,  // 12: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
-	3,  // 13: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
-	5,  // 14: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
-	7,  // 15: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	10, // 0: jackfield.host.v1.RescanPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
+	10, // 1: jackfield.host.v1.ListPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
+	10, // 2: jackfield.host.v1.GetPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
+	11, // 3: jackfield.host.v1.GetPluginResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	14, // 4: jackfield.host.v1.StreamPluginLogsResponse.at:type_name -> google.protobuf.Timestamp
+	13, // 5: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
+	10, // 6: jackfield.host.v1.RestartPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
+	14, // 7: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
+	12, // 8: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
+	2,  // 9: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
+	4,  // 10: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
+	6,  // 11: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
+	8,  // 12: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
+	0,  // 13: jackfield.host.v1.PluginService.RescanPlugins:input_type -> jackfield.host.v1.RescanPluginsRequest
+	3,  // 14: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
+	5,  // 15: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
+	7,  // 16: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
+	9,  // 17: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
+	1,  // 18: jackfield.host.v1.PluginService.RescanPlugins:output_type -> jackfield.host.v1.RescanPluginsResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_plugin_proto_init() }
@@ -876,7 +966,7 @@ func file_jackfield_host_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_plugin_proto_rawDesc), len(file_jackfield_host_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

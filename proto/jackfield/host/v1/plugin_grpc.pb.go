@@ -23,6 +23,7 @@ const (
 	PluginService_GetPlugin_FullMethodName        = "/jackfield.host.v1.PluginService/GetPlugin"
 	PluginService_StreamPluginLogs_FullMethodName = "/jackfield.host.v1.PluginService/StreamPluginLogs"
 	PluginService_RestartPlugin_FullMethodName    = "/jackfield.host.v1.PluginService/RestartPlugin"
+	PluginService_RescanPlugins_FullMethodName    = "/jackfield.host.v1.PluginService/RescanPlugins"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -41,6 +42,9 @@ type PluginServiceClient interface {
 	// its calls have; one that rests after a crash loop is started at once. It
 	// returns when the new process serves or has failed.
 	RestartPlugin(ctx context.Context, in *RestartPluginRequest, opts ...grpc.CallOption) (*RestartPluginResponse, error)
+	// RescanPlugins looks at the plugin directory now and returns what it found. Processes
+	// may start and end after that.
+	RescanPlugins(ctx context.Context, in *RescanPluginsRequest, opts ...grpc.CallOption) (*RescanPluginsResponse, error)
 }
 
 type pluginServiceClient struct {
@@ -100,6 +104,16 @@ func (c *pluginServiceClient) RestartPlugin(ctx context.Context, in *RestartPlug
 	return out, nil
 }
 
+func (c *pluginServiceClient) RescanPlugins(ctx context.Context, in *RescanPluginsRequest, opts ...grpc.CallOption) (*RescanPluginsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RescanPluginsResponse)
+	err := c.cc.Invoke(ctx, PluginService_RescanPlugins_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PluginServiceServer is the server API for PluginService service.
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
@@ -116,6 +130,9 @@ type PluginServiceServer interface {
 	// its calls have; one that rests after a crash loop is started at once. It
 	// returns when the new process serves or has failed.
 	RestartPlugin(context.Context, *RestartPluginRequest) (*RestartPluginResponse, error)
+	// RescanPlugins looks at the plugin directory now and returns what it found. Processes
+	// may start and end after that.
+	RescanPlugins(context.Context, *RescanPluginsRequest) (*RescanPluginsResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
 
@@ -137,6 +154,9 @@ func (UnimplementedPluginServiceServer) StreamPluginLogs(*StreamPluginLogsReques
 }
 func (UnimplementedPluginServiceServer) RestartPlugin(context.Context, *RestartPluginRequest) (*RestartPluginResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RestartPlugin not implemented")
+}
+func (UnimplementedPluginServiceServer) RescanPlugins(context.Context, *RescanPluginsRequest) (*RescanPluginsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RescanPlugins not implemented")
 }
 func (UnimplementedPluginServiceServer) mustEmbedUnimplementedPluginServiceServer() {}
 func (UnimplementedPluginServiceServer) testEmbeddedByValue()                       {}
@@ -224,6 +244,24 @@ func _PluginService_RestartPlugin_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_RescanPlugins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RescanPluginsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).RescanPlugins(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_RescanPlugins_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).RescanPlugins(ctx, req.(*RescanPluginsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PluginService_ServiceDesc is the grpc.ServiceDesc for PluginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -242,6 +280,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RestartPlugin",
 			Handler:    _PluginService_RestartPlugin_Handler,
+		},
+		{
+			MethodName: "RescanPlugins",
+			Handler:    _PluginService_RescanPlugins_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

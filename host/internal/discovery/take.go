@@ -1,0 +1,107 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Take copies the program or package at path into the store of the data directory, to
+// be probed and approved, and returns what it is: its digest, the copy, and for a
+// folder its runtime's program, which lock must have approved. Of a bare program it
+// does not know the name.
+func Take(data string, lock Lock, path string) (Artifact, error) {
+	a := Artifact{File: filepath.Base(path), Path: path}
+	info, err := os.Stat(path)
+	if err != nil {
+		return a, fmt.Errorf("stat program: %w", err)
+	}
+	if !info.IsDir() && !a.archive() {
+		a.Staged, a.Digest, a.Size, err = Stage(data, path)
+		return a, err
+	}
+	s, err := NewScanner(Options{Dir: filepath.Dir(path), Lock: LockFile, Data: data})
+	if err != nil {
+		return a, err
+	}
+	place := path
+	if a.archive() {
+		if place, err = s.unpackFile(path); err != nil {
+			return a, err
+		}
+	}
+	root, err := os.OpenRoot(place)
+	if err != nil {
+		return a, fmt.Errorf("open package: %w", err)
+	}
+	defer root.Close() //nolint:errcheck // read only
+	p, err := s.openParcel(root, place)
+	if errors.Is(err, errNoPackage) {
+		return a, &UnfitError{Verdict: VerdictIgnored, Reason: "it has no plugin.yaml, so it is no package"}
+	}
+	if err != nil {
+		return a, err
+	}
+	return s.take(a, lock, p)
+}
+
+// take stages what runs of a package.
+func (s *Scanner) take(a Artifact, lock Lock, p parcel) (Artifact, error) {
+	a.Name, a.Version, a.Runtime = p.desc.Name, p.desc.Version, p.desc.Runtime
+	for _, m := range p.files {
+		a.Size += m.size
+	}
+	if a.Runtime == "" {
+		f, m, err := p.executable(a)
+		if err != nil {
+			return a, err
+		}
+		defer f.Close() //nolint:errcheck // read only
+		a.Digest = m.digest
+		a.Staged, err = s.cas.stage(f, m.digest)
+		return a, err
+	}
+	a.Digest = p.digest()
+	runtime, ok := lock.ByName(a.Runtime)
+	if ok {
+		a.Program = runtime.SHA256
+		a.Staged, ok = s.cas.have(runtime.SHA256)
+	}
+	if !ok {
+		return a, &UnfitError{Verdict: VerdictNoRuntime, Reason: "plugin " + a.Runtime + ", which runs it, is not approved", Hint: "jackfield plugin approve " + a.Runtime}
+	}
+	var err error
+	a.Folder, err = s.folders.keep(p)
+	return a, err
+}
+
+// unpackFile unpacks the archive at path.
+func (s *Scanner) unpackFile(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0) //nolint:gosec // the operator named it
+	if err != nil {
+		return "", fmt.Errorf("open package: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // read only
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("stat package: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxPackageBytes {
+		return "", badPackage("it is no regular file or too large", "")
+	}
+	digest, err := hash(f)
+	if err != nil {
+		return "", err
+	}
+	return s.unpacked(digest, f)
+}
+
+// Identify returns the digest that the program or package at path is approved by.
+func Identify(data string, lock Lock, path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !archived(path) {
+		return Digest(path)
+	}
+	a, err := Take(data, lock, path)
+	return a.Digest, err
+}
