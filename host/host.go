@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"path/filepath"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/scheduler"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/host/internal/telemetry"
 	"github.com/jackfield/jackfield/host/internal/upkeep"
 	"github.com/jackfield/jackfield/host/internal/web"
 	"github.com/jackfield/jackfield/store"
@@ -44,6 +44,7 @@ type Host struct {
 	members    *identity.Projector
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
+	metrics    *telemetry.Metrics
 	snapshots  *snapshots
 
 	descriptors *descriptors
@@ -80,7 +81,9 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	var warming sync.WaitGroup
 	warming.Go(h.found.Warm)
 	defer warming.Wait()
+	h.metrics = h.newMetrics()
 	h.db, err = sqlite.Open(ctx, sqlite.Options{
+		OnCommit: h.metrics.Committed, OnApply: h.metrics.Applied,
 		Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) },
 		OnFull: h.tellFull, OnDamage: h.tellDamaged,
 	})
@@ -90,6 +93,9 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	keys, err := openKeys(ctx, cfg, h.db)
 	if err == nil {
 		h.lifecycle, err = openLifecycle(ctx, h.db, log.Named("plugin"))
+	}
+	if err == nil {
+		h.lifecycle.count = h.metrics.Moved
 	}
 	if err == nil {
 		err = h.wire(keys, patience)
@@ -106,7 +112,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved, Verify: h.verifyCandidate, Resume: h.resume,
+		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume,
 	})
 	if err != nil {
 		return err
@@ -146,42 +152,10 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
 		Database: database{h.db, h.snapshots},
 	})
-	if err != nil || h.config.Listen == "" {
+	if err != nil {
 		return err
 	}
-	h.web, err = web.New(web.Options{
-		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"),
-		MaxConns: h.descriptors.httpConnections(),
-	})
-	return err
-}
-
-// listening tells where HTTP is served, or why it is not; neither if nobody wants
-// it.
-func (h *Host) listening() (net.Addr, error) {
-	if h.web == nil {
-		return nil, nil
-	}
-	return h.web.Addr(), h.web.Err()
-}
-
-// readiness says why the daemon cannot do its work, or returns nil.
-func (h *Host) readiness() error {
-	select {
-	case <-h.Ready():
-		return h.db.Err()
-	default:
-		return errors.New("the API does not answer yet")
-	}
-}
-
-// serveWeb serves HTTP, if somebody wants it.
-func (h *Host) serveWeb(ctx context.Context) error {
-	if h.web == nil {
-		<-ctx.Done()
-		return nil
-	}
-	return h.web.Run(ctx)
+	return h.wireWeb()
 }
 
 // Ready returns a channel that is closed once the API answers.

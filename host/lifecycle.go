@@ -34,6 +34,8 @@ type lifecycle struct {
 	db  pluginStore
 	log hclog.Logger
 	now func() time.Time
+	// count is told of each move; nil: nobody counts.
+	count func(machine, to string)
 
 	wake chan struct{} // of one: there is something to write
 
@@ -105,6 +107,9 @@ func (l *lifecycle) artifact(m store.PluginMove) {
 func (l *lifecycle) keep(m store.PluginMove) {
 	l.log.Log(moveLevel(m), "plugin moved", "machine", m.Machine, "plugin", m.Plugin, "version", m.Version,
 		"digest", m.Digest[:min(12, len(m.Digest))], "from", m.From, "to", m.To, "pid", m.PID, "reason", m.Reason, "detail", m.Detail)
+	if l.count != nil {
+		l.count(string(m.Machine), string(m.To))
+	}
 	if len(l.pending) >= maxMoves {
 		l.lost++
 		oldest := max(0, slices.IndexFunc(l.pending, func(m store.PluginMove) bool { return m.Machine == store.MachineProcess }))

@@ -11,14 +11,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
 )
 
 // The daemon serves HTTP to who has its token, and says where.
 //
-// rows: K20, N01
+// rows: K20
 func TestTheDaemonServesHTTP(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, map[string]any{})
+	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 5})
 	d := s.start()
 	address := s.httpAddress()
 
@@ -35,6 +37,24 @@ func TestTheDaemonServesHTTP(t *testing.T) {
 	code, text = s.get("http://"+address+"/nowhere", strings.TrimSpace(string(token)))
 	require.Equal(t, http.StatusNotFound, code, text)
 	require.Contains(t, s.cli("status"), address)
+
+	s.await(store.RunProcessed)
+	code, text = s.get("http://"+address+"/metrics", strings.TrimSpace(string(token)))
+	require.Equal(t, http.StatusOK, code, text)
+	for _, line := range []string{
+		`jackfield_plugin_state{plugin="load",state="serving"} 1`, `jackfield_call_duration_seconds_count{code="0",method="ProcessStream"}`,
+		`jackfield_plugin_calls_total{code="0",plugin="load"}`, `jackfield_plugin_resident_memory_bytes{plugin="load"}`,
+		`jackfield_plugin_moves_total{machine="process",to="serving"} 1`, `jackfield_plugin_moves_total{machine="artifact",to="ready"} 1`,
+		`jackfield_store_up 1`, `jackfield_runs{state="processed"} 1`, `jackfield_store_size_bytes{file="wal"}`,
+	} {
+		if !strings.Contains(text, "\n"+line) { // without all the text
+			require.Fail(t, "it is not there", "%s; of this name: %s", line, ofName(text, line))
+		}
+	}
+	for _, name := range []string{"jackfield_store_commit_seconds_count", "jackfield_store_apply_seconds_count", "jackfield_store_writes_total"} {
+		require.NotContains(t, ofName(text, name+" "), name+" 0")
+		require.NotEmpty(t, ofName(text, name+" "))
+	}
 	d.stop(t)
 
 	s.write("host.yaml", "version: 1\nlisten: 0.0.0.0:0\n")
@@ -71,4 +91,15 @@ func (s *site) get(url, token string) (code int, text string) {
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(s.t, err)
 	return resp.StatusCode, string(raw)
+}
+
+// ofName returns the lines of a metric.
+func ofName(text, line string) (found []string) {
+	name := line[:strings.IndexAny(line, "{ ")]
+	for l := range strings.Lines(text) {
+		if strings.HasPrefix(l, name) {
+			found = append(found, strings.TrimSpace(l))
+		}
+	}
+	return found
 }

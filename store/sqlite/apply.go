@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -20,6 +21,10 @@ func (db *DB) Apply(ctx context.Context, seg store.Segment) (store.Applied, erro
 	size, err := a.prepare()
 	if err != nil {
 		return store.Applied{}, fmt.Errorf("apply to stream %d: %w", seg.StreamID, err)
+	}
+	if db.opts.OnApply != nil {
+		begun := time.Now()
+		defer func() { db.opts.OnApply(time.Since(begun)) }()
 	}
 	err = db.submit(ctx, &op{
 		run:   a.run,

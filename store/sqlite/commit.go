@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
@@ -26,6 +27,9 @@ func (w *writer) settle(ctx context.Context, ops []*op) {
 		err = w.unsure(ctx, ops, driverError(err))
 	}
 	if err == nil {
+		if w.onDone != nil {
+			w.onDone(time.Since(w.begun), len(ops))
+		}
 		w.pos, w.reserved = w.tx.pos, w.tx.reserved
 		w.position.Store(w.pos)
 		w.count()

@@ -43,6 +43,12 @@ type Options struct {
 	// OnDamage is called once, when what is read is not what was written. Nothing
 	// is written from then on (see Freeze). It must not call the store.
 	OnDamage func(error)
+	// OnCommit is called after each commit with the time that it took, from its first
+	// statement, and how many writes it holds. It must not wait.
+	OnCommit func(took time.Duration, writes int)
+	// OnApply is called after each segment with the time from Apply to its commit, or
+	// to its failure. It must not wait.
+	OnApply func(took time.Duration)
 	// OnStep is called before each commit that moves a run, with what must never be
 	// and is there now, in that run, its streams and its lane: nothing, but for a
 	// defect. It must not call the store. For tests: it costs a third of what small

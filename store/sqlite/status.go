@@ -38,24 +38,8 @@ func (db *DB) Status(ctx context.Context) (store.Status, error) {
 	err := errors.Join(
 		db.list(ctx, "SELECT count(*) FROM tenants WHERE deleted_at IS NULL", nil, one(&st.Tenants)),
 		db.list(ctx, "SELECT count(*) FROM integrations WHERE removed_at IS NOT NULL", nil, one(&st.Removed)),
-		db.list(ctx, "SELECT state, count(*) FROM integrations WHERE removed_at IS NULL GROUP BY state", nil, func(s scanner) error {
-			var (
-				state store.IntegrationState
-				n     int64
-			)
-			err := s.Scan(&state, &n)
-			st.Integrations[state] = n
-			return err
-		}),
-		db.list(ctx, "SELECT state, count(*) FROM runs GROUP BY state", nil, func(s scanner) error {
-			var (
-				state store.RunState
-				n     int64
-			)
-			err := s.Scan(&state, &n)
-			st.Runs[state] = n
-			return err
-		}),
+		countBy(ctx, db, "SELECT state, count(*) FROM integrations WHERE removed_at IS NULL GROUP BY state", st.Integrations),
+		countBy(ctx, db, "SELECT state, count(*) FROM runs GROUP BY state", st.Runs),
 		db.list(ctx, "SELECT count(*) FROM lanes WHERE wake_at IS NOT NULL AND wake_at <= $1 AND owner IS NULL", []any{now}, one(&st.LanesDue)),
 		db.list(ctx, "SELECT count(*) FROM lanes WHERE owner IS NOT NULL", nil, one(&st.LanesHeld)),
 	)

@@ -63,7 +63,8 @@ type writer struct {
 	dsn     string
 	now     func() time.Time
 	onStep  func(found []store.Violation)
-	idle    time.Duration // before the memory of the pages is given back
+	onDone  func(took time.Duration, writes int) // may be nil
+	idle    time.Duration                        // before the memory of the pages is given back
 	queue   chan *op
 	chores  chan *op // taken when queue is empty
 	stopped chan struct{}
@@ -74,10 +75,11 @@ type writer struct {
 	rest    chan struct{} // of one: the checkpointer has left little
 
 	// The loop's alone.
-	db   *sql.DB
-	conn *sql.Conn
-	tx   tx
-	pos  int64 // of the last change in the feed
+	begun time.Time // the transaction; zero if nobody wants to know
+	db    *sql.DB
+	conn  *sql.Conn
+	tx    tx
+	pos   int64 // of the last change in the feed
 	// reserved is the position up to which the database knows that positions may
 	// have been given away.
 	reserved int64
@@ -94,6 +96,7 @@ func newWriter(ctx context.Context, file string, opts Options) (*writer, error) 
 		dsn:     writerDSN(file, opts),
 		now:     opts.Now,
 		onStep:  opts.OnStep,
+		onDone:  opts.OnCommit,
 		idle:    cmp.Or(opts.WriterIdle, quietAfter),
 		most:    opts.frames,
 		queue:   make(chan *op, groupOps),
@@ -314,6 +317,9 @@ func (w *writer) next(n, size int, start time.Time) *op {
 }
 
 func (w *writer) begin(ctx context.Context) error {
+	if w.onDone != nil {
+		w.begun = time.Now()
+	}
 	w.tx.start(w.now(), w.pos, w.reserved)
 	_, err := w.tx.exec(ctx, "BEGIN IMMEDIATE")
 	if err == nil {

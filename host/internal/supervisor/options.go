@@ -82,6 +82,8 @@ type Options struct {
 	// OnMove is told of every transition of plugins and processes, in order; it must
 	// not block. Of a program it is told what running it showed: its From is empty.
 	OnMove func(store.PluginMove)
+	// OnCall is told of every call of a plugin that has ended; it must not block.
+	OnCall func(Call)
 }
 
 func (o Options) withDefaults() Options {

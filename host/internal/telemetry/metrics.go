@@ -1,0 +1,164 @@
+package telemetry
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// The bounds of what becomes a label. What is beyond them counts as "other".
+const (
+	maxPlugins = 1024
+	maxMethods = 32
+	maxMoves   = 128
+	other      = "other"
+)
+
+// maxCode is the last code of gRPC; a plugin can answer any number.
+const (
+	maxCode     = 16
+	unknownCode = 2
+)
+
+// Plugin is how a plugin is.
+type Plugin struct {
+	Name      string
+	Version   string
+	State     string // of its process
+	PID       int    // zero without a process
+	Restarts  int
+	InFlight  int // calls
+	Instances int
+}
+
+// Options are what New needs to know. All are required but Version.
+type Options struct {
+	Version string
+	// Plugins returns how the plugins are now. It must not wait for one.
+	Plugins func() []Plugin
+	// States are those that Plugin.State can have.
+	States []string
+	// Store returns the numbers of the store.
+	Store func(ctx context.Context) (store.Gauges, error)
+}
+
+// Metrics are the daemon's. Their methods may be called from several goroutines
+// and do not wait.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	calls   *prometheus.HistogramVec // method, code
+	called  *prometheus.CounterVec   // plugin, code
+	busy    *prometheus.CounterVec   // plugin
+	moves   *prometheus.CounterVec   // machine, to
+	commits prometheus.Histogram
+	writes  prometheus.Counter
+	applies prometheus.Histogram
+
+	plugins, methods, states *names
+}
+
+// New returns metrics that count from zero.
+func New(opts Options) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "jackfield_call_duration_seconds", Help: "Calls of plugins, by method of the protocol and code of gRPC.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
+		}, []string{"method", "code"}),
+		called: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_plugin_calls_total", Help: "Calls of a plugin that have ended, by code of gRPC.",
+		}, []string{"plugin", "code"}),
+		busy: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_plugin_call_seconds_total", Help: "Time that calls of a plugin took, in all.",
+		}, []string{"plugin"}),
+		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_plugin_moves_total", Help: "Transitions of programs, plugins and processes, by machine and new state.",
+		}, []string{"machine", "to"}),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "jackfield_store_commit_seconds", Help: "Transactions of the store, from the first statement to the end of the commit.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		writes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jackfield_store_writes_total", Help: "Writes that transactions of the store held.",
+		}),
+		applies: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "jackfield_store_apply_seconds", Help: "Segments, from when they came to their commit.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		plugins: newNames(maxPlugins), methods: newNames(maxMethods), states: newNames(maxMoves),
+	}
+	m.registry.MustRegister(
+		m.calls, m.called, m.busy, m.moves, m.commits, m.writes, m.applies,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newCollector(opts, m.plugins),
+	)
+	return m
+}
+
+// Handler answers with all metrics. Two are answered at once.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2, Timeout: 20 * time.Second,
+	})
+}
+
+// Called counts a call of a plugin that has ended.
+func (m *Metrics) Called(plugin, method string, code uint32, took time.Duration) {
+	if code > maxCode {
+		code = unknownCode
+	}
+	text, plugin := strconv.FormatUint(uint64(code), 10), m.plugins.clamp(plugin)
+	m.calls.WithLabelValues(m.methods.clamp(method), text).Observe(took.Seconds())
+	m.called.WithLabelValues(plugin, text).Inc()
+	m.busy.WithLabelValues(plugin).Add(took.Seconds())
+}
+
+// Moved counts a transition.
+func (m *Metrics) Moved(machine, to string) {
+	m.moves.WithLabelValues(m.states.clamp(machine), m.states.clamp(to)).Inc()
+}
+
+// Committed counts a transaction of the store.
+func (m *Metrics) Committed(took time.Duration, writes int) {
+	m.commits.Observe(took.Seconds())
+	m.writes.Add(float64(writes))
+}
+
+// Applied counts a segment.
+func (m *Metrics) Applied(took time.Duration) { m.applies.Observe(took.Seconds()) }
+
+// names are the first that came, up to a number.
+type names struct {
+	most int
+
+	mu    sync.RWMutex // guards known
+	known map[string]struct{}
+}
+
+func newNames(most int) *names { return &names{most: most, known: map[string]struct{}{}} }
+
+// clamp returns the name, or "other" if there are too many.
+func (n *names) clamp(name string) string {
+	n.mu.RLock()
+	_, ok := n.known[name]
+	n.mu.RUnlock()
+	if ok {
+		return name
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.known[name]; !ok && len(n.known) >= n.most {
+		return other
+	}
+	n.known[name] = struct{}{}
+	return name
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/host/internal/telemetry"
+	"github.com/jackfield/jackfield/host/internal/web"
+	"github.com/jackfield/jackfield/store"
+)
+
+// wireWeb makes the HTTP listener, if somebody wants it.
+func (h *Host) wireWeb() (err error) {
+	if h.config.Listen == "" {
+		return nil
+	}
+	h.web, err = web.New(web.Options{
+		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"),
+		MaxConns: h.descriptors.httpConnections(),
+		Routes:   map[string]http.Handler{"GET /metrics": h.metrics.Handler()},
+	})
+	return err
+}
+
+// listening tells where HTTP is served, or why it is not; neither if nobody wants
+// it.
+func (h *Host) listening() (net.Addr, error) {
+	if h.web == nil {
+		return nil, nil
+	}
+	return h.web.Addr(), h.web.Err()
+}
+
+// readiness says why the daemon cannot do its work, or returns nil.
+func (h *Host) readiness() error {
+	select {
+	case <-h.Ready():
+		return h.db.Err()
+	default:
+		return errors.New("the API does not answer yet")
+	}
+}
+
+// serveWeb serves HTTP, if somebody wants it.
+func (h *Host) serveWeb(ctx context.Context) error {
+	if h.web == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return h.web.Run(ctx)
+}
+
+// newMetrics returns the daemon's, which read the parts when they are asked.
+func (h *Host) newMetrics() *telemetry.Metrics {
+	states := []supervisor.State{
+		supervisor.StateStarting, supervisor.StateServing, supervisor.StateBackoff,
+		supervisor.StateDraining, supervisor.StateStopped, supervisor.StateRefused,
+	}
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = string(s)
+	}
+	return telemetry.New(telemetry.Options{
+		Version: readBuild().version, States: names, Plugins: h.measured,
+		Store: func(ctx context.Context) (store.Gauges, error) { return h.db.Gauges(ctx) },
+	})
+}
+
+// measured returns how the plugins are: of a plugin with several processes, that
+// which takes the work comes first.
+func (h *Host) measured() []telemetry.Plugin {
+	var out, rest []telemetry.Plugin
+	for _, s := range h.sup.Status() {
+		p := telemetry.Plugin{
+			Name: s.Name, Version: s.Version, State: string(s.State), PID: s.PID,
+			Restarts: s.Restarts, InFlight: s.InFlight, Instances: s.Instances,
+		}
+		switch s.State {
+		case supervisor.StateDraining, supervisor.StateRefused:
+			rest = append(rest, p)
+		default:
+			out = append(out, p)
+		}
+	}
+	return append(out, rest...)
+}
+
+// called counts a call of a plugin.
+func (h *Host) called(c supervisor.Call) { h.metrics.Called(c.Plugin, c.Method, c.Code, c.Took) }
