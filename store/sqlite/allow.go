@@ -83,8 +83,9 @@ func (r *run) skip(ctx context.Context, t *tx, v *store.Veto) error {
 // cancelConnector cancels what waits of a connector: with a failure for good, and
 // without one until the run is continued.
 func (r *run) cancelConnector(ctx context.Context, t *tx, connector string, failure any) error {
-	// One statement, however many streams wait: they are this run's, and have not
-	// been touched since they were planned.
+	// One statement, however many streams wait, up to store.MaxStreamsPerRun: they are
+	// this run's, and have not been touched since they were planned. The phase that
+	// follows begins when the last of them is cancelled.
 	for _, from := range []store.StreamState{store.StreamPending, store.StreamDelayed} {
 		n, err := t.exec(ctx, `
 			UPDATE streams

@@ -19,7 +19,10 @@ const stuckAfter = 15 * time.Minute
 // from its holder. It returns store.ErrConflict for a run that is processed or
 // cancelled, or whose place another one has taken.
 func (db *DB) ContinueRun(ctx context.Context, id int64) (store.Run, error) {
-	var r *run
+	var (
+		r    *run
+		open bool
+	)
 	err := db.update(ctx, func(ctx context.Context, t *tx) (err error) {
 		if r, err = loadRun(ctx, t, id); err != nil {
 			return err
@@ -31,6 +34,7 @@ func (db *DB) ContinueRun(ctx context.Context, id int64) (store.Run, error) {
 		if err := mayRun(i, store.RunRequest{}); err != nil {
 			return err
 		}
+		open = !r.State.Terminal()
 		switch r.State {
 		case store.RunPartial, store.RunError:
 			err = r.reopen(ctx, t)
@@ -44,6 +48,9 @@ func (db *DB) ContinueRun(ctx context.Context, id int64) (store.Run, error) {
 		}
 		return nudge(ctx, t, r.IntegrationID, r.Class, t.ms, store.PrioInteractive)
 	})
+	if err == nil && open {
+		err = db.hurryStreams(ctx, r)
+	}
 	if err != nil {
 		return store.Run{}, fmt.Errorf("continue run %d: %w", id, err)
 	}
@@ -51,7 +58,9 @@ func (db *DB) ContinueRun(ctx context.Context, id int64) (store.Run, error) {
 }
 
 // reopen moves a run that ended back to pending, with the streams that are worth
-// another try. A stream that a person skipped stays so: it has the reason.
+// another try. A stream that a person skipped stays so: it has the reason. They are
+// one transaction, as cancelStreams is and with its bound: a run that is pending with
+// streams that are cancelled could end before they are back.
 func (r *run) reopen(ctx context.Context, t *tx) error {
 	if err := r.mayReopen(ctx, t); err != nil {
 		return err
@@ -107,15 +116,9 @@ func (r *run) pend(ctx context.Context, t *tx) error {
 	return r.save(ctx, t)
 }
 
-// hurry makes an open run due now.
+// hurry makes an open run due now; hurryStreams does so with its streams.
 func (r *run) hurry(ctx context.Context, t *tx) error {
 	stuck := t.now.Sub(r.UpdatedAt) > stuckAfter
-	if _, err := t.exec(ctx, `
-		UPDATE streams
-		SET    due_at = $2, updated_at = $2
-		WHERE  run_id = $1 AND state IN ('pending', 'delayed') AND due_at > $2`, r.ID, t.ms); err != nil {
-		return fmt.Errorf("hurry streams of run %d: %w", r.ID, err)
-	}
 	if err := hurryCircuits(ctx, t, r.IntegrationID); err != nil {
 		return err
 	}
@@ -127,4 +130,40 @@ func (r *run) hurry(ctx context.Context, t *tx) error {
 		return revoke(ctx, t, r.IntegrationID, r.Class)
 	}
 	return nil
+}
+
+// hurryStreams makes the streams due that wait, a portion in each transaction, so
+// that a run with very many of them holds up nobody. It looks for them beside the
+// writer.
+func (db *DB) hurryStreams(ctx context.Context, r *run) error {
+	for after := int64(0); ; {
+		var ids []any
+		if err := db.list(ctx, `
+			SELECT   id
+			FROM     streams INDEXED BY streams_run
+			WHERE    run_id = $1 AND id > $2 AND state IN ('pending', 'delayed') AND due_at > $3
+			ORDER BY id
+			LIMIT    $4`, []any{r.ID, after, db.opts.Now().UnixMilli(), portionRows}, func(s scanner) error {
+			err := s.Scan(&after)
+			ids = append(ids, after)
+			return err
+		}); err != nil {
+			return fmt.Errorf("waiting streams of run %d: %w", r.ID, err)
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		if err := db.update(ctx, func(ctx context.Context, t *tx) error {
+			args := append([]any{t.ms, t.ms, t.ms}, ids...)
+			if _, err := t.exec(ctx, `
+				UPDATE streams
+				SET    due_at = ?, updated_at = ?
+				WHERE  state IN ('pending', 'delayed') AND due_at > ? AND id IN (`+holes(len(ids))+`)`, args...); err != nil {
+				return fmt.Errorf("hurry streams of run %d: %w", r.ID, err)
+			}
+			return nudge(ctx, t, r.IntegrationID, r.Class, t.ms, store.PrioInteractive)
+		}); err != nil {
+			return err
+		}
+	}
 }
