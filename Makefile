@@ -52,7 +52,7 @@ proto: ## check the protocol files and write the Go beside them (needs npm)
 
 # The tests that have a long form, by name; they print a line that begins with
 # "proof:". One after the other, so that none disturbs what another measures.
-SOAK := Killed|CrashPoint|Fence|Noisy|Poison|Power|Simulat
+SOAK := Killed|CrashPoint|Fence|Noisy|Poison|Power|Simulat|SwapsUnderLoad
 SOAK_PACKAGES := ./host ./host/internal/runner ./store/sqlite
 
 soak: ## the long forms of the proofs: kills, crash points, power cuts, seeds; a line each

@@ -41,7 +41,7 @@ type lane struct {
 	types    *types
 
 	first  []store.Stream // claimed with the start of the run, each with a place
-	places *places
+	places seats
 }
 
 // Work works the lane's due streams. It returns when none is due, when the hold
@@ -160,7 +160,7 @@ func (w *lane) startRun(ctx context.Context, now time.Time) (store.Run, error) {
 		return store.Run{}, fmt.Errorf("schedule of %s: %w", w.in.FullName(), err)
 	}
 	w.prepare(ctx)
-	places := w.r.places(w.manifest, kind)
+	places := w.r.seats(w.manifest, w.in.TenantID, kind)
 	claim := places.try() // else it is waited for later
 	started, err := w.r.db.StartRun(ctx, store.RunStart{
 		Lane: w.lane, Request: store.RunRequest{Kind: kind, NextCheckAt: next}, Begin: w.begin(), Claim: claim,

@@ -3,8 +3,8 @@ package runner
 import (
 	"cmp"
 	"context"
-
-	"golang.org/x/sync/semaphore"
+	"slices"
+	"sync"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -14,28 +14,49 @@ import (
 // say otherwise.
 type room struct {
 	plugin string
-	calls  int64
+	calls  int
 }
 
 // places are the calls that may be in flight in a plugin's process. A quarter of
 // them is kept free of work that nobody waits for: what a person asks for finds a
-// place beside an onboarding (K12).
+// place beside an onboarding (K12). Of the rest a tenant takes no more than a
+// quarter while others wait (K13).
 type places struct {
-	all  *semaphore.Weighted
-	rest *semaphore.Weighted // for what nobody waits for; taken before one of all
+	bulk  int // for work that nobody waits for, at most
+	share int // of bulk, for a tenant while others wait
+
+	mu      sync.Mutex // guards what follows
+	free    int
+	held    int           // by work that nobody waits for
+	tenants map[int64]int // held, by tenant
+	queue   []*seeker     // in the order in which they came
 }
 
-func newPlaces(calls int64) *places {
+// seats are places as one run may take them.
+type seats struct {
+	*places
+	tenant int64
+	asked  bool // a person waits for the run
+}
+
+// seeker waits for a place.
+type seeker struct {
+	seats
+	found chan struct{}
+}
+
+func newPlaces(calls int) *places {
 	kept := calls / 4
 	if calls > 1 {
 		kept = max(kept, 1)
 	}
-	return &places{all: semaphore.NewWeighted(calls), rest: semaphore.NewWeighted(calls - kept)}
+	bulk := calls - kept
+	return &places{bulk: bulk, share: max(1, bulk/4), free: calls, tenants: map[int64]int{}}
 }
 
-// places returns those of the plugin's process for a run of the kind.
-func (r *Runner) places(m sdk.Manifest, kind store.RunKind) *places {
-	key := room{m.Name, int64(cmp.Or(max(m.Limits.Concurrency, 0), 16))}
+// seats returns the places of the plugin's process for a tenant's run of the kind.
+func (r *Runner) seats(m sdk.Manifest, tenant int64, kind store.RunKind) seats {
+	key := room{m.Name, cmp.Or(max(m.Limits.Concurrency, 0), 16)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.calls[key]
@@ -43,46 +64,98 @@ func (r *Runner) places(m sdk.Manifest, kind store.RunKind) *places {
 		p = newPlaces(key.calls)
 		r.calls[key] = p
 	}
-	if kind == store.RunManual {
-		return &places{all: p.all}
-	}
-	return p
+	return seats{places: p, tenant: tenant, asked: kind == store.RunManual}
 }
 
 // try takes a place if one is free.
-func (p *places) try() bool {
-	if p.rest != nil && !p.rest.TryAcquire(1) {
-		return false
-	}
-	if p.all.TryAcquire(1) {
-		return true
-	}
-	p.giveRest(1)
-	return false
+func (s seats) try() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sit()
 }
 
-// take waits for a place.
-func (p *places) take(ctx context.Context) error {
-	if p.rest != nil {
-		if err := p.rest.Acquire(ctx, 1); err != nil {
-			return err
-		}
+// take waits for a place. Those that wait are served in their order, but for one
+// whose tenant has enough.
+func (s seats) take(ctx context.Context) error {
+	s.mu.Lock()
+	if s.sit() {
+		s.mu.Unlock()
+		return nil
 	}
-	err := p.all.Acquire(ctx, 1)
-	if err != nil {
-		p.giveRest(1)
+	k := &seeker{seats: s, found: make(chan struct{})}
+	s.queue = append(s.queue, k)
+	s.mu.Unlock()
+	select {
+	case <-k.found:
+		return nil
+	case <-ctx.Done():
 	}
-	return err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := slices.Index(s.queue, k); at >= 0 {
+		s.queue = slices.Delete(s.queue, at, at+1)
+	} else {
+		s.rise(1) // it was found at the same moment
+	}
+	s.serve() // without k others may have their turn
+	return ctx.Err()
 }
 
 // give gives n places back.
-func (p *places) give(n int) {
-	p.all.Release(int64(n))
-	p.giveRest(n)
+func (s seats) give(n int) {
+	if n == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rise(n)
+	s.serve()
 }
 
-func (p *places) giveRest(n int) {
-	if p.rest != nil {
-		p.rest.Release(int64(n))
+// sit takes a place that s may have now. The caller holds mu.
+func (s seats) sit() bool {
+	if s.free == 0 {
+		return false
+	}
+	if !s.asked {
+		if s.held == s.bulk || s.tenants[s.tenant] >= s.share && s.poorer() {
+			return false
+		}
+		s.held++
+		s.tenants[s.tenant]++
+	}
+	s.free--
+	return true
+}
+
+// rise undoes sit. The caller holds mu.
+func (s seats) rise(n int) {
+	s.free += n
+	if s.asked {
+		return
+	}
+	s.held -= n
+	if s.tenants[s.tenant] -= n; s.tenants[s.tenant] == 0 {
+		delete(s.tenants, s.tenant)
+	}
+}
+
+// poorer reports whether somebody waits whose tenant has less than its share. The
+// caller holds mu.
+func (p *places) poorer() bool {
+	return slices.ContainsFunc(p.queue, func(k *seeker) bool { return !k.asked && p.tenants[k.tenant] < p.share })
+}
+
+// serve gives free places to those that wait. The caller holds mu.
+func (p *places) serve() {
+	for at := 0; at < len(p.queue) && p.free > 0; {
+		k := p.queue[at]
+		if !k.sit() {
+			at++
+			continue
+		}
+		p.queue = slices.Delete(p.queue, at, at+1)
+		close(k.found)
+		at = 0 // one that was passed over for this one may have its turn now
 	}
 }

@@ -87,7 +87,7 @@ func TestAPluginThatReplacesAnotherHasItsOwnRoom(t *testing.T) {
 	old := sdk.Manifest{Name: "p", Version: "1", Limits: sdk.Limits{Concurrency: 8}}
 	replaced := sdk.Manifest{Name: "p", Version: "2", Limits: sdk.Limits{Concurrency: 2}}
 	taken := func(m sdk.Manifest, kind store.RunKind) (n int) {
-		for r.places(m, kind).try() {
+		for r.seats(m, 1, kind).try() {
 			n++
 		}
 		return n

@@ -138,7 +138,7 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 	if room <= 0 {
 		return 0, nil
 	}
-	places := rw.r.places(rw.manifest, rw.run.Kind)
+	places := rw.r.seats(rw.manifest, rw.in.TenantID, rw.run.Kind)
 	got := 0
 	for got < room && places.try() {
 		got++
@@ -163,7 +163,7 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 }
 
 // start works streams that are claimed, each of which has one of the places.
-func (rw *runWork) start(ctx context.Context, streams []store.Stream, places *places) {
+func (rw *runWork) start(ctx context.Context, streams []store.Stream, places seats) {
 	for _, s := range streams {
 		rw.inFlight++
 		rw.alone = rw.alone || s.Type.System()
@@ -177,7 +177,7 @@ func (rw *runWork) start(ctx context.Context, streams []store.Stream, places *pl
 
 // await takes one of the places when there is one. It gives up when the lane should
 // start nothing more: it would hold a place that another could use.
-func (rw *runWork) await(ctx context.Context, places *places) (bool, error) {
+func (rw *runWork) await(ctx context.Context, places seats) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	taken := make(chan error, 1)
