@@ -15,8 +15,9 @@ import (
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
-	return group("plugin", "Show plugins, approve them, restart them, read their logs",
-		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(), c.pluginLogsCommand())
+	return group("plugin", "Show plugins, approve them, restart them, test them, read their logs",
+		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(),
+		c.pluginLogsCommand(), c.pluginTestCommand())
 }
 
 func (c *cli) pluginListCommand() *cobra.Command {

@@ -134,3 +134,7 @@ func (noHost) Pick(context.Context, []string) (string, error) { return "", ErrNo
 func (noHost) Progress(context.Context, string, time.Time) error { return ErrNoHost }
 
 func (noHost) Log(LogLevel, string, ...any) {}
+
+// MessageOvertime is what a plugin's process logs of a call that goes on 2 seconds after
+// it was cancelled, or after its deadline: nobody at the other side can see that.
+const MessageOvertime = "a call goes on though it was cancelled"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
@@ -23,14 +24,35 @@ type guard struct {
 
 func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
 	defer g.recovered(info.FullMethod, &err)
+	defer g.overtime(ctx, info.FullMethod)()
 	g.before(info.FullMethod)
 	return next(ctx, req)
 }
 
 func (g guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	defer g.recovered(info.FullMethod, &err)
+	defer g.overtime(stream.Context(), info.FullMethod)()
 	g.before(info.FullMethod)
 	return next(srv, stream)
+}
+
+// overtime logs a call that goes on after it was cancelled or its time is over, until
+// the function that it returns is run.
+func (g guard) overtime(ctx context.Context, method string) func() {
+	over := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(overtimeAfter)
+		defer timer.Stop()
+		select {
+		case <-over:
+		case <-timer.C:
+			g.log.Warn(sdk.MessageOvertime, "method", method, "after", overtimeAfter.String())
+		}
+	})
+	return func() {
+		unhook()
+		close(over)
+	}
 }
 
 func (g guard) before(method string) {

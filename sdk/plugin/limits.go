@@ -18,6 +18,7 @@ const (
 	healthTimeout   = 2 * time.Second
 	closeTimeout    = 2 * time.Second
 	linkWait        = 5 * time.Second
+	overtimeAfter   = 2 * time.Second
 
 	// Asks of the host at once (K19). A commit stands outside, one per call: those
 	// that wait for a refresh must not keep out the one that ends it.

@@ -19,42 +19,25 @@ const cancelWithin = 5 * time.Second
 // Exercise runs p through its contract and returns every rule that it breaks,
 // joined. What the plugin talks to has to answer the same each time.
 func Exercise(ctx context.Context, p sdk.Plugin, opts Options) error {
-	e := &exercise{plugin: p, opts: opts}
-	e.manifest()
-	if opts.BadSettings != nil {
-		e.badSettings(ctx)
+	var errs []error
+	for _, f := range Examine(ctx, p, opts) {
+		errs = append(errs, f.Broken...)
 	}
-	first, err := newRun(ctx, p, opts)
-	if err != nil {
-		e.broken("%w", err)
-		return errors.Join(e.errs...)
-	}
-	if err := first.do(ctx); err != nil {
-		e.broken("%w", err)
-	}
-	e.streams(first)
-	e.pages(first)
-	e.kept(first)
-	e.verdicts(first)
-	e.secrets(first)
-	e.resume(ctx, first)
-	e.again(ctx, first)
-	e.cancel(ctx, first)
-	if err := first.close(); err != nil {
-		e.broken("%w", err)
-	}
-	return errors.Join(e.errs...)
+	return errors.Join(errs...)
 }
 
 // exercise gathers the rules that are broken.
 type exercise struct {
-	plugin sdk.Plugin
-	opts   Options
-	errs   []error
+	plugin   sdk.Plugin
+	opts     Options
+	findings []Finding
+	refused  []error  // what the plugin said of settings that it shall refuse
+	canaries [][]byte // the secrets of those settings
 }
 
 func (e *exercise) broken(format string, args ...any) {
-	e.errs = append(e.errs, fmt.Errorf(format, args...))
+	f := &e.findings[len(e.findings)-1]
+	f.Broken = append(f.Broken, fmt.Errorf(format, args...))
 }
 
 func (e *exercise) manifest() {
@@ -64,20 +47,6 @@ func (e *exercise) manifest() {
 	}
 	if !reflect.DeepEqual(m, e.plugin.Manifest()) {
 		e.broken("manifest: it differs when asked twice")
-	}
-}
-
-func (e *exercise) badSettings(ctx context.Context) {
-	i, err := open(ctx, e.plugin, e.opts.BadSettings, e.opts.Connectors)
-	if err == nil {
-		e.broken("open: the bad settings are taken")
-		if closer, ok := i.(sdk.Closer); ok {
-			_ = closer.Close()
-		}
-		return
-	}
-	if c := sdk.AsError(err).Class; c != sdk.ClassConfig {
-		e.broken("open: the bad settings are refused as %s, not %s: %w", c, sdk.ClassConfig, err)
 	}
 }
 
@@ -146,9 +115,6 @@ func (e *exercise) pages(r *run) {
 			e.broken("stream %s: the rate limit has both After and Until", s.ID)
 		}
 		for _, seg := range p.segments {
-			if seg.size > sdk.MaxSegment {
-				e.broken("stream %s: a segment has %d bytes, %d are allowed (hint: emit a checkpoint)", s.ID, seg.size, sdk.MaxSegment)
-			}
 			if s.Partition == "" && seg.checkpoint != nil && seg.checkpoint.Cursor != nil {
 				e.broken("stream %s: a checkpoint sets a cursor but the stream owns no partition", s.ID)
 			}
@@ -163,6 +129,34 @@ func (e *exercise) pages(r *run) {
 		}
 		if s.Partition == "" && p.outcome.Cursor != nil {
 			e.broken("stream %s: the outcome sets a cursor but the stream owns no partition", s.ID)
+		}
+	}
+}
+
+// sizes checks that what comes between two checkpoints can be applied at once.
+func (e *exercise) sizes(r *run) {
+	for _, p := range r.pages {
+		for _, seg := range p.segments {
+			if seg.size > sdk.MaxSegment {
+				e.broken("stream %s: a segment has %d bytes, %d are allowed (hint: emit a checkpoint)", p.call.Stream.ID, seg.size, sdk.MaxSegment)
+			}
+		}
+	}
+}
+
+// ids checks that no call gives one id to two things.
+func (e *exercise) ids(r *run) {
+	for _, p := range r.pages {
+		seen := map[string]sdk.Record{}
+		for _, rec := range resultOf(p.segments).Records {
+			if rec.Delete || rec.Update {
+				continue
+			}
+			key := rec.Kind + " " + rec.ID
+			if other, ok := seen[key]; ok && other.Version == rec.Version && !bytes.Equal(other.Data, rec.Data) {
+				e.broken("stream %s: record %s comes twice, with different data and no version to tell which is newer (hint: give each thing an id of its own)", p.call.Stream.ID, key)
+			}
+			seen[key] = rec
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (e *exercise) resume(ctx context.Context, r *run) {
 	left := maxResumes
 	e.resumePlan(ctx, r, &left)
 	for _, p := range r.pages {
-		e.resumePage(ctx, r, p, &left)
+		e.resumePage(ctx, r.instance, p, &left)
 	}
 }
 
@@ -57,7 +57,7 @@ func addStreams(to map[string]string, streams []sdk.Stream) {
 	}
 }
 
-func (e *exercise) resumePage(ctx context.Context, r *run, p page, left *int) {
+func (e *exercise) resumePage(ctx context.Context, i sdk.Instance, p page, left *int) {
 	want := resultOf(p.segments)
 	call := p.call
 	for n, seg := range p.segments {
@@ -71,7 +71,7 @@ func (e *exercise) resumePage(ctx context.Context, r *run, p page, left *int) {
 		}
 		where := fmt.Sprintf("stream %s: resumed at checkpoint %d", call.Stream.ID, n+1)
 		s := &sink{}
-		outcome, err := processed(ctx, r.instance, call, s)
+		outcome, err := processed(ctx, i, call, s)
 		if err != nil {
 			e.broken("%s: %w", where, err)
 			continue

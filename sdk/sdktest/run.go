@@ -21,8 +21,21 @@ type Options struct {
 	Host       sdk.Host          // NewHost() if nil
 	MaxPages   int               // of all streams together; 1000 if zero
 
-	// BadSettings are settings that Open must refuse. Exercise alone reads them.
-	BadSettings []byte
+	// Exercise and Examine alone read the rest. What is not set is not looked at.
+
+	BadSettings []byte            // that Open must refuse
+	MoreBad     []Bad             // the same, each by its name
+	Refused     []byte            // that Open takes and Check must not
+	Future      map[string][]byte // cursors after which there is nothing, as in Result
+	// Restart kills the plugin's process, wherever it is, and returns the plugin in
+	// a new one.
+	Restart func(ctx context.Context) (sdk.Plugin, error)
+}
+
+// Bad is settings that Open must refuse.
+type Bad struct {
+	What     string // for the report, in the plural
+	Settings []byte
 }
 
 // Result is what a run emitted, in order.

@@ -15,10 +15,7 @@ const shortestSecret = 6
 
 // secrets checks that no secret of the settings is in what a run emits or logs.
 func (e *exercise) secrets(r *run) {
-	needles := secretsOf(r.manifest, r.opts.Settings)
-	if len(needles) == 0 {
-		return
-	}
+	needles := Secrets(r.manifest, r.opts.Settings)
 	look := func(where string, v ...[]byte) {
 		for _, b := range v {
 			if holds(b, needles) {
@@ -57,6 +54,11 @@ func (e *exercise) secrets(r *run) {
 	for _, w := range r.result.Warnings {
 		look("a warning", []byte(w.RecordID+" "+w.Message))
 	}
+	for _, err := range e.refused {
+		if holds([]byte(err.Error()), e.canaries) {
+			e.broken("an error: a secret of the settings is in it")
+		}
+	}
 	if h, ok := r.host.(*Host); ok {
 		for _, line := range h.Lines() {
 			look("the log", []byte(line))
@@ -64,8 +66,10 @@ func (e *exercise) secrets(r *run) {
 	}
 }
 
-// secretsOf returns the values of settings that the manifest marks as secret.
-func secretsOf(m sdk.Manifest, settings []byte) [][]byte {
+// Secrets returns the values of settings that the manifest marks as secret, as they
+// are and as they stand in JSON. Those shorter than 6 characters are left out: they
+// turn up by chance.
+func Secrets(m sdk.Manifest, settings []byte) [][]byte {
 	var values any
 	if json.Unmarshal(settings, &values) != nil {
 		return nil

@@ -39,6 +39,7 @@ type execution struct {
 	lifeline *os.File // broken when the host is gone: the SDK ends the process then
 	stdout   *handshakeReader
 	pids     *runDir
+	raw      func(l RawLine) // told of each line of output as it is; may be nil
 
 	started chan struct{} // closed when the process runs
 	exited  chan struct{} // closed when it has ended and its output is read
@@ -120,10 +121,21 @@ func (x *execution) start(ctx context.Context) (err error) {
 	_ = x.pids.add(cmd.Process.Pid) // only a help for the next boot
 	close(x.started)
 	var reading sync.WaitGroup
-	reading.Go(func() { readLines(pipes[1][0], x.readStdout) })
-	reading.Go(func() { readLines(pipes[2][0], x.out.stderr) })
+	reading.Go(func() { readLines(pipes[1][0], x.watched(true, x.readStdout)) })
+	reading.Go(func() { readLines(pipes[2][0], x.watched(false, x.out.stderr)) })
 	go x.reap(&reading, pipes[1][0], pipes[2][0])
 	return nil
+}
+
+// watched is each, with the raw line shown first to whoever wants it.
+func (x *execution) watched(stdout bool, each func(line []byte, cut int)) func(line []byte, cut int) {
+	if x.raw == nil {
+		return each
+	}
+	return func(line []byte, cut int) {
+		x.raw(RawLine{Stdout: stdout, Text: string(line), Cut: cut, Handshake: stdout && looksLikeHandshake(string(line))})
+		each(line, cut)
+	}
 }
 
 // reap waits for the end of the process, kills what is left of its group, and

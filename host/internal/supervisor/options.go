@@ -84,6 +84,8 @@ type Options struct {
 	OnMove func(store.PluginMove)
 	// OnCall is told of every call of a plugin that has ended; it must not block.
 	OnCall func(Call)
+
+	raw func(RawLine) // of Examine
 }
 
 func (o Options) withDefaults() Options {

@@ -110,7 +110,7 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 	}
 	p.x = &execution{
 		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: s.opts.environ(dir, p.binary), spawn: s.spawner, pids: s.dirs,
-		out: newOutput(p.binary, s.opts, book), stdout: newHandshakeReader(),
+		out: newOutput(p.binary, s.opts, book), stdout: newHandshakeReader(), raw: s.opts.raw,
 		started: make(chan struct{}), exited: make(chan struct{}),
 	}
 	p.hc = hcplugin.NewClient(s.clientConfig(p.x))

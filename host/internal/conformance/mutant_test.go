@@ -1,0 +1,98 @@
+package conformance_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/host/internal/conformance"
+)
+
+// The values that must not come out anywhere.
+const (
+	canary  = "t0p-s3cret-canary"
+	refused = "t0p-refused-canary"
+)
+
+// options are all that the suite can be given, for the mutants.
+func options(t *testing.T) conformance.Options {
+	t.Helper()
+	remote := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+canary {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(remote.Close)
+	return conformance.Options{
+		Settings:      fmt.Appendf(nil, `{"token":%q,"api_url":%q}`, canary, remote.URL),
+		BadSettings:   []byte(`{"tokn":"x"}`),
+		Refused:       fmt.Appendf(nil, `{"token":%q,"api_url":%q}`, refused, remote.URL),
+		Future:        map[string][]byte{"things/all": []byte("1000000"), "others/all": []byte("1000000")},
+		RemoteSetting: "api_url",
+	}
+}
+
+// mutate returns the path of a mutant with a fault.
+func mutate(t *testing.T, fault string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mutant."+fault)
+	require.NoError(t, os.Symlink(program(t, "mutant"), path))
+	return path
+}
+
+// A plugin that keeps the contract passes every rule, and none is left out.
+func TestAGoodPluginPasses(t *testing.T) {
+	t.Parallel()
+	report, _ := test(t, mutate(t, "good"), options(t))
+	for _, c := range report.Checks {
+		require.Equal(t, conformance.Pass, c.Verdict, "%s: %s", c.Name, c.Reasons)
+	}
+	require.Equal(t, "mutant", report.Plugin)
+	require.Equal(t, len(report.Checks), report.Passed)
+	require.Len(t, report.Checks, 29)
+}
+
+// Each mutant breaks one rule, and fails at that one alone.
+func TestEachMutantFailsItsCheckAlone(t *testing.T) {
+	t.Parallel()
+	for fault, rule := range map[string]string{
+		"dead":         "start",
+		"noisy":        "stdout",
+		"shouting":     "stderr",
+		"fickle":       "manifest",
+		"unmarked":     "marked",
+		"lenient":      "bad_settings",
+		"rude":         "check",
+		"trusting":     "check_refused",
+		"astray":       "streams",
+		"huge":         "sizes",
+		"repeating":    "ids",
+		"leaking":      "secrets",
+		"betraying":    "secrets",
+		"printing":     "output",
+		"early":        "resume",
+		"skipping":     "repeat",
+		"random":       "second_run",
+		"backward":     "future",
+		"deaf":         "cancel",
+		"hasty":        "rate_limit",
+		"forgetful":    "kill",
+		"astraycursor": "secrets",
+		"immortal":     "parent",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			report, checks := test(t, mutate(t, fault), options(t))
+			require.Equal(t, []string{rule}, failed(report), "%v", report.Checks)
+			require.NotEmpty(t, checks[rule].Reasons)
+			text := fmt.Sprint(report)
+			require.False(t, strings.Contains(text, canary) || strings.Contains(text, refused), "the report itself leaks: %s", text)
+		})
+	}
+}
