@@ -71,7 +71,7 @@ func (c *cli) rootCommand() *cobra.Command {
 		&cobra.Group{ID: groupWork, Title: "Work:"},
 	)
 	root.SetHelpCommandGroupID(groupStart)
-	add(root, groupStart, c.quickstartCommand(), c.initCommand(), c.serveCommand(), c.statusCommand(), c.doctorCommand(),
+	add(root, groupStart, c.quickstartCommand(), c.initCommand(), c.serveCommand(), c.statusCommand(), c.topCommand(), c.doctorCommand(),
 		c.versionCommand(), c.completionCommand())
 	add(root, groupConfig, c.validateCommand(), c.schemaCommand(), c.diffCommand(), c.reloadCommand(), c.explainCommand())
 	add(root, groupWork, c.pluginCommand(), c.tenantCommand(), c.integrationCommand(), c.runCommand(),

@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,6 +78,10 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 		t.fact("pid", fmt.Sprint(p.GetPid()))
 		t.fact("started", p.GetStartedAt())
 	}
+	if p.GetMemory() > 0 {
+		t.fact("memory", bytesText(p.GetMemory()))
+		t.fact("processors", (time.Duration(p.GetCpuMs()) * time.Millisecond).String())
+	}
 	t.fact("restarts", p.GetRestarts())
 	t.fact("calls", p.GetCalls())
 	t.fact("kind", m.GetKind())
@@ -100,56 +100,6 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 			t.line("  " + line)
 		}
 	}
-}
-
-func (c *cli) pluginLogsCommand() *cobra.Command {
-	var lines uint32
-	var follow bool
-	cmd := &cobra.Command{
-		Use:   "logs PLUGIN",
-		Short: "Print what a plugin logged",
-		Args:  exactArgs("PLUGIN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withDaemon(cmd.Context(), func(ctx context.Context, d *daemon) error {
-				stream, err := hostv1.NewPluginServiceClient(d).StreamPluginLogs(ctx,
-					&hostv1.StreamPluginLogsRequest{Name: args[0], Lines: lines, Follow: follow})
-				if err != nil {
-					return err
-				}
-				for n := 0; ; n++ {
-					line, err := stream.Recv()
-					if errors.Is(err, io.EOF) {
-						if n == 0 {
-							c.tell("plugin %s has logged nothing since the daemon started", args[0])
-						}
-						return nil
-					}
-					if err != nil {
-						return err
-					}
-					if err := c.printItem(line, logLineText(line)); err != nil {
-						return err
-					}
-				}
-			})
-		},
-		ValidArgsFunction: c.complete(completePlugins),
-	}
-	cmd.Flags().Uint32VarP(&lines, "lines", "n", 100, "of those there are already")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")
-	return cmd
-}
-
-func logLineText(l *hostv1.StreamPluginLogsResponse) string {
-	var b strings.Builder
-	if l.GetAt() != nil {
-		b.WriteString(l.GetAt().AsTime().Local().Format("2006-01-02T15:04:05.000 "))
-	}
-	fmt.Fprintf(&b, "%-5s %s", strings.ToUpper(l.GetLevel()), l.GetMessage())
-	for _, name := range slices.Sorted(maps.Keys(l.GetFields())) {
-		fmt.Fprintf(&b, " %s=%q", name, l.GetFields()[name])
-	}
-	return clean(b.String())
 }
 
 // orElse returns the first that is not empty.

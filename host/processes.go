@@ -12,6 +12,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/host/internal/telemetry"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/sdk/plugin"
 	"github.com/jackfield/jackfield/store"
@@ -155,6 +156,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 func describe(p *api.Plugin, s supervisor.Status) {
 	p.Version, p.State, p.PID = s.Version, string(s.State), s.PID
 	p.StartedAt, p.Restarts, p.Calls, p.Stderr = s.StartedAt, s.Restarts, s.InFlight, s.LastLines
+	p.Memory, p.CPU = telemetry.Usage(s.PID)
 	if s.LastError != "" && s.State != supervisor.StateServing {
 		p.Reason = s.LastError
 	}

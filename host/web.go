@@ -57,7 +57,7 @@ func (h *Host) serveWeb(ctx context.Context) error {
 func (h *Host) newMetrics() *telemetry.Metrics {
 	states := []supervisor.State{
 		supervisor.StateStarting, supervisor.StateServing, supervisor.StateBackoff,
-		supervisor.StateDraining, supervisor.StateStopped, supervisor.StateRefused,
+		supervisor.StateDraining, supervisor.StateStopped, supervisor.StateRefused, supervisor.StateQuarantined,
 	}
 	names := make([]string, len(states))
 	for i, s := range states {

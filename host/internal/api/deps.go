@@ -69,6 +69,8 @@ type Plugin struct {
 	Restarts  int
 	Calls     int      // in flight
 	Stderr    []string // the last lines
+	Memory    int64    // bytes of the process; 0 where the system does not tell
+	CPU       time.Duration
 }
 
 // LogLine is a line that a plugin logged.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/grpc"
-
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -110,66 +108,6 @@ func (p Plugin) serves() int {
 	}
 }
 
-// The bounds of a look at the logs.
-const (
-	defaultLogLines = 100
-	maxLogLines     = 1000
-)
-
-// StreamPluginLogs returns the last lines and, with follow, the new ones.
-func (s *pluginService) StreamPluginLogs(req *hostv1.StreamPluginLogsRequest, out grpc.ServerStreamingServer[hostv1.StreamPluginLogsResponse]) error {
-	release, err := s.acquire()
-	if err != nil {
-		return err
-	}
-	defer release()
-	ctx, cancel := context.WithCancel(out.Context())
-	defer cancel()
-	var follow <-chan LogLine
-	if req.GetFollow() { // before the lines there are: none is lost, one may come twice
-		if follow, err = s.deps.Plugins.Follow(ctx, req.GetName()); err != nil {
-			return err
-		}
-	}
-	lines := defaultLogLines
-	if n := req.GetLines(); n > 0 {
-		lines = int(min(n, maxLogLines))
-	}
-	list, err := s.deps.Plugins.Logs(ctx, req.GetName(), lines)
-	if err != nil {
-		return err
-	}
-	for _, line := range list {
-		if err := out.Send(s.logLine(line)); err != nil {
-			return err
-		}
-	}
-	for req.GetFollow() {
-		select {
-		case line, ok := <-follow:
-			if !ok {
-				return nil
-			}
-			if err := out.Send(s.logLine(line)); err != nil {
-				return err
-			}
-		case <-s.stopping:
-			return errStopping()
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-func (s *Server) logLine(l LogLine) *hostv1.StreamPluginLogsResponse {
-	fields := make(map[string]string, len(l.Fields))
-	for k, v := range l.Fields {
-		fields[k] = s.opts.Redact(v)
-	}
-	return &hostv1.StreamPluginLogsResponse{At: timestamp(l.At), Level: l.Level, Message: s.opts.Redact(l.Message), Fields: fields}
-}
-
 func (s *Server) plugins(list []Plugin) []*hostv1.Plugin { return convert(list, s.plugin) }
 
 func (s *Server) plugin(p Plugin) *hostv1.Plugin {
@@ -185,6 +123,8 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		StartedAt: timestamp(p.StartedAt),
 		Restarts:  count(p.Restarts),
 		Calls:     count(p.Calls),
+		Memory:    p.Memory,
+		CpuMs:     p.CPU.Milliseconds(),
 	}
 }
 

@@ -183,6 +183,57 @@ func TestPluginLogs(t *testing.T) {
 	require.ErrorContains(t, err, "EOF")
 }
 
+func TestPluginLogsOfATenantOrARun(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	of := func(message, level, tenant, integration, run string) LogLine {
+		return LogLine{Message: message, Level: level, Fields: map[string]string{"tenant": tenant, "integration": integration, "run": run}}
+	}
+	r.plugins.logs = []LogLine{
+		of("a", "info", "acme", "crm", "1"), of("b", "error", "acme", "crm", "2"), of("c", "debug", "acme", "chat", "3"),
+		of("d", "warn", "other", "crm", "4"),
+		{Message: "e", Level: "info"},
+	}
+	logs := func(req *hostv1.StreamPluginLogsRequest) (found string) {
+		req.Name = "git"
+		stream, err := hostv1.NewPluginServiceClient(r.dial()).StreamPluginLogs(r.ctx(), req)
+		require.NoError(t, err)
+		for {
+			line, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return found
+			}
+			require.NoError(t, err)
+			found += line.GetMessage()
+		}
+	}
+	require.Equal(t, "abcde", logs(&hostv1.StreamPluginLogsRequest{}))
+	require.Equal(t, "abc", logs(&hostv1.StreamPluginLogsRequest{Tenant: "acme"}))
+	require.Equal(t, "bc", logs(&hostv1.StreamPluginLogsRequest{Tenant: "acme", Lines: 2}), "the last of those")
+	require.Equal(t, "ab", logs(&hostv1.StreamPluginLogsRequest{Integration: "acme/crm"}))
+	require.Equal(t, "b", logs(&hostv1.StreamPluginLogsRequest{Integration: "acme/crm", Level: "warn"}))
+	require.Equal(t, "d", logs(&hostv1.StreamPluginLogsRequest{Run: "4"}))
+	require.Empty(t, logs(&hostv1.StreamPluginLogsRequest{Run: "5"}))
+	require.Equal(t, "abde", logs(&hostv1.StreamPluginLogsRequest{Level: "info"}))
+	for _, bad := range []*hostv1.StreamPluginLogsRequest{{Level: "loud"}, {Integration: "crm"}, {Integration: "acme/crm", Tenant: "other"}} {
+		stream, err := hostv1.NewPluginServiceClient(r.dial()).StreamPluginLogs(r.ctx(), bad)
+		require.NoError(t, err)
+		_, err = stream.Recv()
+		require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", bad)
+	}
+
+	stream, err := hostv1.NewPluginServiceClient(r.dial()).StreamPluginLogs(r.ctx(), &hostv1.StreamPluginLogsRequest{Name: "git", Follow: true, Run: "4"})
+	require.NoError(t, err)
+	line, err := stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "d", line.GetMessage())
+	r.plugins.follow <- of("x", "info", "acme", "crm", "1")
+	r.plugins.follow <- of("y", "info", "other", "crm", "4")
+	line, err = stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, "y", line.GetMessage())
+}
+
 // rows: O47
 func TestTenants(t *testing.T) {
 	t.Parallel()

@@ -89,9 +89,9 @@ func (c *collector) collectPlugins(put putFunc) {
 		put(c.restarts, prometheus.CounterValue, float64(p.Restarts), name)
 		put(c.inFlight, prometheus.GaugeValue, float64(p.InFlight), name)
 		put(c.instances, prometheus.GaugeValue, float64(p.Instances), name)
-		if used, ok := usageOf(p.PID); ok {
-			put(c.memory, prometheus.GaugeValue, float64(used.memory), name)
-			put(c.cpu, prometheus.CounterValue, used.cpu.Seconds(), name)
+		if memory, cpu := Usage(p.PID); memory > 0 {
+			put(c.memory, prometheus.GaugeValue, float64(memory), name)
+			put(c.cpu, prometheus.CounterValue, cpu.Seconds(), name)
 		}
 	}
 }
@@ -129,16 +129,11 @@ func one(yes bool) float64 {
 	return 0
 }
 
-// usage is what a process takes of the machine.
-type usage struct {
-	memory int64 // bytes
-	cpu    time.Duration
-}
-
-// usageOf reads what a process takes; false if the system does not tell.
-func usageOf(pid int) (usage, bool) {
+// Usage returns the memory that a process has, in bytes, and the time of processors
+// that it has used: 0 for no process, and where the system does not tell.
+func Usage(pid int) (memory int64, cpu time.Duration) {
 	if pid <= 0 {
-		return usage{}, false
+		return 0, 0
 	}
 	return readUsage(strconv.Itoa(pid))
 }

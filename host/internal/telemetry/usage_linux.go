@@ -20,20 +20,20 @@ const (
 )
 
 // readUsage reads /proc/PID/stat.
-func readUsage(pid string) (usage, bool) {
+func readUsage(pid string) (memory int64, cpu time.Duration) {
 	raw, err := os.ReadFile(filepath.Join("/proc", pid, "stat")) //nolint:gosec // pid is a number
 	if err != nil {
-		return usage{}, false
+		return 0, 0
 	}
 	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
 	if len(fields) <= fieldPages {
-		return usage{}, false
+		return 0, 0
 	}
 	var n [3]int64
 	for i, at := range []int{fieldUser, fieldSystem, fieldPages} {
 		if n[i], err = strconv.ParseInt(string(fields[at]), 10, 64); err != nil {
-			return usage{}, false
+			return 0, 0
 		}
 	}
-	return usage{memory: n[2] * int64(os.Getpagesize()), cpu: time.Duration(n[0]+n[1]) * time.Second / ticksPerSecond}, true
+	return n[2] * int64(os.Getpagesize()), time.Duration(n[0]+n[1]) * time.Second / ticksPerSecond
 }

@@ -291,8 +291,17 @@ type StreamPluginLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Of the lines there are already; 100 if zero.
-	Lines         uint32 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
-	Follow        bool   `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	Lines  uint32 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
+	Follow bool   `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	// Only lines of calls for this tenant, if it is not empty.
+	Tenant string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Likewise, tenant/name.
+	Integration string `protobuf:"bytes,5,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Likewise.
+	Run string `protobuf:"bytes,6,opt,name=run,proto3" json:"run,omitempty"`
+	// Only lines of this level or a graver one: trace, debug, info, warn, error; all
+	// if empty.
+	Level         string `protobuf:"bytes,7,opt,name=level,proto3" json:"level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -346,6 +355,34 @@ func (x *StreamPluginLogsRequest) GetFollow() bool {
 		return x.Follow
 	}
 	return false
+}
+
+func (x *StreamPluginLogsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *StreamPluginLogsRequest) GetIntegration() string {
+	if x != nil {
+		return x.Integration
+	}
+	return ""
+}
+
+func (x *StreamPluginLogsRequest) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *StreamPluginLogsRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
 }
 
 type StreamPluginLogsResponse struct {
@@ -524,7 +561,11 @@ type Plugin struct {
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	Restarts  uint32                 `protobuf:"varint,10,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	// Calls in flight.
-	Calls         uint32 `protobuf:"varint,11,opt,name=calls,proto3" json:"calls,omitempty"`
+	Calls uint32 `protobuf:"varint,11,opt,name=calls,proto3" json:"calls,omitempty"`
+	// Memory of the process, in bytes, and the time of processors that it has used; 0
+	// where the system does not tell.
+	Memory        int64 `protobuf:"varint,12,opt,name=memory,proto3" json:"memory,omitempty"`
+	CpuMs         int64 `protobuf:"varint,13,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +673,20 @@ func (x *Plugin) GetRestarts() uint32 {
 func (x *Plugin) GetCalls() uint32 {
 	if x != nil {
 		return x.Calls
+	}
+	return 0
+}
+
+func (x *Plugin) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Plugin) GetCpuMs() int64 {
+	if x != nil {
+		return x.CpuMs
 	}
 	return 0
 }
@@ -841,11 +896,15 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x11GetPluginResponse\x121\n" +
 	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\x127\n" +
 	"\bmanifest\x18\x02 \x01(\v2\x1b.jackfield.host.v1.ManifestR\bmanifest\x12\x16\n" +
-	"\x06stderr\x18\x03 \x03(\tR\x06stderr\"[\n" +
+	"\x06stderr\x18\x03 \x03(\tR\x06stderr\"\xbd\x01\n" +
 	"\x17StreamPluginLogsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05lines\x18\x02 \x01(\rR\x05lines\x12\x16\n" +
-	"\x06follow\x18\x03 \x01(\bR\x06follow\"\x82\x02\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12 \n" +
+	"\vintegration\x18\x05 \x01(\tR\vintegration\x12\x10\n" +
+	"\x03run\x18\x06 \x01(\tR\x03run\x12\x14\n" +
+	"\x05level\x18\a \x01(\tR\x05level\"\x82\x02\n" +
 	"\x18StreamPluginLogsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\tR\x05level\x12\x18\n" +
@@ -857,7 +916,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xa9\x02\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xd8\x02\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -871,7 +930,9 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"started_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1a\n" +
 	"\brestarts\x18\n" +
 	" \x01(\rR\brestarts\x12\x14\n" +
-	"\x05calls\x18\v \x01(\rR\x05calls\"\xcf\x02\n" +
+	"\x05calls\x18\v \x01(\rR\x05calls\x12\x16\n" +
+	"\x06memory\x18\f \x01(\x03R\x06memory\x12\x15\n" +
+	"\x06cpu_ms\x18\r \x01(\x03R\x05cpuMs\"\xcf\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
