@@ -152,7 +152,7 @@ func TestFolderIsRunByItsRuntime(t *testing.T) {
 	require.FileExists(t, copied)
 	require.NoError(t, os.Remove(copied)) // somebody changes what was approved
 	require.NoError(t, os.WriteFile(copied, []byte(`{"name": "hello", "version": "6.6.6"}`), 0o600))
-	require.NoError(t, syscall.Kill(int(third.PID), syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(third.PID, syscall.SIGKILL))
 	s.until("it serves again, as it was approved", func() bool {
 		p := hello()
 		require.NotEqual(t, "6.6.6", p.Version)
