@@ -11,9 +11,10 @@ import (
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
-	return group("plugin", "Show plugins, approve them, restart them, test them, read their logs",
-		c.pluginListCommand(), c.pluginShowCommand(), c.approveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(),
-		c.pluginLogsCommand(), c.pluginTestCommand())
+	return group("plugin", "Show plugins, install and approve them, choose versions, restart them, test them, read their logs",
+		c.pluginListCommand(), c.pluginShowCommand(), c.pluginInstallCommand(), c.approveCommand(), c.pluginRejectCommand(),
+		c.pluginUseCommand(), c.pluginRemoveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(), c.pluginLogsCommand(),
+		c.pluginTestCommand())
 }
 
 func (c *cli) pluginListCommand() *cobra.Command {

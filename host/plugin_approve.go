@@ -108,7 +108,7 @@ func (c *cli) approveAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	scanner, err := discovery.NewScanner(discovery.Options{Dir: a.host.Plugins.Dir, Lock: a.host.LockFile(), Data: a.host.Data})
+	scanner, err := discovery.NewScanner(discovery.Options{Dir: a.host.Plugins.Dir, Lock: a.host.LockFile(), Data: a.host.Data, Leave: true})
 	if err != nil {
 		return environmentError(err, "")
 	}
@@ -184,18 +184,29 @@ func (a *approval) find(target string) (string, error) {
 
 // approve stages, starts and describes one program, and puts it into the lock.
 func (a *approval) approve(ctx context.Context, path string) error {
+	taken, m, err := a.examine(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := a.check(m, path, taken.Digest); err != nil {
+		return err
+	}
+	return a.enter(taken, m)
+}
+
+// examine copies a program or package, starts it and asks what it is.
+func (a *approval) examine(ctx context.Context, path string) (discovery.Artifact, sdk.Manifest, error) {
 	taken, err := discovery.Take(a.host.Data, a.lock, path)
 	if err != nil {
-		return err
+		return taken, sdk.Manifest{}, err
 	}
-	name, digest := filepath.Base(path), taken.Digest
 	m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect, Folder: discovery.CheckFolder}, binaryOf(taken))
-	if err != nil {
-		return err
-	}
-	if err := a.check(m, path, digest); err != nil {
-		return err
-	}
+	return taken, m, err
+}
+
+// enter keeps what a program says of itself and puts it into the lock.
+func (a *approval) enter(taken discovery.Artifact, m sdk.Manifest) error {
+	name, digest := taken.File, taken.Digest
 	if err := discovery.SaveManifest(a.host.Data, digest, m); err != nil {
 		return err
 	}
@@ -211,14 +222,22 @@ func (a *approval) approve(ctx context.Context, path string) error {
 	return nil
 }
 
-// check refuses a name or version that cannot be kept, and a second file for a
-// plugin that another serves (O02).
-func (a *approval) check(m sdk.Manifest, path, digest string) error {
+// valid refuses a name or version that cannot be kept.
+func (*approval) valid(m sdk.Manifest) error {
 	if !discovery.ValidName(m.Name) {
 		return fmt.Errorf("it calls itself %.64q, which is no plugin name (hint: [a-z0-9][a-z0-9._-]{0,62})", m.Name)
 	}
 	if !discovery.ValidVersion(m.Version) {
 		return fmt.Errorf("plugin %s has the version %.64q (hint: such as 1.4.2)", m.Name, m.Version)
+	}
+	return nil
+}
+
+// check refuses what is not valid, and a second file for a plugin that another serves
+// (O02).
+func (a *approval) check(m sdk.Manifest, path, digest string) error {
+	if err := a.valid(m); err != nil {
+		return err
 	}
 	have, ok := a.lock.ByName(m.Name)
 	other := filepath.Join(a.host.Plugins.Dir, have.File)
@@ -242,32 +261,41 @@ func (c *cli) warnOutside(a *approval) {
 
 // printApproved prints what was approved.
 func (c *cli) printApproved(done []approved) error {
+	return printDone(c, "approved", done, func(t *table) {
+		if len(done) == 0 {
+			return
+		}
+		t.head("NAME", "VERSION", "DIGEST", "SIZE", "CAPABILITIES", "APPROVED")
+		for _, p := range done {
+			t.row(p.Name, p.Version, p.SHA256, fmt.Sprintf("%.1f MB", float64(p.Size)/1e6), orElse(strings.Join(p.Capabilities, ","), "-"), nowOrBefore(p.Changed))
+		}
+	})
+}
+
+// nowOrBefore is when what a command is to do was done.
+func nowOrBefore(changed bool) string {
+	if changed {
+		return "now"
+	}
+	return "before"
+}
+
+// printDone prints what a command did to each of its targets.
+func printDone[T any](c *cli, field string, done []T, fill func(*table)) error {
 	switch c.output {
 	case "table":
-		if len(done) == 0 {
-			return nil
-		}
-		return c.printTable(func(t *table) {
-			t.head("NAME", "VERSION", "DIGEST", "SIZE", "CAPABILITIES", "APPROVED")
-			for _, p := range done {
-				word := "now"
-				if !p.Changed {
-					word = "before"
-				}
-				t.row(p.Name, p.Version, p.SHA256, fmt.Sprintf("%.1f MB", float64(p.Size)/1e6), orElse(strings.Join(p.Capabilities, ","), "-"), word)
-			}
-		})
+		return c.printTable(fill)
 	case "jsonl":
-		for _, p := range done {
-			if err := c.printValue(p); err != nil {
+		for _, d := range done {
+			if err := c.printValue(d); err != nil {
 				return err
 			}
 		}
 		return nil
 	default:
 		if done == nil {
-			done = []approved{}
+			done = []T{}
 		}
-		return c.printValue(map[string]any{"approved": done})
+		return c.printValue(map[string]any{field: done})
 	}
 }

@@ -140,7 +140,7 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 			reasons = append(reasons, fmt.Sprintf("plugin %s does not serve: %s", p.Name, p.Reason))
 		case p.State == "refused" || p.State == "quarantined":
 			reasons = append(reasons, fmt.Sprintf("version %s of plugin %s does not take over: %s", p.Version, p.Name, p.Reason))
-		case p.State == "" && !slices.Contains([]string{"", "approved", "kept", "ignored"}, p.Verdict):
+		case p.State == "" && !slices.Contains([]string{"", "approved", "kept", "ignored", "pinned", "rejected"}, p.Verdict):
 			reasons = append(reasons, fmt.Sprintf("%s is not loaded (%s): %s", p.File, p.Verdict, p.Reason))
 		}
 	}

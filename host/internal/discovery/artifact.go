@@ -10,6 +10,7 @@ const (
 	VerdictApproved      Verdict = "approved"       // its digest is approved; a verified copy is staged
 	VerdictKept          Verdict = "kept"           // approved and staged, but its file was replaced by one that is not
 	VerdictUnapproved    Verdict = "unapproved"     // nobody approved this digest
+	VerdictPinned        Verdict = "pinned"         // another version was chosen to be used instead
 	VerdictRejected      Verdict = "rejected"       // somebody rejected this digest
 	VerdictUnsigned      Verdict = "unsigned"       // nobody whose key host.yaml names signed these bytes
 	VerdictIncomplete    Verdict = "incomplete"     // cut short, or still being written

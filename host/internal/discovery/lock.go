@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -48,6 +49,7 @@ type Entry struct {
 	SHA256       string    `yaml:"sha256"`
 	Size         int64     `yaml:"size"`
 	File         string    `yaml:"file,omitempty"`    // base name it was approved under
+	Pinned       bool      `yaml:"pinned,omitempty"`  // chosen instead of what the file is
 	Runtime      string    `yaml:"runtime,omitempty"` // the plugin whose program runs it, a folder
 	Capabilities []string  `yaml:"capabilities,omitempty"`
 	ApprovedAt   time.Time `yaml:"approved_at,omitempty"`
@@ -105,7 +107,7 @@ func (l Lock) Save(path string) error {
 func (l *Lock) Approve(e Entry) bool {
 	slices.Sort(e.Capabilities)
 	l.Rejected = slices.DeleteFunc(l.Rejected, func(r Rejection) bool { return r.SHA256 == e.SHA256 })
-	if have, ok := l.ByName(e.Name); ok && have.SHA256 == e.SHA256 && have.Version == e.Version && have.File == e.File {
+	if have, ok := l.ByName(e.Name); ok && have.SHA256 == e.SHA256 && have.Version == e.Version && have.File == e.File && have.Pinned == e.Pinned {
 		return false
 	}
 	l.Plugins = slices.DeleteFunc(l.Plugins, func(have Entry) bool { return have.Name == e.Name })
@@ -169,6 +171,8 @@ func (l Lock) validate() error {
 			errs = append(errs, fmt.Errorf("plugins[%d]: %q is no plugin name", i, e.Name))
 		case !ValidVersion(e.Version):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: %q is no version", i, e.Name, e.Version))
+		case e.File != "" && (filepath.Base(e.File) != e.File || !filepath.IsLocal(e.File)):
+			errs = append(errs, fmt.Errorf("plugins[%d]: %s: %q is no file of the plugin directory", i, e.Name, e.File))
 		case e.Runtime != "" && !ValidName(e.Runtime):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: runtime %q is no plugin name", i, e.Name, e.Runtime))
 		case !validDigest(e.SHA256):

@@ -92,6 +92,9 @@ func ApprovedManifests(data string, lock Lock) map[string]sdk.Manifest {
 	return approved
 }
 
+// ValidDigest reports a SHA-256 digest in lower-case hex, as files are known by.
+func ValidDigest(s string) bool { return validDigest(s) }
+
 // validDigest reports a SHA-256 digest in lower-case hex: what may become the
 // name of a file.
 func validDigest(s string) bool {

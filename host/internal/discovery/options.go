@@ -21,6 +21,9 @@ type Options struct {
 	MaxSettle time.Duration // the longest that events put a scan off; 1s if zero
 	Rescan    time.Duration // between scans without an event; 30s if zero
 
+	// Leave has nothing removed from the data directory: it is another's.
+	Leave bool
+
 	// Keep reports whether the copy of a digest may serve again although nothing in
 	// the plugin directory or the lock names it; of those the newest few alone if nil.
 	Keep func(digest string) bool

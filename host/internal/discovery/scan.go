@@ -174,7 +174,7 @@ func (s *Scanner) decide(a Artifact, lock Lock, c consent) Artifact {
 	switch s.opts.Trust {
 	case TrustLock:
 		if !approved {
-			return a.judge(VerdictUnapproved, unapproved(lock, a))
+			return a.judge(unapproved(lock, a))
 		}
 		a.Name, a.Version = entry.Name, entry.Version
 	case TrustSigned:
@@ -348,6 +348,9 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 			keep[a.Digest], keep[a.Program] = true, true
 		}
 	}
+	if s.opts.Leave {
+		return
+	}
 	first := s.pruned == nil
 	if !first && maps.Equal(keep, s.pruned) {
 		return
@@ -363,15 +366,23 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 }
 
 // unapproved says what an operator should know before approving.
-func unapproved(lock Lock, a Artifact) string {
+func unapproved(lock Lock, a Artifact) (Verdict, string) {
 	hint := " (hint: jackfield plugin approve " + a.Path + ")"
-	if entry, ok := lock.byFile(a.File); ok {
-		return fmt.Sprintf("changed since %s %s was approved%s", entry.Name, entry.Version, hint)
+	entry, same := lock.byFile(a.File)
+	known := same
+	if !same {
+		entry, known = lock.ByName(a.Name)
 	}
-	if entry, ok := lock.ByName(a.Name); ok {
-		return fmt.Sprintf("another program than the %s %s that was approved%s", entry.Name, entry.Version, hint)
+	switch {
+	case known && entry.Pinned:
+		return VerdictPinned, fmt.Sprintf("%s %s was chosen to be used instead%s", entry.Name, entry.Version, hint)
+	case same:
+		return VerdictUnapproved, fmt.Sprintf("changed since %s %s was approved%s", entry.Name, entry.Version, hint)
+	case known:
+		return VerdictUnapproved, fmt.Sprintf("another program than the %s %s that was approved%s", entry.Name, entry.Version, hint)
+	default:
+		return VerdictUnapproved, "nobody approved it" + hint
 	}
-	return "nobody approved it" + hint
 }
 
 // judge returns a with a verdict; only an approved artifact keeps its copy.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 )
 
 // Take copies the program or package at path into the store of the data directory, to
@@ -21,7 +23,7 @@ func Take(data string, lock Lock, path string) (Artifact, error) {
 		a.Staged, a.Digest, a.Size, err = Stage(data, path)
 		return a, err
 	}
-	s, err := NewScanner(Options{Dir: filepath.Dir(path), Lock: LockFile, Data: data})
+	s, err := NewScanner(Options{Dir: filepath.Dir(path), Lock: LockFile, Data: data, Leave: true})
 	if err != nil {
 		return a, err
 	}
@@ -104,4 +106,31 @@ func Identify(data string, lock Lock, path string) (string, error) {
 	}
 	a, err := Take(data, lock, path)
 	return a.Digest, err
+}
+
+// Copies returns the digests of the plugin's copies of a version that can be used
+// again, the newest first, and the versions that there are copies of.
+func Copies(data, name, version string) (digests, versions []string, err error) {
+	kept, err := LoadManifests(data)
+	staged := map[string]time.Time{}
+	for digest, m := range kept {
+		if m.Name != name {
+			continue
+		}
+		place, ok := Staged(data, digest)
+		if !ok {
+			place, ok = Folder(data, digest)
+		}
+		info, statErr := os.Stat(place)
+		if !ok || statErr != nil {
+			continue
+		}
+		versions = append(versions, m.Version)
+		if m.Version == version {
+			digests, staged[digest] = append(digests, digest), info.ModTime()
+		}
+	}
+	slices.SortFunc(digests, func(a, b string) int { return staged[b].Compare(staged[a]) })
+	slices.Sort(versions)
+	return digests, slices.Compact(versions), err
 }

@@ -548,8 +548,8 @@ type Plugin struct {
 	// SHA-256, in hex.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	File   string `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
-	// approved, kept, unapproved, rejected, unsigned, incomplete, not-executable,
-	// wrong-arch, bad-package, no-runtime, duplicate, refused, ignored; gone for a
+	// approved, kept, unapproved, pinned, rejected, unsigned, incomplete,
+	// not-executable, wrong-arch, bad-package, no-runtime, duplicate, refused, ignored; gone for a
 	// process whose file is. "jackfield explain" knows each.
 	Verdict string `protobuf:"bytes,5,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	// Of the process: starting, serving, backoff, draining, stopped, refused, quarantined. Empty without
