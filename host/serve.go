@@ -33,6 +33,7 @@ one ends it at once; nothing is lost by that either.`,
 			if err != nil {
 				return err
 			}
+			defer announce(cmd.Context(), c.getenv("NOTIFY_SOCKET"), h.Ready(), h.log)()
 			return environmentOf(h.Run(cmd.Context()))
 		},
 	}

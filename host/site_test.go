@@ -57,6 +57,7 @@ type site struct {
 	dir  string
 	bin  string
 	args []string // more of them for serve
+	env  []string // likewise
 }
 
 // newSite makes a site whose plugin load is approved, with one integration
@@ -155,6 +156,7 @@ func (s *site) start() *daemonProcess {
 	d := &daemonProcess{log: &output{}, done: make(chan error, 1)}
 	args := append([]string{"serve", "-c", filepath.Join(s.dir, "host.yaml")}, s.args...)
 	d.cmd = exec.CommandContext(context.Background(), filepath.Join(s.bin, "jackfield"), args...) // outlives the test's context: cleanup ends it
+	d.cmd.Env = append(os.Environ(), s.env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	require.NoError(s.t, d.cmd.Start())
 	go func() { d.done <- d.cmd.Wait() }()
