@@ -11,10 +11,10 @@ import (
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
-	return group("plugin", "Show plugins, install and approve them, choose versions, restart them, test them, read their logs",
+	return group("plugin", "Show plugins, install and approve them, choose versions, restart them, make and test new ones, read their logs",
 		c.pluginListCommand(), c.pluginShowCommand(), c.pluginInstallCommand(), c.approveCommand(), c.pluginRejectCommand(),
 		c.pluginUseCommand(), c.pluginRemoveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(), c.pluginLogsCommand(),
-		c.pluginTestCommand())
+		c.pluginTestCommand(), c.pluginNewCommand())
 }
 
 func (c *cli) pluginListCommand() *cobra.Command {
