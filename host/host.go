@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -45,6 +46,7 @@ type Host struct {
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
 	metrics    *telemetry.Metrics
+	scraper    atomic.Pointer[string] // the token that opens the metrics
 	snapshots  *snapshots
 
 	descriptors *descriptors

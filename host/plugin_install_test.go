@@ -145,7 +145,7 @@ func TestSignedPluginServes(t *testing.T) {
 	s := newSite(t, map[string]any{"streams": 2, "pages": 1, "records": 5})
 	public, private, err := minisign.GenerateKey(strings.NewReader(strings.Repeat("a seed of a test key. ", 9)))
 	require.NoError(t, err)
-	s.write("host.yaml", fmt.Sprintf("version: 1\ndata: ./data\nplugins: {dir: ./plugins, trust: signed, keys: [%q]}\ntenants: ./tenants\n", public))
+	s.write("host.yaml", fmt.Sprintf("version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: signed, keys: [%q]}\ntenants: ./tenants\n", public))
 	d := s.start()
 	s.ready()
 	s.until("the approved one is unsigned", func() bool { return s.file("load").Verdict == "unsigned" })

@@ -3,13 +3,24 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 
+	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	"github.com/jackfield/jackfield/host/internal/telemetry"
 	"github.com/jackfield/jackfield/host/internal/web"
 	"github.com/jackfield/jackfield/store"
+)
+
+// metricsRoute is for who scrapes metrics, with a token that opens nothing else: one
+// who watches is not the administrator.
+const (
+	metricsRoute     = "GET /metrics"
+	metricsTokenName = "metrics.token"
 )
 
 // wireWeb makes the HTTP listener, if somebody wants it.
@@ -20,7 +31,8 @@ func (h *Host) wireWeb() (err error) {
 	h.web, err = web.New(web.Options{
 		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"),
 		MaxConns: h.descriptors.httpConnections(),
-		Routes:   map[string]http.Handler{"GET /metrics": h.metrics.Handler()},
+		Routes:   map[string]http.Handler{metricsRoute: h.metrics.Handler()},
+		Open:     map[string]func(string) bool{metricsRoute: h.mayScrape},
 	})
 	return err
 }
@@ -50,7 +62,19 @@ func (h *Host) serveWeb(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	return h.web.Run(ctx)
+	path := filepath.Join(h.config.Data, metricsTokenName)
+	token, err := api.WriteToken(path)
+	if err != nil {
+		return fmt.Errorf("write token: %w", err)
+	}
+	h.scraper.Store(&token)
+	return errors.Join(h.web.Run(ctx), os.Remove(path))
+}
+
+// mayScrape reports whether a token opens the metrics.
+func (h *Host) mayScrape(token string) bool {
+	want := h.scraper.Load()
+	return want != nil && api.SameToken(token, *want)
 }
 
 // newMetrics returns the daemon's, which read the parts when they are asked.

@@ -39,7 +39,11 @@ func TestTheDaemonServesHTTP(t *testing.T) {
 	require.Contains(t, s.cli("status"), address)
 
 	s.await(store.RunProcessed)
-	code, text = s.get("http://"+address+"/metrics", strings.TrimSpace(string(token)))
+	narrow, err := os.ReadFile(filepath.Join(s.dir, "data", metricsTokenName))
+	require.NoError(t, err)
+	code, _ = s.get("http://"+address+"/nowhere", strings.TrimSpace(string(narrow)))
+	require.Equal(t, http.StatusUnauthorized, code)
+	code, text = s.get("http://"+address+"/metrics", strings.TrimSpace(string(narrow)))
 	require.Equal(t, http.StatusOK, code, text)
 	for _, line := range []string{
 		`jackfield_plugin_state{plugin="load",state="serving"} 1`, `jackfield_call_duration_seconds_count{code="0",method="ProcessStream"}`,
@@ -56,6 +60,7 @@ func TestTheDaemonServesHTTP(t *testing.T) {
 		require.NotEmpty(t, ofName(text, name+" "))
 	}
 	d.stop(t)
+	require.NoFileExists(t, filepath.Join(s.dir, "data", metricsTokenName))
 
 	s.write("host.yaml", "version: 1\nlisten: 0.0.0.0:0\n")
 	refused, err := s.try("serve")

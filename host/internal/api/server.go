@@ -116,7 +116,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 // Authorized reports whether token is the one that opens the API now.
 func (s *Server) Authorized(token string) bool {
 	want := s.token.Load()
-	return want != nil && sameToken(token, *want)
+	return want != nil && SameToken(token, *want)
 }
 
 // Ready returns a channel that is closed once the socket answers.
@@ -133,7 +133,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if again {
 		return errors.New("serve api: it ran before")
 	}
-	token, err := writeToken(s.opts.Token)
+	token, err := WriteToken(s.opts.Token)
 	if err != nil {
 		return fmt.Errorf("write token: %w", err)
 	}

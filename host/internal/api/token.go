@@ -12,9 +12,9 @@ import (
 // tokenBytes is 256 bits.
 const tokenBytes = 32
 
-// writeToken makes a token, keeps it in a file that only its owner can read, and
+// WriteToken makes a token, keeps it in a file that only its owner can read, and
 // returns it. The file is never half-written.
-func writeToken(path string) (string, error) {
+func WriteToken(path string) (string, error) {
 	raw := make([]byte, tokenBytes)
 	if _, err := rand.Read(raw); err != nil {
 		return "", fmt.Errorf("read random bytes: %w", err)

@@ -36,6 +36,8 @@ type Options struct {
 	Ready func() error
 	// Routes are what else is served, by pattern of http.ServeMux, to who has a token.
 	Routes map[string]http.Handler
+	// Open reports, for some of Routes, whether a token opens that one and no other.
+	Open map[string]func(token string) bool
 	// MaxConns is how many connections there are at once; who comes then waits. 64 if
 	// zero.
 	MaxConns int

@@ -154,6 +154,28 @@ func TestNothingBeyondThisMachineIsServed(t *testing.T) {
 	require.Error(t, err, "nobody would be asked for a token")
 }
 
+// A token for one route opens that and nothing else.
+//
+// rows: K20
+func TestATokenForOneRoute(t *testing.T) {
+	t.Parallel()
+	const narrow = "fedcba9876543210"
+	addr := serve(t, Options{Routes: secretRoute(), Open: map[string]func(string) bool{"GET /metrics": func(token string) bool { return token == narrow }}})
+	with := func(token string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	}
+	for _, c := range []struct {
+		path, token string
+		want        int
+	}{
+		{"/metrics", narrow, 200}, {"/metrics", testToken, 200}, {"/metrics", "", 401}, {"/metrics", "x", 401},
+		{"/broken", narrow, 401}, {"/", narrow, 401}, {"/metrics/more", narrow, 401}, {"/unknown", testToken, 404},
+	} {
+		code, _, _ := ask(t, addr, http.MethodGet, c.path, with(c.token))
+		require.Equal(t, c.want, code, "%s %s", c.path, c.token)
+	}
+}
+
 func TestReadinessTellsWhyToWhoHasTheToken(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, Options{Ready: func() error { return errors.New("tenant acme is ill") }})
