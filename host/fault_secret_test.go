@@ -5,8 +5,10 @@ package main
 import (
 	"bytes"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,9 +49,16 @@ func TestSecretStaysSecret(t *testing.T) {
 			{"stream", "list", "--run", id, "-o", "json"},
 			{"record", "list", "-o", "json"},
 			{"tenant", "show", "acme", "-o", "json"},
+			{"plugin", "logs", "load", "--tenant", "acme", "-o", "jsonl"},
+			{"top"},
 		} {
 			said = append(said, s.cli(args...))
 		}
+		token, err := os.ReadFile(filepath.Join(s.dir, "data", metricsTokenName))
+		require.NoError(t, err)
+		code, metrics := s.get("http://"+s.httpAddress()+"/metrics", strings.TrimSpace(string(token)))
+		require.Equal(t, http.StatusOK, code)
+		said = append(said, metrics)
 	}
 	collect()
 	// The plugin did speak, and what it said is there but for the secret.

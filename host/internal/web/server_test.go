@@ -168,8 +168,14 @@ func TestATokenForOneRoute(t *testing.T) {
 		path, token string
 		want        int
 	}{
-		{"/metrics", narrow, 200}, {"/metrics", testToken, 200}, {"/metrics", "", 401}, {"/metrics", "x", 401},
-		{"/broken", narrow, 401}, {"/", narrow, 401}, {"/metrics/more", narrow, 401}, {"/unknown", testToken, 404},
+		{"/metrics", narrow, 200},
+		{"/metrics", testToken, 200},
+		{"/metrics", "", 401},
+		{"/metrics", "x", 401},
+		{"/broken", narrow, 401},
+		{"/", narrow, 401},
+		{"/metrics/more", narrow, 401},
+		{"/unknown", testToken, 404},
 	} {
 		code, _, _ := ask(t, addr, http.MethodGet, c.path, with(c.token))
 		require.Equal(t, c.want, code, "%s %s", c.path, c.token)
