@@ -32,6 +32,9 @@ type configuration struct {
 
 	follow  func(config.Host) // what host.yaml says now
 	applied func()            // integrations changed
+	// reread has the watcher read the files again, soon: it does not know what somebody
+	// else applied, and would take a file that is as it last read it for no news.
+	reread func()
 
 	applying sync.Mutex // one reading is applied at a time
 
@@ -173,6 +176,9 @@ func (c *configuration) changed(ctx context.Context, snap config.Snapshot) {
 // Reload implements api.Config.
 func (c *configuration) Reload(ctx context.Context, confirm bool) (api.Report, error) {
 	changes, problems, err := c.apply(ctx, config.Load(c.file, c.opts), confirm)
+	if c.reread != nil {
+		c.reread()
+	}
 	return api.Report{Changes: changes, Problems: apiProblems(problems)}, err
 }
 

@@ -136,6 +136,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		h.scheduler.Wake() // it may have been paused, or be no longer
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
+	h.files.reread = h.watch.Reload
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
 	h.candidates = &candidates{integrations: h.db.Integrations, unread: h.db.UnreadState, keys: keys, redactor: h.redactor, serving: h.processes.Acquire}
