@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -224,8 +225,9 @@ func (l *lifecycle) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-l.wake:
-			_ = pause(ctx, gatherMoves) // the end of ctx is seen above
-			l.write(ctx)
+			if pause(ctx, gatherMoves) == nil {
+				l.write(ctx)
+			}
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMovesFor)
@@ -250,7 +252,7 @@ func (l *lifecycle) write(ctx context.Context) {
 			continue
 		}
 		l.putBack(moves)
-		if !told {
+		if !told && !errors.Is(err, context.Canceled) { // then the host stops, and writes once more
 			l.log.Warn("moves of plugins wait to be written", "error", err)
 		}
 		told = true

@@ -145,3 +145,20 @@ func TestMovesWaitForTheStore(t *testing.T) {
 	require.Equal(t, maxMoves+10, db.saved[maxMoves-1].PID, "the newest are there")
 	require.Equal(t, 12, db.saved[1].PID)
 }
+
+// rows: O46, H34
+//
+// Ctrl-C is no trouble: a daemon that is stopped while moves wait to be written has
+// written them when it ends, and warns of nothing.
+func TestAStopWritesTheMovesAndWarnsOfNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 5})
+	d := s.start()
+	s.await(store.RunProcessed)
+	d.stop(t) // its plugin stops within the moment that moves are gathered for
+	require.NotContains(t, d.log.String(), "[WARN]")
+	d = s.start()
+	s.ready()
+	require.Contains(t, s.cli("event", "list", "--kind", "plugin", "-o", "jsonl"), "plugin.process.exited")
+	d.stop(t)
+}
