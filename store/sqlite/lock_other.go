@@ -3,6 +3,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +11,7 @@ import (
 )
 
 // lockDir refuses: without a lock two processes could write the same database.
-func lockDir(string) (*os.File, error) {
+func lockDir(context.Context, string) (*os.File, error) {
 	return nil, fmt.Errorf("lock data directory: %w on %s", errors.ErrUnsupported, runtime.GOOS)
 }
 

@@ -27,7 +27,7 @@ func Restore(ctx context.Context, dir, file string, now time.Time) (r store.Rest
 	if err := makeDir(dir); err != nil {
 		return r, fmt.Errorf("restore: %w", err)
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(ctx, dir)
 	if err != nil {
 		return r, fmt.Errorf("restore: %w", err)
 	}

@@ -122,7 +122,7 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(ctx, dir)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
