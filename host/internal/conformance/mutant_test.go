@@ -81,6 +81,7 @@ func TestEachMutantFailsItsCheckAlone(t *testing.T) {
 		"random":       "second_run",
 		"backward":     "future",
 		"deaf":         "cancel",
+		"stubborn":     "cancel",
 		"hasty":        "rate_limit",
 		"forgetful":    "kill",
 		"astraycursor": "secrets",

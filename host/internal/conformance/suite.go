@@ -113,6 +113,7 @@ func (s *suite) contract(ctx context.Context, p Process, m sdk.Manifest, differs
 		Settings: s.opts.Settings, Connectors: s.opts.Connectors, BadSettings: s.opts.BadSettings, MoreBad: worse(m.SettingsSchema, s.opts.Settings),
 		Refused: s.opts.Refused, Future: s.opts.Future,
 		Restart: func(ctx context.Context) (sdk.Plugin, error) {
+			s.lines.overtime(overtimeWait) // calls were cancelled: what it has to say of them, it says now
 			latest.Kill()
 			next, err := s.start(ctx)
 			if err != nil {

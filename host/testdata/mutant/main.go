@@ -225,7 +225,22 @@ func (i *instance) emit(ctx context.Context, n, end int, out *sdk.Emitter) error
 	if err := out.Record(ctx, rec); err != nil {
 		return err
 	}
-	return out.Checkpoint(ctx, point)
+	if err := out.Checkpoint(ctx, point); err != nil {
+		return err
+	}
+	if i.fault == "stubborn" && n == 0 {
+		i.brood(ctx)
+	}
+	return nil
+}
+
+// brood goes on though the call is cancelled, if it is.
+func (*instance) brood(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		<-time.After(6 * time.Second)
+	case <-time.After(500 * time.Millisecond):
+	}
 }
 
 // swell emits more than fits between two checkpoints.
