@@ -83,7 +83,7 @@ func (c *cli) developPlugin(ctx context.Context, dir string, once bool) error {
 	defer cancel()
 	tick := time.NewTicker(devLook)
 	defer tick.Stop()
-	following := false
+	following := ""
 	for seen := map[string]time.Time(nil); ; {
 		now, err := sources(dir)
 		if err != nil {
@@ -94,9 +94,9 @@ func (c *cli) developPlugin(ctx context.Context, dir string, once bool) error {
 			if err := w.build(ctx); err != nil && ctx.Err() == nil {
 				c.report(err) // and the next save may cure it
 			}
-			if w.name != "" && !following {
-				following = true
-				logs.Go(func() { w.follow(ctx) })
+			if name := w.name; name != following {
+				following = name
+				logs.Go(func() { w.follow(ctx, name) })
 			}
 		}
 		select {
@@ -157,9 +157,9 @@ func (w *workshop) build(ctx context.Context) error {
 }
 
 // follow prints what the plugin logs, for as long as there is a daemon.
-func (w *workshop) follow(ctx context.Context) {
+func (w *workshop) follow(ctx context.Context, name string) {
 	for ctx.Err() == nil {
-		if err := w.logs(ctx); err != nil && ctx.Err() == nil {
+		if err := w.logs(ctx, name); err != nil && ctx.Err() == nil {
 			w.c.tell("no log to follow: %v", err)
 		}
 		timer := time.NewTimer(5 * time.Second)
@@ -172,9 +172,9 @@ func (w *workshop) follow(ctx context.Context) {
 }
 
 // logs prints what the plugin logs until the daemon ends.
-func (w *workshop) logs(ctx context.Context) error {
+func (w *workshop) logs(ctx context.Context, name string) error {
 	return w.c.withDaemon(ctx, func(ctx context.Context, d *daemon) error {
-		stream, err := hostv1.NewPluginServiceClient(d).StreamPluginLogs(ctx, &hostv1.StreamPluginLogsRequest{Name: w.name, Follow: true})
+		stream, err := hostv1.NewPluginServiceClient(d).StreamPluginLogs(ctx, &hostv1.StreamPluginLogsRequest{Name: name, Follow: true})
 		if err != nil {
 			return err
 		}

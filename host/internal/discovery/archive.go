@@ -45,6 +45,9 @@ func (s *Scanner) unpacked(digest string, f io.ReadSeeker) (string, error) {
 		return "", err
 	}
 	if err := os.Rename(temp, place); err != nil {
+		if _, there := os.Lstat(place); there == nil {
+			return place, nil // the daemon and a command unpacked it at once: it is the same
+		}
 		return "", fmt.Errorf("place package: %w", err)
 	}
 	syncDir(dir)

@@ -237,6 +237,33 @@ func TestArchiveIsUnpackedWithinBounds(t *testing.T) {
 	require.ErrorIs(t, err, errTooLarge, "a bomb ends where the bound is")
 }
 
+// rows: H16
+//
+// The daemon and commands unpack an archive at the same moment: each has the folder.
+func TestAnArchiveIsUnpackedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	whole := packed(t, binaryTree("1.4.2").entries()...)
+	const many = 16
+	ended := make(chan error, many)
+	for range many {
+		go func() {
+			s, err := NewScanner(b.opts)
+			if err == nil {
+				_, err = s.unpacked("digest", bytes.NewReader(whole))
+			}
+			ended <- err
+		}()
+	}
+	for range many {
+		require.NoError(t, <-ended)
+	}
+	require.FileExists(t, filepath.Join(b.opts.Data, unpackedDir, "digest", "bin", "slack"))
+	entries, err := os.ReadDir(filepath.Join(b.opts.Data, unpackedDir))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "and nothing is left beside it")
+}
+
 // A folder that a runtime runs is known by its list of files; what runs is a private
 // copy, and a change of a byte, a name or a file is another digest.
 //

@@ -115,6 +115,10 @@ func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
 	if err != nil {
 		return sdk.Outcome{}, err
 	}
+	if ctx.Err() != nil { // it was given up while the plugin was opened
+		p.Release(false)
+		return sdk.Outcome{}, ctx.Err()
+	}
 	c.plugin = p
 	type answer struct {
 		outcome sdk.Outcome

@@ -19,11 +19,15 @@ type hangs struct {
 	*script
 	opens atomic.Int32
 	let   chan struct{}
+	again chan struct{} // closed: the call that takes its place goes on
 }
 
 func (h *hangs) Acquire(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
-	if h.opens.Add(1) == 2 { // the first is for the plan
+	switch h.opens.Add(1) { // the first is for the plan
+	case 2:
 		<-h.let
+	case 3:
+		<-h.again
 	}
 	return h.script.Acquire(ctx, name, in)
 }
@@ -34,7 +38,7 @@ func TestAStuckRunIsToldOfOnceAndHelpedOn(t *testing.T) {
 	s := &script{plan: planOf("a")}
 	s.process = func(context.Context, sdk.StreamCall, *sdk.Emitter) (sdk.Outcome, error) { return sdk.Outcome{}, nil }
 	inWorld(t, s, func(t *testing.T, w *world) {
-		hung := &hangs{script: s, let: make(chan struct{})}
+		hung := &hangs{script: s, let: make(chan struct{}), again: make(chan struct{})}
 		w.plugins = hung
 		w.up()
 		help := func() []store.Run {
@@ -55,6 +59,7 @@ func TestAStuckRunIsToldOfOnceAndHelpedOn(t *testing.T) {
 		shown, err := w.db.Runs(t.Context(), store.RunFilter{Stuck: true})
 		require.NoError(t, err)
 		require.Len(t, shown, 1)
+		close(hung.again)
 		require.Zero(t, w.until(store.RunProcessed).StuckSince, "it made progress")
 		close(hung.let)
 		require.Equal(t, []string{"a  0"}, s.calls())
