@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,8 +186,9 @@ func execRaw(t testing.TB, db *DB, statement string) {
 func newSound(t *testing.T, onStep func([]store.Violation)) *DB {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var ticks atomic.Int64 // the writer asks for the time beside the test
 	h := &host{t: t, now: now, lanes: map[int64]store.Lane{}}
-	h.db = openTemp(t, Options{NoSync: true, OnStep: onStep, Now: func() time.Time { now = now.Add(time.Millisecond); return now }})
+	h.db = openTemp(t, Options{NoSync: true, OnStep: onStep, Now: func() time.Time { return now.Add(time.Duration(ticks.Add(1)) * time.Millisecond) }})
 	for n := range 4 {
 		require.NoError(t, h.db.ApplyChanges(t.Context(), []store.Change{{
 			Op: store.ChangeCreate, UID: fmt.Sprint(n), Sync: n < 2, NextCheckAt: now.Add(time.Hour), Spec: store.IntegrationSpec{
