@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,8 +18,16 @@ import (
 func TestGuardTellsOfOvertime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		g := guard{log: hclog.New(&hclog.LoggerOptions{Output: &log, JSONFormat: true})}
+		var (
+			mu  sync.Mutex // guards out
+			out bytes.Buffer
+		)
+		logged := func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			return out.String()
+		}
+		g := guard{log: hclog.New(&hclog.LoggerOptions{Output: &out, Mutex: &mu, JSONFormat: true})}
 		ctx, cancel := context.WithCancel(t.Context())
 		over := g.overtime(ctx, "/slow")
 		ended := g.overtime(ctx, "/quick")
@@ -27,12 +36,12 @@ func TestGuardTellsOfOvertime(t *testing.T) {
 		ended()
 		<-time.After(overtimeAfter - time.Millisecond)
 		synctest.Wait()
-		require.Empty(t, log.String())
+		require.Empty(t, logged())
 		<-time.After(time.Millisecond)
 		synctest.Wait()
-		require.Contains(t, log.String(), sdk.MessageOvertime)
-		require.Contains(t, log.String(), "/slow")
-		require.NotContains(t, log.String(), "/quick")
+		require.Contains(t, logged(), sdk.MessageOvertime)
+		require.Contains(t, logged(), "/slow")
+		require.NotContains(t, logged(), "/quick")
 		over()
 	})
 }
