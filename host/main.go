@@ -9,12 +9,16 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
-	err := Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(exitCode(err))
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals // who asks twice does not wait for an orderly end
+		os.Exit(exitInterrupted)
+	}()
+	os.Exit(exitCode(Run(ctx, os.Args[1:], os.Stdout, os.Stderr)))
 }
 
 // Run is the program: it does what args ask for and returns what went wrong,
