@@ -87,7 +87,7 @@ func stepQuery() string {
 	for bit, r := range stepRules() {
 		bits = append(bits, fmt.Sprintf("CASE WHEN %s THEN %d ELSE 0 END", r.broken, 1<<bit))
 	}
-	return "SELECT " + strings.Join(bits, " + ") + fmt.Sprintf(stepOf, strings.Join(stepSums(), ", "))
+	return "SELECT " + strings.Join(bits, " + ") + " AS doubt" + fmt.Sprintf(stepOf, strings.Join(stepSums(), ", "))
 }
 
 // glanceQuery returns whether a rule may be broken. What it costs is a step's whole
@@ -99,7 +99,7 @@ func glanceQuery() string {
 			rules = append(rules, "("+rule+")")
 		}
 	}
-	return "SELECT CASE WHEN " + strings.Join(rules, " OR ") + " THEN 1 ELSE 0 END" + fmt.Sprintf(stepOf, strings.Join(glanceSums(), ", "))
+	return "SELECT CASE WHEN " + strings.Join(rules, " OR ") + " THEN 1 ELSE 0 END AS doubt" + fmt.Sprintf(stepOf, strings.Join(glanceSums(), ", "))
 }
 
 // The weights of what glanceSums adds up: no two sums are equal by chance, and none
