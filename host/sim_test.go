@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
+	"os"
+	"os/exec"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 )
 
 // simTenants is how many tenants the simulation has, in make test and in make soak.
@@ -19,56 +24,100 @@ const simTenants = 1000
 // Thirty days of many tenants with a remote system that fails in every way, people
 // who ask for runs and disable integrations, a plugin that is put in its place, a
 // daemon that dies and is started again, and a clock that is set wrong by hours and
-// by years. Two engines with half of the tenants each work side by side, one on each
-// core; the long form is the full one, of two seeds.
+// by years. Two engines with half of the tenants each work side by side, each in a
+// process of its own: in one they would wait for each other at the lock of SQLite's
+// memory. The long form is the full one, of two seeds.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	plan := simPlan{seed: chance(t).Uint64(), tenants: simTenants / 2, days: 30, slots: 16, verify: 60, rate: 2, acts: 15, special: 40, jumps: true}
 	engines, seeds := 2, 1
 	switch {
 	case testing.Short():
-		plan.tenants, plan.days, plan.slots, plan.acts, plan.special, engines = 8, 1, 8, 200, 8, 1
+		engines = 1
 	case soaking():
 		seeds = 2
 	}
-	// The engines hold little and drop much: they need not collect it at every
-	// doubling.
-	percent := debug.SetGCPercent(400)
-	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	seed := chance(t).Uint64()
 	for n := range seeds {
-		plan.seed += uint64(n)
-		sideBySide(t, plan, engines)
+		sideBySide(t, seed+uint64(n), engines)
 	}
 }
 
-// sideBySide runs engines of the plan, each with a seed of its own.
-func sideBySide(t *testing.T, plan simPlan, engines int) {
+// engineSeed is the variable that TestSimulation gives its engines.
+const engineSeed = "JACKFIELD_ENGINE_SEED"
+
+// TestSimulationEngine is one engine of TestSimulation.
+func TestSimulationEngine(t *testing.T) { //nolint:paralleltest // it is by itself
+	if os.Getenv(engineSeed) == "" {
+		t.Skip("it is run by TestSimulation")
+	}
+	seed, err := strconv.ParseUint(os.Getenv(engineSeed), 10, 64)
+	require.NoError(t, err)
+	plan := simPlan{seed: seed, tenants: simTenants / 2, days: 30, slots: 16, verify: 60, rate: 2, acts: 15, special: 40, jumps: true}
+	if testing.Short() {
+		plan.tenants, plan.days, plan.slots, plan.acts, plan.special = 8, 1, 8, 200, 8
+	}
+	// It holds little and drops much: it need not collect it at every doubling.
+	debug.SetGCPercent(400)
+	simulate(t, plan, func(w *simWorld) {
+		w.complete(true)
+		w.punctual()
+		t.Logf("%d runs, %d calls, faults %s, %d restarts, %d jumps of the clock, %d steps; people: %s",
+			w.runs, w.remote.calls, w.remote.tally(), w.restarts, w.jumps, w.steps.taken.Load(), w.people.tally())
+		fmt.Printf(engineRan+"\n", plan.tenants, plan.days, w.runs, w.steps.taken.Load())
+	})
+}
+
+// engineRan is what an engine prints at its end.
+const engineRan = "engine: %d tenants, %d days, %d runs, %d steps"
+
+// sideBySide runs engines, each with a seed of its own.
+func sideBySide(t *testing.T, seed uint64, engines int) {
 	t.Helper()
 	began := time.Now()
-	runs, steps := make([]int, engines), make([]int64, engines)
-	t.Run(fmt.Sprintf("seed=%d", plan.seed), func(t *testing.T) {
-		for n := range engines {
-			t.Run(fmt.Sprint(n), func(t *testing.T) {
-				t.Parallel()
-				mine := plan
-				mine.seed += uint64(n) << 32
-				simulate(t, mine, func(w *simWorld) {
-					w.complete(true)
-					w.punctual()
-					runs[n], steps[n] = w.runs, w.steps.taken.Load()
-					t.Logf("%d runs, %d calls, faults %s, %d restarts, %d jumps of the clock, %d steps; people: %s",
-						w.runs, w.remote.calls, w.remote.tally(), w.restarts, w.jumps, w.steps.taken.Load(), w.people.tally())
-				})
-			})
-		}
-	})
-	total, looks := 0, int64(0)
+	printed := make([]string, engines)
+	var all errgroup.Group
 	for n := range engines {
-		total += runs[n]
-		looks += steps[n]
+		all.Go(func() (err error) {
+			printed[n], err = runEngine(t.Context(), seed+uint64(n)<<32)
+			return err
+		})
+	}
+	err := all.Wait()
+	for _, text := range printed {
+		t.Log(text)
+	}
+	require.NoError(t, err)
+	tenants, days, runs, steps := 0, 0, 0, int64(0)
+	for _, text := range printed {
+		var nt, nr int
+		var ns int64
+		_, line, found := strings.Cut("\n"+text, "\nengine: ")
+		require.True(t, found)
+		_, err := fmt.Sscanf("engine: "+line, engineRan, &nt, &days, &nr, &ns)
+		require.NoError(t, err)
+		tenants, runs, steps = tenants+nt, runs+nr, steps+ns
 	}
 	proved(t, "simulation: %d tenants, %d days, %d runs, %d steps in %v: every record is the remote system's, every run that was asked for ran, every check came in its time",
-		engines*plan.tenants, plan.days, total, looks, time.Since(began).Round(time.Second))
+		tenants, days, runs, steps, time.Since(began).Round(time.Second))
+}
+
+// runEngine runs this test program as one engine and returns what it printed.
+func runEngine(ctx context.Context, seed uint64) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	args := []string{"-test.run=^TestSimulationEngine$", "-test.v", "-test.count=1", "-test.timeout=60m"}
+	if testing.Short() {
+		args = append(args, "-test.short")
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", engineSeed, seed))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("engine with %s=%d: %w", engineSeed, seed, err)
+	}
+	return string(out), nil
 }
 
 // rows: I12, F17

@@ -160,7 +160,7 @@ func TestSharesOfTheClasses(t *testing.T) {
 			s.tenant(name, 10, store.RunManual)
 		}
 		s.after(5500 * time.Millisecond) // onboardings came first
-		for range 12 { // two of the sixty onboardings a second, those that wait longest
+		for range 12 {                   // two of the sixty onboardings a second, those that wait longest
 			most, prios := s.after(3 * time.Second)
 			require.Equal(t, [3]int{16, 4, 2}, prios, "8 : 2 : 1")
 			for tenant, n := range most {
