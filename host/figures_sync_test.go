@@ -33,7 +33,7 @@ func smallSegments() loadShape {
 }
 
 func bigRecords() loadShape {
-	return loadShape{streams: 1, pages: 10, records: 8_000, segment: 1000, size: 1024}
+	return loadShape{streams: 1, pages: 10, records: 16_000, segment: 1000, size: 1024}
 }
 
 func fourStreams() loadShape {
