@@ -26,6 +26,13 @@ import (
 // The function that it returns stops it.
 func (s *site) open(patience runner.Options) (stop func()) {
 	s.t.Helper()
+	_, stop = s.host(patience)
+	return stop
+}
+
+// host is open for who wants the daemon itself.
+func (s *site) host(patience runner.Options) (h *Host, stop func()) {
+	s.t.Helper()
 	redactor := &secret.Redactor{}
 	cfg, problems := config.LoadHost(filepath.Join(s.dir, "host.yaml"), config.Options{Redactor: redactor})
 	require.NoError(s.t, problems.Err())
@@ -36,7 +43,7 @@ func (s *site) open(patience runner.Options) (stop func()) {
 	go func() { served <- h.Run(ctx) }()
 	s.t.Cleanup(cancel)
 	<-h.Ready()
-	return func() {
+	return h, func() {
 		cancel()
 		require.NoError(s.t, <-served)
 	}

@@ -31,6 +31,8 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 	measureClaims(t, f)
 	measureReads(t, f)
 	measureCalls(t, f)
+	measureDrop(t, f)
+	measureIdle(t, f)
 	measureMemory(t, f)
 	measureStart(t, f)
 	measureBinary(t, f)

@@ -46,6 +46,7 @@ type Host struct {
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
 	metrics    *telemetry.Metrics
+	traces     *telemetry.Traces      // nil: nobody wants any
 	scraper    atomic.Pointer[string] // the token that opens the metrics
 	snapshots  *snapshots
 
@@ -84,6 +85,9 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	warming.Go(h.found.Warm)
 	defer warming.Wait()
 	h.metrics = h.newMetrics()
+	if h.traces, err = h.openTraces(ctx, cfg.Telemetry.OTLP); err != nil {
+		return nil, err
+	}
 	h.db, err = sqlite.Open(ctx, sqlite.Options{
 		OnCommit: h.metrics.Committed, OnApply: h.metrics.Applied,
 		Path: cfg.Data, OnRevoke: func(lanes []int64) { h.scheduler.Revoke(lanes) },
@@ -114,7 +118,8 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume,
+		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Idle: h.config.Plugins.Idle,
+		Trace: traceCall(h.traces),
 	})
 	if err != nil {
 		return err
@@ -133,12 +138,16 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.files.applied = func() { nudge(h.adapted) }
 	h.files.follow = func(c config.Host) {
 		h.snapshots.configure(c.Snapshots)
+		h.sup.SetIdle(c.Plugins.Idle)
 		h.scheduler.Wake() // it may have been paused, or be no longer
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
 	h.files.reread = h.watch.Reload
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
+	if h.traces != nil {
+		patience.Trace = h.traces
+	}
 	h.candidates = &candidates{integrations: h.db.Integrations, unread: h.db.UnreadState, keys: keys, redactor: h.redactor, serving: h.processes.Acquire}
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.candidates.check = h.runner.CheckWith
@@ -185,6 +194,7 @@ func (h *Host) Run(ctx context.Context) error {
 		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},
 		{"supervisor", h.sup.Run},
 		{"lifecycle", h.lifecycle.run},
+		{"traces", h.trace},
 		{"memory", keepMemory},
 		{"store", h.watchStore},
 	}.run(ctx)

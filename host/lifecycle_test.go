@@ -146,7 +146,7 @@ func TestMovesWaitForTheStore(t *testing.T) {
 	require.Equal(t, 12, db.saved[1].PID)
 }
 
-// rows: O46, H34
+// rows: H34
 //
 // Ctrl-C is no trouble: a daemon that is stopped while moves wait to be written has
 // written them when it ends, and warns of nothing.

@@ -36,14 +36,18 @@ func (c *cli) pluginListCommand() *cobra.Command {
 }
 
 func pluginTable(t *table, plugins []*hostv1.Plugin) {
-	t.head("NAME", "VERSION", "VERDICT", "STATE", "PID", "RESTARTS", "CALLS", "REASON")
+	t.head("NAME", "KIND", "VERSION", "VERDICT", "STATE", "PID", "RESTARTS", "CALLS", "REASON")
 	for _, p := range plugins {
-		pid := ""
-		if p.GetPid() != 0 {
-			pid = fmt.Sprint(p.GetPid())
-		}
-		t.row(orElse(p.GetName(), p.GetFile()), p.GetVersion(), p.GetVerdict(), p.GetState(), pid, p.GetRestarts(), p.GetCalls(), p.GetReason())
+		t.row(orElse(p.GetName(), p.GetFile()), p.GetKind(), p.GetVersion(), p.GetVerdict(), p.GetState(), pidText(p), p.GetRestarts(), p.GetCalls(), p.GetReason())
 	}
+}
+
+// pidText writes a plugin's process; nothing without one.
+func pidText(p *hostv1.Plugin) string {
+	if p.GetPid() == 0 {
+		return ""
+	}
+	return fmt.Sprint(p.GetPid())
 }
 
 func (c *cli) pluginShowCommand() *cobra.Command {

@@ -132,6 +132,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			describe(&p, s)
 			delete(byDigest, f.Digest)
 		}
+		p.Kind = m.kind(p)
 		out = append(out, p)
 	}
 	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
@@ -141,6 +142,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			p.Verdict, p.Reason = string(discovery.VerdictKept), "another program has its place in the plugin directory"
 		}
 		describe(&p, s)
+		p.Kind = m.kind(p)
 		out = append(out, p)
 	}
 	slices.SortStableFunc(out, func(a, b api.Plugin) int {
@@ -153,11 +155,20 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	return out, err
 }
 
+// kind returns what a plugin does; nothing of one that was never started.
+func (m *manifests) kind(p api.Plugin) string {
+	man, ok := m.sup.Manifest(p.Name)
+	if !ok {
+		return ""
+	}
+	return string(cmp.Or(man.Kind, sdk.KindData))
+}
+
 func describe(p *api.Plugin, s supervisor.Status) {
 	p.Version, p.State, p.PID = s.Version, string(s.State), s.PID
 	p.StartedAt, p.Restarts, p.Calls, p.Stderr = s.StartedAt, s.Restarts, s.InFlight, s.LastLines
 	p.Memory, p.CPU = telemetry.Usage(s.PID)
-	if s.LastError != "" && s.State != supervisor.StateServing {
+	if s.LastError != "" && s.State != supervisor.StateServing && s.State != supervisor.StateIdle {
 		p.Reason = s.LastError
 	}
 }

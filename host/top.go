@@ -11,8 +11,11 @@ import (
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
 
-// topRuns is how many runs a page has.
-const topRuns = 20
+// How many runs a page has, and reasons why not all is well.
+const (
+	topRuns    = 20
+	topReasons = 4
+)
 
 func (c *cli) topCommand() *cobra.Command {
 	var every time.Duration
@@ -106,6 +109,7 @@ func (c *cli) top(ctx context.Context, draw bool, every time.Duration, ask func(
 func topTable(t *table, last, now look) {
 	s := now.status
 	t.line(fmt.Sprintf("%s  version %s  pid %d  up %s", s.GetState(), s.GetVersion(), s.GetPid(), since(s.GetStartedAt().AsTime(), now.at)))
+	topWhy(t, s.GetReasons())
 	t.line(fmt.Sprintf("records %s%s  work due %s  runs %s  write-ahead log %s",
 		thousands(s.GetStore().GetRecords()), growth(last, now, last.status.GetStore().GetRecords(), s.GetStore().GetRecords()),
 		counted(s.GetLanesDue(), "lane"), orElse(counts(s.GetRuns()), "none"), bytesText(s.GetStore().GetWalBytes())))
@@ -115,15 +119,41 @@ func topTable(t *table, last, now look) {
 		if p.GetState() == "" {
 			continue
 		}
-		t.row(p.GetName(), p.GetVersion(), p.GetState(), fmt.Sprint(p.GetPid()), cpuText(last, now, p), bytesText(p.GetMemory()), p.GetCalls(), p.GetRestarts())
+		t.row(p.GetName(), p.GetVersion(), p.GetState(), pidText(p), cpuText(last, now, p), memoryText(p), p.GetCalls(), p.GetRestarts())
 	}
 	t.section("Runs")
+	if len(now.runs) == 0 {
+		t.line("none goes on or waits")
+		return
+	}
 	t.head("ID", "INTEGRATION", "KIND", "STATE", "STREAMS", "RECORDS", "TIME")
 	for _, r := range now.runs {
 		read := r.GetStats().GetRead()
-		t.row(r.GetId(), r.GetIntegration(), r.GetKind(), r.GetState(), streamsText(r.GetStreams()),
+		t.row(r.GetId(), r.GetIntegration(), r.GetKind(), waitText(r), streamsText(r.GetStreams()),
 			thousands(read)+growth(last, now, readBefore(last, r), read), (time.Duration(r.GetDurationMs()) * time.Millisecond).Round(time.Second).String())
 	}
+}
+
+// topWhy writes what needs a person: the first few reasons, with what to do.
+func topWhy(t *table, reasons []string) {
+	for _, reason := range reasons[:min(len(reasons), topReasons)] {
+		text, hint := splitHint(reason)
+		if hint != "" {
+			text += "  ->  " + hint
+		}
+		t.line("  because " + text)
+	}
+	if more := len(reasons) - topReasons; more > 0 {
+		t.line(fmt.Sprintf("  and %d more: jackfield status", more))
+	}
+}
+
+// waitText writes a run's state, and until when it waits.
+func waitText(r *hostv1.Run) string {
+	if until := r.GetDelayedUntil(); r.GetState() == "delayed" && until != nil {
+		return "delayed until " + until.AsTime().Local().Format(time.TimeOnly)
+	}
+	return r.GetState()
 }
 
 // readBefore returns how many records a run had read at the look before; as many as
@@ -150,6 +180,9 @@ func growth(last, now look, before, after int64) string {
 // cpuText writes what a process takes of a processor, and at the first look the
 // time that it has taken.
 func cpuText(last, now look, p *hostv1.Plugin) string {
+	if p.GetPid() == 0 {
+		return ""
+	}
 	for _, before := range last.status.GetPlugins() {
 		if elapsed := now.at.Sub(last.at); before.GetPid() == p.GetPid() && elapsed > 0 {
 			used := time.Duration(p.GetCpuMs()-before.GetCpuMs()) * time.Millisecond
@@ -157,6 +190,14 @@ func cpuText(last, now look, p *hostv1.Plugin) string {
 		}
 	}
 	return (time.Duration(p.GetCpuMs()) * time.Millisecond).String()
+}
+
+// memoryText writes what a process has of the memory; nothing without one.
+func memoryText(p *hostv1.Plugin) string {
+	if p.GetPid() == 0 {
+		return ""
+	}
+	return bytesText(p.GetMemory())
 }
 
 // since writes how long ago something was.

@@ -32,6 +32,7 @@ func TestTopTellsWhatGrew(t *testing.T) {
 				Plugins: []*hostv1.Plugin{
 					{Name: "git", State: "serving", Pid: 7, CpuMs: 500 * n, Memory: 3 << 20},
 					{Name: "slack", Verdict: "unapproved"},
+					{Name: "gone", State: "idle"},
 					{Name: "new\x1b[2J", State: "serving", Pid: uint32(100 + n), CpuMs: 40},
 				},
 			},
@@ -52,5 +53,31 @@ func TestTopTellsWhatGrew(t *testing.T) {
 	require.Regexp(t, `serving +102 +40ms `, second, "another process than before")
 	require.Regexp(t, `12 +acme/history +manual +processing .*2,000 \(\+500/s\)`, second)
 	require.NotContains(t, second, "slack", "it has no process")
+	require.Regexp(t, `(?m)^gone +- +idle( +-){3} +0 +0$`, second, "what rests has nothing of the machine")
 	require.Equal(t, 1, strings.Count(second, "\x1b"), "what plugins say moves no cursor: %q", second)
+}
+
+// A page says why not all is well and what to do, and what a run waits for.
+func TestTopTellsWhatNeedsAPerson(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := newCLI(nil, &out, &out, func(string) string { return "" })
+	c.output = "table"
+	reasons := []string{"the disk is full (hint: make room)", "two", "three\x1b[2J", "four", "five", "six"}
+	waiting := theRun("delayed")
+	waiting.DelayedUntil = at(90)
+	answer := look{status: &hostv1.GetStatusResponse{State: "degraded", StartedAt: at(0), Reasons: reasons}, runs: []*hostv1.Run{waiting}}
+	ask := func(context.Context) (look, error) { return answer, nil }
+	require.NoError(t, c.top(t.Context(), false, time.Second, ask))
+	page := out.String()
+	require.Contains(t, page, "  because the disk is full  ->  make room\n")
+	require.Contains(t, page, "  and 2 more: jackfield status\n")
+	require.NotContains(t, page, "five")
+	require.NotContains(t, page, "\x1b")
+	require.Contains(t, page, "delayed until "+waiting.GetDelayedUntil().AsTime().Local().Format(time.TimeOnly))
+
+	answer.runs = nil
+	out.Reset()
+	require.NoError(t, c.top(t.Context(), false, time.Second, ask))
+	require.Contains(t, out.String(), "Runs\nnone goes on or waits\n")
 }

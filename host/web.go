@@ -80,7 +80,7 @@ func (h *Host) mayScrape(token string) bool {
 // newMetrics returns the daemon's, which read the parts when they are asked.
 func (h *Host) newMetrics() *telemetry.Metrics {
 	states := []supervisor.State{
-		supervisor.StateStarting, supervisor.StateServing, supervisor.StateBackoff,
+		supervisor.StateStarting, supervisor.StateServing, supervisor.StateIdle, supervisor.StateBackoff,
 		supervisor.StateDraining, supervisor.StateStopped, supervisor.StateRefused, supervisor.StateQuarantined,
 	}
 	names := make([]string, len(states))

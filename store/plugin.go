@@ -50,6 +50,7 @@ const (
 	ProcessInstances PluginState = "instances" // settings are tried on it
 	ProcessServing   PluginState = "serving"
 	ProcessDegraded  PluginState = "degraded" // it missed a health check
+	ProcessIdle      PluginState = "idle"     // nothing called it for long: it is stopped, and the next call starts another one
 	ProcessDraining  PluginState = "draining" // it takes no new work
 	ProcessStopping  PluginState = "stopping" // it is asked to end
 	ProcessExited    PluginState = "exited"
@@ -78,8 +79,9 @@ func PluginTransitions(m PluginMachine) map[PluginState][]PluginState {
 			ProcessHandshake: {ProcessDescribe, ProcessExited},
 			ProcessDescribe:  {ProcessInstances, ProcessServing, ProcessStopping, ProcessExited},
 			ProcessInstances: {ProcessServing, ProcessStopping, ProcessExited},
-			ProcessServing:   {ProcessDegraded, ProcessDraining, ProcessStopping, ProcessExited},
-			ProcessDegraded:  {ProcessServing, ProcessDraining, ProcessStopping, ProcessExited},
+			ProcessServing:   {ProcessDegraded, ProcessIdle, ProcessDraining, ProcessStopping, ProcessExited},
+			ProcessDegraded:  {ProcessServing, ProcessIdle, ProcessDraining, ProcessStopping, ProcessExited},
+			ProcessIdle:      {ProcessStopping, ProcessExited},
 			ProcessDraining:  {ProcessStopping, ProcessExited},
 			ProcessStopping:  {ProcessExited},
 			ProcessExited:    {ProcessBackoff},

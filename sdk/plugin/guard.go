@@ -20,12 +20,17 @@ import (
 type guard struct {
 	log   hclog.Logger
 	first func() // run before the first call of the service, if any
+	spans spans
 }
 
 func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
 	defer g.recovered(info.FullMethod, &err)
 	defer g.overtime(ctx, info.FullMethod)()
 	g.before(info.FullMethod)
+	ctx, end := g.spans.begin(ctx)
+	if end != nil {
+		defer func() { _ = grpc.SetTrailer(ctx, end()) }() // fails for a call that has ended
+	}
 	return next(ctx, req)
 }
 
@@ -33,6 +38,11 @@ func (g guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServer
 	defer g.recovered(info.FullMethod, &err)
 	defer g.overtime(stream.Context(), info.FullMethod)()
 	g.before(info.FullMethod)
+	ctx, end := g.spans.begin(stream.Context())
+	if end != nil {
+		defer func() { stream.SetTrailer(end()) }()
+		return next(srv, &tracedStream{stream, ctx})
+	}
 	return next(srv, stream)
 }
 

@@ -88,7 +88,7 @@ func newLog(p sdk.Plugin, stderr io.Writer) hclog.Logger {
 }
 
 func serverOptions(log hclog.Logger, first func()) []grpc.ServerOption {
-	guard := guard{log: log, first: first}
+	guard := guard{log: log, first: first, spans: newSpans()}
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(sdk.MaxMessage),
 		grpc.MaxSendMsgSize(sdk.MaxMessage),

@@ -58,11 +58,12 @@ type Plugins interface {
 // Plugin is a plugin's file and its process.
 type Plugin struct {
 	Name      string
+	Kind      string // data, operation or combined; empty while nobody knows
 	Version   string
 	Digest    string // SHA-256 in hex
 	File      string
 	Verdict   string // one of discovery's, or gone
-	State     string // of the process: starting, serving, backoff, draining, stopped, refused, quarantined; empty without one
+	State     string // of the process: starting, serving, idle, backoff, draining, stopped, refused, quarantined; empty without one
 	Reason    string // why the verdict or the state is not the wanted one
 	PID       int
 	StartedAt time.Time

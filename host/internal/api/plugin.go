@@ -101,7 +101,7 @@ func (p Plugin) serves() int {
 		return 0
 	case "refused", "quarantined", "draining":
 		return 1
-	case "serving":
+	case "serving", "idle":
 		return 3
 	default:
 		return 2
@@ -125,6 +125,7 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		Calls:     count(p.Calls),
 		Memory:    p.Memory,
 		CpuMs:     p.CPU.Milliseconds(),
+		Kind:      p.Kind,
 	}
 }
 

@@ -115,7 +115,7 @@ func TestStatusNamesWhatFails(t *testing.T) {
 	})
 	got, err := hostv1.NewStatusServiceClient(r.dial()).GetStatus(r.ctx(), &hostv1.GetStatusRequest{})
 	require.NoError(t, err)
-	require.Equal(t, []string{"run 3 of acme/broken failed: no such folder"}, got.GetReasons())
+	require.Equal(t, []string{"run 3 of acme/broken failed: no such folder (hint: jackfield run show 3)"}, got.GetReasons())
 }
 
 func TestReload(t *testing.T) {

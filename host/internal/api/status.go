@@ -199,6 +199,7 @@ func (s *statusService) failing(ctx context.Context) ([]string, error) {
 		if r.Failure != nil {
 			text += ": " + r.Failure.Message
 		}
+		text += fmt.Sprintf(" (hint: jackfield run show %d)", r.ID)
 		reasons = append(reasons, s.opts.Redact(text))
 	}
 	return reasons, nil

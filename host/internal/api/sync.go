@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
+	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -24,6 +25,9 @@ const (
 func (s *integrationService) SyncIntegration(ctx context.Context, req *hostv1.SyncIntegrationRequest) (*hostv1.SyncIntegrationResponse, error) {
 	in, err := s.findIntegration(ctx, req.GetIntegration())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.importing(ctx, in); err != nil {
 		return nil, err
 	}
 	if err := runnable(in); err != nil {
@@ -47,6 +51,15 @@ func (s *integrationService) SyncIntegration(ctx context.Context, req *hostv1.Sy
 		return nil, err
 	}
 	return &hostv1.SyncIntegrationResponse{Integration: in.FullName(), Run: s.run(run), Created: created}, nil
+}
+
+// importing refuses an integration whose plugin has nothing to import (O06).
+func (s *integrationService) importing(ctx context.Context, in store.Integration) error {
+	m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin)
+	if !ok || m.Kind != sdk.KindOperation {
+		return nil
+	}
+	return &Error{Kind: KindConflict, Message: fmt.Sprintf("integration %s cannot be synced: plugin %s answers operations alone", in.FullName(), in.Plugin)}
 }
 
 // runnable refuses an integration that cannot run, and says why.
@@ -74,7 +87,7 @@ func runnable(in store.Integration) error {
 	case in.State == store.IntegrationWaitingApproval:
 		return refuse("waits for an approval", "jackfield plugin approve "+in.Plugin)
 	case len(in.Connectors) == 0:
-		return refuse("has no connector to import", "name one under connectors:, unless its plugin only answers operations")
+		return refuse("has no connector to import", "name one under connectors:")
 	default:
 		return nil
 	}

@@ -140,6 +140,7 @@ func hostSchema() schemaNode {
 			"dir":   described("string", "Directory of the plugins' binaries."),
 			"trust": schemaNode{"enum": []string{string(TrustLock), string(TrustSigned), string(TrustDir)}, "description": "lock: what plugins.lock approves. signed: what a key of keys signed. dir: everything; with serve --dev alone. Needs a restart."},
 			"keys":  schemaNode{"type": "array", "minItems": 1, "items": schemaNode{"type": "string"}, "description": "minisign public keys of those whose plugins may run, for trust: signed. Needs a restart."},
+			"idle":  schemaNode{"type": []string{"string", "integer"}, "description": "After how long a plugin that nothing calls is stopped, until its next call starts it again, such as 10m, the default; 0 lets every plugin run."},
 		}),
 		"log": closed(schemaNode{
 			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},
@@ -149,6 +150,12 @@ func hostSchema() schemaNode {
 			"every": schemaNode{"type": []string{"string", "integer"}, "description": "A verified copy of the store each time, such as 24h, the default; 0 makes none."},
 			"keep":  schemaNode{"type": "integer", "minimum": 1, "maximum": maxSnapshots, "description": "How many are kept; 7 if absent."},
 			"dir":   described("string", "Where; snapshots in the data directory if absent. Better on another disk."),
+		}),
+		"telemetry": closed(schemaNode{
+			"otlp": closed(schemaNode{
+				"endpoint": described("string", "URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318. Needs a restart."),
+				"share":    schemaNode{"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "The share of runs that are traced; 1, all of them, if it is left out. Needs a restart."},
+			}, "endpoint"),
 		}),
 		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
 		"delete_guard": schemaNode{"type": "number", "minimum": 0, "maximum": 1, "description": "The share of a kind's records above which a full sync deletes nothing; 0.2 if it is left out."},

@@ -39,6 +39,7 @@ type Host struct {
 	Log       LogOptions `json:"log"`
 	Snapshots Snapshots  `json:"snapshots"`
 	Defaults  Defaults   `json:"defaults"`
+	Telemetry Telemetry  `json:"telemetry"`
 	// Paused keeps every run from beginning or going on (O52).
 	Paused bool `json:"paused,omitempty"`
 	// StuckAfter is how long a run may make no progress before it is helped on
@@ -56,6 +57,8 @@ type PluginDir struct {
 	Dir   string   `json:"dir"`
 	Trust Trust    `json:"trust"`
 	Keys  []string `json:"keys,omitempty"` // minisign public keys, for TrustSigned
+	// Idle is after how long a plugin that nothing calls is stopped; 0: never.
+	Idle time.Duration `json:"idle"`
 }
 
 // Snapshots say when the store is copied, how many copies are kept, and where.
@@ -89,7 +92,7 @@ func Default(path string) Host {
 		File:        abs,
 		Listen:      "127.0.0.1:7480",
 		Data:        filepath.Join(dir, "data"),
-		Plugins:     PluginDir{Dir: filepath.Join(dir, "plugins"), Trust: TrustLock},
+		Plugins:     PluginDir{Dir: filepath.Join(dir, "plugins"), Trust: TrustLock, Idle: 10 * time.Minute},
 		Tenants:     filepath.Join(dir, "tenants"),
 		Templates:   filepath.Join(dir, "templates"),
 		Key:         secret.KeyPath(abs),
@@ -158,6 +161,9 @@ func (l *loader) host(path string) (Host, Problems) {
 	}
 	h.Paused = o.boolean("paused", false)
 	h.StuckAfter = o.stuckAfter(h.StuckAfter)
+	if o.has("telemetry") {
+		h.Telemetry = l.telemetry(o)
+	}
 	if o.has("retention") {
 		h.Retention = l.retention(o, h.Retention)
 	}
@@ -168,7 +174,7 @@ func (l *loader) host(path string) (Host, Problems) {
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry"}
 }
 
 func (l *loader) version(o object) {
@@ -202,17 +208,32 @@ func (l *loader) listen(o object, otherwise string) string {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys")
+	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle")
 	if !ok {
 		return otherwise
 	}
-	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir)}
+	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Idle: p.idle(otherwise.Idle)}
 	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustSigned), string(TrustDir)))
 	out.Keys = p.signingKeys("keys")
 	if out.Trust == TrustSigned && !p.has("keys") {
 		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}
 	return out
+}
+
+// idle reads after how long a plugin that nothing calls is stopped.
+func (o object) idle(otherwise time.Duration) time.Duration {
+	const key, least, most = "idle", time.Second, 30 * 24 * time.Hour
+	n, ok := o.scalar(key, "a time", "!!str", "!!int")
+	if !ok {
+		return otherwise
+	}
+	d, err := time.ParseDuration(n.Value)
+	if err != nil || d != 0 && (d < least || d > most) {
+		o.src.failAt(CodeBadValue, n, "such as 10m; at least 1s; 0 lets every plugin run", "%s: %q is not such a time", join(o.path, key), short(n.Value))
+		return otherwise
+	}
+	return d
 }
 
 // signingKeys reads a list of minisign public keys.

@@ -121,6 +121,10 @@ func (s *Snapshot) keep(running Host) Problems {
 	keys := strings.Join(s.Host.Plugins.Keys, " ")
 	same("plugins.keys", &keys, strings.Join(running.Plugins.Keys, " "))
 	s.Host.Plugins.Keys = slices.Clone(running.Plugins.Keys)
+	same("telemetry.otlp.endpoint", &s.Host.Telemetry.OTLP.Endpoint, running.Telemetry.OTLP.Endpoint)
+	share := strconv.FormatFloat(s.Host.Telemetry.OTLP.Share, 'g', -1, 64)
+	same("telemetry.otlp.share", &share, strconv.FormatFloat(running.Telemetry.OTLP.Share, 'g', -1, 64))
+	s.Host.Telemetry = running.Telemetry
 	return out
 }
 

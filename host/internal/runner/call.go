@@ -17,8 +17,9 @@ type call struct {
 	run    store.Run
 	stream store.Stream
 	plugin Plugin
-	alone  bool // in a process of its own
-	size   int  // of the page that is wanted; 0: as the plugin likes
+	alone  bool            // in a process of its own
+	size   int             // of the page that is wanted; 0: as the plugin likes
+	ended  store.StreamEnd // for who traces
 }
 
 // process calls the plugin for the stream and applies what it returns, to the
@@ -46,6 +47,7 @@ func (c *call) process(ctx context.Context) streamDone {
 	if applyErr == nil {
 		e := c.end(outcome, err, progress, ctx.Err() != nil)
 		c.judge(&e)
+		c.ended = e.StreamEnd
 		applied, applyErr = out.finish(applyCtx, e)
 		if applyErr == nil && e.keep {
 			return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), preprocessed: out.preprocessed}
@@ -247,8 +249,9 @@ func (c *call) refused(ctx context.Context, out *sink, err error) (store.Applied
 		return store.Applied{}, err // not the stream's fault: the lane gives up and is claimed again
 	}
 	c.log.Warn("result refused", "run", c.run.ID, "stream", c.stream.Ident, "code", code, "error", err)
-	return out.fail(ctx, store.StreamEnd{
+	c.ended = store.StreamEnd{
 		State: store.StreamError, Answered: true, Attempt: true,
 		Failure: c.failure(&sdk.Error{Class: sdk.ClassSystem, Code: code, Message: err.Error()}),
-	})
+	}
+	return out.fail(ctx, c.ended)
 }

@@ -121,7 +121,7 @@ func (rw *runWork) limit(ctx context.Context) error {
 	case err != nil:
 		return err
 	case run.State.Terminal():
-		rw.tellEnd(run.State)
+		rw.tellEnd(ctx, run.State)
 	case run.State == store.RunDelayed:
 		rw.log.Info("run waits", "run", run.ID, "until", run.DelayedUntil, "reason", run.DelayReason)
 	}

@@ -91,7 +91,7 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 		if d.applied.RunEnded {
 			ended = true
 			cancel(errEnded) // what others of an aborted run still do is worth nothing
-			rw.tellEnd(d.applied.Run)
+			rw.tellEnd(ctx, d.applied.Run)
 		}
 		if d.preprocessed != nil {
 			rw.run.Preprocessed = d.preprocessed
@@ -103,7 +103,10 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 }
 
 // tellEnd logs how the run ended: a person must know when that is not well.
-func (rw *runWork) tellEnd(state store.RunState) {
+func (rw *runWork) tellEnd(ctx context.Context, state store.RunState) {
+	if rw.r.opts.Trace != nil {
+		rw.r.opts.Trace.Ended(ctx, rw.run, state)
+	}
 	level := hclog.Warn
 	if state == store.RunProcessed {
 		level = hclog.Debug
@@ -170,7 +173,7 @@ func (rw *runWork) start(ctx context.Context, streams []store.Stream, places sea
 		c := &call{lane: rw.lane, run: rw.run, stream: s}
 		go func() {
 			defer places.give(1)
-			rw.done <- rw.process(ctx, c)
+			rw.done <- rw.traced(ctx, c)
 		}()
 	}
 }

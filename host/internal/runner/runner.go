@@ -106,6 +106,8 @@ type Options struct {
 	// Redact takes known secrets out of what is kept of a plugin's errors and
 	// warnings; none if nil.
 	Redact func(string) string
+	// Trace makes spans of what is done; nobody does if nil.
+	Trace Tracer
 	// Say takes what a plugin logs in a call, so that it stands with the rest that
 	// the plugin writes; Log takes it if nil.
 	Say func(plugin string, level hclog.Level, message string, fields map[string]string)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -226,7 +227,11 @@ func (s *sink) apply(ctx context.Context, p part, e *ending) (store.Applied, err
 		}
 		seg.Patch = patch
 	}
+	sent := time.Now()
 	done, err := s.r.db.Apply(ctx, seg)
+	if s.r.opts.Trace != nil {
+		s.r.opts.Trace.Segment(ctx, sent, len(p.records), err)
+	}
 	if err != nil {
 		return done, err
 	}

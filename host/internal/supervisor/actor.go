@@ -28,12 +28,14 @@ type actor struct {
 	trial    *trial        // of another program; run's alone
 	refusals int           // of candidate, in a row; run's alone
 	doubts   chan struct{} // of one: a call failed
+	retimed  chan struct{} // of one: when to rest has changed
 	// quarantined are programs that failed in their probation, by digest; run's alone.
 	quarantined map[string]Binary
 
 	mu        sync.Mutex // guards what follows
 	binary    Binary     // wanted
 	current   *process   // takes work; nil if none does
+	asleep    bool       // it rests, and a call starts it
 	state     State
 	restartAt time.Time
 	restarts  int
@@ -51,6 +53,7 @@ type request struct {
 	binary  Binary
 	remove  bool
 	restart bool         // the binary that there is, in a new process; or binary, although it is in quarantine
+	wake    bool         // the binary that there is, if it rests
 	reply   chan<- error // of one
 }
 
@@ -58,7 +61,7 @@ func newActor(s *Supervisor, b Binary) *actor {
 	a := &actor{
 		sup: s, name: b.Name, binary: b, state: StateStarting, log: s.log.With("plugin", b.Name), book: newLogbook(),
 		requests: make(chan request), jobless: make(chan struct{}, 1), done: make(chan struct{}),
-		doubts: make(chan struct{}, 1), quarantined: map[string]Binary{},
+		doubts: make(chan struct{}, 1), retimed: make(chan struct{}, 1), quarantined: map[string]Binary{},
 	}
 	a.jobless <- struct{}{}
 	return a
@@ -71,11 +74,15 @@ func (a *actor) run(ctx context.Context) {
 	timer, again := stoppedTimer(), stoppedTimer()
 	defer timer.Stop()
 	defer again.Stop()
+	attends := attention{timer: stoppedTimer()}
+	defer attends.timer.Stop()
 	for {
 		var gone <-chan struct{}
-		if p := a.process(); p != nil {
+		p := a.process()
+		if p != nil {
 			gone = p.x.exited
 		}
+		attends.to(p, a.sup.idleAfter())
 		var tried <-chan trialEnd
 		if a.trial != nil {
 			tried = a.trial.done
@@ -88,7 +95,21 @@ func (a *actor) run(ctx context.Context) {
 			}
 			a.become(StateStopped, nil)
 			return
+		case <-attends.timer.C:
+			if left := a.rest(ctx); left > 0 {
+				attends.timer.Reset(left)
+			}
+		case <-a.retimed:
+			attends.of = nil
 		case req := <-a.requests:
+			if req.wake {
+				delay, err := a.wake(ctx)
+				if delay > 0 {
+					timer.Reset(delay)
+				}
+				req.reply <- err
+				continue
+			}
 			if req.remove {
 				a.abandon(ctx, ErrNotRunning)
 				a.sup.retire(ctx, a.take(StateStopped), func() {})
@@ -130,7 +151,7 @@ func (a *actor) run(ctx context.Context) {
 				timer.Reset(delay)
 			}
 		case <-timer.C:
-			if a.process() != nil {
+			if a.process() != nil || a.sleeps() {
 				continue // a request was faster
 			}
 			a.become(StateStarting, nil)
@@ -198,7 +219,8 @@ func (a *actor) serve(p *process) (old *process) {
 	b := p.binary
 	a.mu.Lock()
 	old = a.current
-	a.binary, a.current = b, p
+	woken := a.asleep && a.binary == b
+	a.binary, a.current, a.asleep = b, p, false
 	a.manifest, a.known = p.manifest, true
 	a.state, a.restartAt = StateServing, time.Time{}
 	a.lastError, a.lastLines = "", nil
@@ -213,35 +235,13 @@ func (a *actor) serve(p *process) (old *process) {
 		a.move(store.PluginActive, b, nil)
 	}
 	a.sup.tellArtifact(b, store.ArtifactReady, nil)
-	a.log.Info("plugin serves", "version", p.manifest.Version, "digest", short(b.Digest), "pid", p.x.pid())
-	a.sup.opts.OnChange()
+	level := hclog.Debug // that it goes on after a rest is no news
+	if !woken {
+		level = hclog.Info
+		a.sup.opts.OnChange()
+	}
+	a.log.Log(level, "plugin serves", "version", p.manifest.Version, "digest", short(b.Digest), "pid", p.x.pid())
 	return old
-}
-
-// crashed notes the end of the process, and returns when to start it again; zero if
-// the version before serves instead.
-func (a *actor) crashed(ctx context.Context) time.Duration {
-	p := a.take(StateBackoff)
-	p.become(store.ProcessExited, because(reasonEnded, p.verdict()))
-	p.become(store.ProcessBackoff, nil)
-	a.lasted(a.sup.opts.Now().Sub(p.startedAt))
-	a.mu.Lock()
-	a.restarts++
-	a.mu.Unlock()
-	if a.endedOnProbation(ctx, p.crash()) {
-		return 0
-	}
-	return a.backOff(fmt.Errorf("plugin %s: %w", a.name, p.crash()))
-}
-
-// lasted notes how long a process has served.
-func (a *actor) lasted(served time.Duration) {
-	if served >= a.sup.opts.StableAfter {
-		a.failures = 0
-	}
-	if served >= crashWindow {
-		a.ends = crashes{}
-	}
 }
 
 // crash is the end of the process as an error with its last lines.
@@ -278,6 +278,8 @@ func (a *actor) become(state State, err error) {
 	a.state = state
 	if state != StateBackoff {
 		a.restartAt = time.Time{}
+	} else {
+		a.asleep = false
 	}
 	a.mu.Unlock()
 	if err != nil {
@@ -305,7 +307,7 @@ func (a *actor) process() *process {
 func (a *actor) serves() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.current != nil && !closed(a.current.draining)
+	return a.asleep || a.current != nil && !closed(a.current.draining)
 }
 
 // take returns the process, which takes no more work from here, and enters the
@@ -314,7 +316,7 @@ func (a *actor) take(next State) *process {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.current
-	a.current, a.state = nil, next
+	a.current, a.asleep, a.state = nil, false, next
 	return p
 }
 

@@ -25,6 +25,7 @@ type instances struct {
 	byKey    map[instanceKey]*instance
 	idle     *list.List // of *instance, the longest idle at the back
 	inFlight int
+	usedAt   time.Time // when nothing was in flight any more
 	retired  bool
 	empty    chan struct{} // closed when retired and nothing is in flight
 }
@@ -47,7 +48,7 @@ type instance struct {
 }
 
 func newInstances(open func(context.Context, sdk.Integration) (sdk.Instance, error), timeout time.Duration, idleMax int) *instances {
-	return &instances{open: open, timeout: timeout, idleMax: idleMax, byKey: map[instanceKey]*instance{}, idle: list.New(), empty: make(chan struct{})}
+	return &instances{open: open, timeout: timeout, idleMax: idleMax, byKey: map[instanceKey]*instance{}, idle: list.New(), usedAt: time.Now(), empty: make(chan struct{})}
 }
 
 // acquire lends an instance, opening it first if need be. Settings that are only
@@ -114,7 +115,9 @@ func (s *instances) release(e *instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.users--
-	s.inFlight--
+	if s.inFlight--; s.inFlight == 0 {
+		s.usedAt = time.Now()
+	}
 	if e.users == 0 {
 		s.rest(e)
 	}

@@ -56,6 +56,10 @@ type Options struct {
 
 	IdleInstances int // kept open a process; 1000 if zero (K18)
 
+	// Idle is after how long a plugin that nothing calls is stopped, until its next
+	// call starts it again; never if zero. SetIdle changes it.
+	Idle time.Duration
+
 	// Room says why no other process may be started now, or returns nil. A plugin
 	// that is refused is tried again like one that does not start; none is refused
 	// if nil.
@@ -77,13 +81,17 @@ type Options struct {
 	// Folder reports a folder that is not what its digest says, at each start; none is
 	// checked if nil.
 	Folder   func(path, digest string) error
-	OnChange func()           // called after a state changed; must not block
+	OnChange func()           // called after a state changed, but for one that rests or is woken; must not block
 	Now      func() time.Time // time.Now if nil
 	// OnMove is told of every transition of plugins and processes, in order; it must
 	// not block. Of a program it is told what running it showed: its From is empty.
 	OnMove func(store.PluginMove)
 	// OnCall is told of every call of a plugin that has ended; it must not block.
 	OnCall func(Call)
+	// Trace begins the span of a call: it returns the call's place, a traceparent that
+	// the plugin is told, and what is told of the end; an empty one if the call is not
+	// traced. No call is if nil. It must not block.
+	Trace func(ctx context.Context, plugin, method string) (parent string, end func(TracedCall))
 
 	raw func(RawLine) // of Examine
 }

@@ -201,8 +201,8 @@ func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
 // dialOptions are the protocol's, and those of who wants to know of calls.
 func (s *Supervisor) dialOptions(name string) []grpc.DialOption {
 	opts := plugin.DialOptions()
-	if s.opts.OnCall != nil {
-		opts = append(opts, grpc.WithStatsHandler(&calls{plugin: name, told: s.opts.OnCall}))
+	if s.opts.OnCall != nil || s.opts.Trace != nil {
+		opts = append(opts, grpc.WithStatsHandler(&calls{plugin: name, told: s.opts.OnCall, trace: s.opts.Trace}))
 	}
 	return opts
 }

@@ -11,6 +11,7 @@ const (
 	StateServing  State = "serving"
 	StateBackoff  State = "backoff"  // it ended or did not start, and is started again at RestartAt
 	StateDraining State = "draining" // replaced or removed; its calls may end
+	StateIdle     State = "idle"     // nothing called it for long: the next call starts it
 	StateStopped  State = "stopped"
 	StateRefused  State = "refused" // a candidate that did not take over; another one serves
 

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -26,6 +27,7 @@ type Supervisor struct {
 	ready    chan struct{}  // closed when Run takes work
 	ended    chan struct{}  // closed when Run has ended
 	wg       sync.WaitGroup // processes and what ends them
+	idle     atomic.Int64   // a time.Duration; see SetIdle
 
 	mu       sync.Mutex // guards what follows
 	actors   map[string]*actor
@@ -45,7 +47,7 @@ func New(opts Options) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Supervisor{
+	s := &Supervisor{
 		opts:     opts,
 		log:      opts.Log.Named("supervisor"),
 		dirs:     newRunDir(dir),
@@ -58,7 +60,9 @@ func New(opts Options) (*Supervisor, error) {
 		draining: map[*process]struct{}{},
 		alone:    map[*process]struct{}{},
 		stop:     make(chan struct{}),
-	}, nil
+	}
+	s.idle.Store(int64(opts.Idle))
+	return s, nil
 }
 
 // Run removes what an earlier host left, and then runs what Sync wants until ctx
@@ -220,14 +224,25 @@ func (s *Supervisor) retire(ctx context.Context, p *process, then func()) {
 	if p == nil {
 		return
 	}
-	p.retire()
 	s.mu.Lock()
-	s.draining[p] = struct{}{}
 	for other := range s.alone { // their calls go on elsewhere from the next checkpoint
 		if other.binary.Name == p.binary.Name {
 			other.retire()
 		}
 	}
+	s.mu.Unlock()
+	s.letGo(ctx, p, func() {
+		then()
+		s.log.Info("plugin let go", "plugin", p.binary.Name, "version", p.manifest.Version, "pid", p.x.pid())
+		s.opts.OnChange()
+	})
+}
+
+// letGo is retire for the process alone.
+func (s *Supervisor) letGo(ctx context.Context, p *process, then func()) {
+	p.retire()
+	s.mu.Lock()
+	s.draining[p] = struct{}{}
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		p.stop(ctx, s.opts.DrainTimeout)
@@ -235,12 +250,11 @@ func (s *Supervisor) retire(ctx context.Context, p *process, then func()) {
 		delete(s.draining, p)
 		s.mu.Unlock()
 		then()
-		s.log.Info("plugin let go", "plugin", p.binary.Name, "version", p.manifest.Version, "pid", p.x.pid())
-		s.opts.OnChange()
 	})
 }
 
-// Loaded returns the names of the plugins that can take work now, sorted.
+// Loaded returns the names of the plugins that can take work now, sorted: those that
+// rest too, since a call starts them.
 func (s *Supervisor) Loaded() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,8 +304,9 @@ func (s *Supervisor) Status() []Status {
 
 // Acquire lends an instance of the plugin for the integration at its revision.
 // It is opened if it is not open yet; the error is then the plugin's own.
-// ErrNotLoaded means that no process can take work. An integration with DryRun
-// or without a revision gets an instance of its own.
+// ErrNotLoaded means that no process can take work; a plugin that rests is started,
+// within ctx. An integration with DryRun or without a revision gets an instance of its
+// own.
 func (s *Supervisor) Acquire(ctx context.Context, name string, in sdk.Integration) (*Handle, error) {
 	const tries = 3 // a process may be replaced while it is asked
 	for range tries {
@@ -299,7 +314,10 @@ func (s *Supervisor) Acquire(ctx context.Context, name string, in sdk.Integratio
 		if a == nil {
 			break
 		}
-		p := a.process()
+		p, err := a.awake(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("plugin %s: %w", name, err)
+		}
 		if p == nil {
 			break
 		}

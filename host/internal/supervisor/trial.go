@@ -76,7 +76,7 @@ func (a *actor) tries(ctx context.Context, req request) bool {
 		if c := a.tried(); c != nil && !c.quarantined {
 			a.setCandidate(nil)
 		}
-		if a.process() == nil {
+		if a.process() == nil && !a.sleeps() {
 			return false // it is down, and started in its own time
 		}
 		req.reply <- nil

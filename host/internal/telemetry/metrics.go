@@ -62,6 +62,7 @@ type Metrics struct {
 	commits prometheus.Histogram
 	writes  prometheus.Counter
 	applies prometheus.Histogram
+	spans   *prometheus.CounterVec // result
 
 	plugins, methods, states *names
 }
@@ -94,10 +95,13 @@ func New(opts Options) *Metrics {
 			Name: "jackfield_store_apply_seconds", Help: "Segments, from when they came to their commit.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
+		spans: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_trace_spans_total", Help: "Spans, by what became of them: sent, failed (the collector did not take them) or dropped (there were too many).",
+		}, []string{"result"}),
 		plugins: newNames(maxPlugins), methods: newNames(maxMethods), states: newNames(maxMoves),
 	}
 	m.registry.MustRegister(
-		m.calls, m.called, m.busy, m.moves, m.commits, m.writes, m.applies,
+		m.calls, m.called, m.busy, m.moves, m.commits, m.writes, m.applies, m.spans,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(opts, m.plugins),
 	)
@@ -135,6 +139,9 @@ func (m *Metrics) Committed(took time.Duration, writes int) {
 
 // Applied counts a segment.
 func (m *Metrics) Applied(took time.Duration) { m.applies.Observe(took.Seconds()) }
+
+// Spans counts what became of spans. There are few results.
+func (m *Metrics) Spans(result string, n int) { m.spans.WithLabelValues(result).Add(float64(n)) }
 
 // names are the first that came, up to a number.
 type names struct {

@@ -60,6 +60,8 @@ func (l load) Manifest() sdk.Manifest {
 		m.State = sdk.StateVersions{Writes: 2, Reads: []int{2}}
 	case "elsewhere":
 		m.Connectors[0].Name = "persons"
+	case "operates":
+		m.Kind, m.Connectors = sdk.KindOperation, nil
 	}
 	return m
 }

@@ -552,8 +552,8 @@ type Plugin struct {
 	// not-executable, wrong-arch, bad-package, no-runtime, duplicate, refused, ignored; gone for a
 	// process whose file is. "jackfield explain" knows each.
 	Verdict string `protobuf:"bytes,5,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	// Of the process: starting, serving, backoff, draining, stopped, refused, quarantined. Empty without
-	// one.
+	// Of the process: starting, serving, idle, backoff, draining, stopped, refused, quarantined. Empty
+	// without one. A plugin that is idle has no process: its next call starts it.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	// Why the verdict or the state is not the wanted one.
 	Reason    string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -564,8 +564,11 @@ type Plugin struct {
 	Calls uint32 `protobuf:"varint,11,opt,name=calls,proto3" json:"calls,omitempty"`
 	// Memory of the process, in bytes, and the time of processors that it has used; 0
 	// where the system does not tell.
-	Memory        int64 `protobuf:"varint,12,opt,name=memory,proto3" json:"memory,omitempty"`
-	CpuMs         int64 `protobuf:"varint,13,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	Memory int64 `protobuf:"varint,12,opt,name=memory,proto3" json:"memory,omitempty"`
+	CpuMs  int64 `protobuf:"varint,13,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	// data imports records, operation answers hooks alone and cannot be synced, combined
+	// does both. Empty while nobody knows.
+	Kind          string `protobuf:"bytes,24,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -689,6 +692,13 @@ func (x *Plugin) GetCpuMs() int64 {
 		return x.CpuMs
 	}
 	return 0
+}
+
+func (x *Plugin) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
 }
 
 // Manifest is what a plugin says of itself.
@@ -916,7 +926,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xd8\x02\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xec\x02\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -932,7 +942,8 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	" \x01(\rR\brestarts\x12\x14\n" +
 	"\x05calls\x18\v \x01(\rR\x05calls\x12\x16\n" +
 	"\x06memory\x18\f \x01(\x03R\x06memory\x12\x15\n" +
-	"\x06cpu_ms\x18\r \x01(\x03R\x05cpuMs\"\xcf\x02\n" +
+	"\x06cpu_ms\x18\r \x01(\x03R\x05cpuMs\x12\x12\n" +
+	"\x04kind\x18\x18 \x01(\tR\x04kind\"\xcf\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
