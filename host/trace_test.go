@@ -141,7 +141,8 @@ func TestTraceCrossesTheBoundary(t *testing.T) {
 	}
 	checks := c.called("jackfield", "Check")
 	require.Len(t, checks, 1)
-	require.False(t, in(checks[0]), "a trace of its own")
+	require.True(t, out(checks[0]), "a trace of its own")
+	require.Equal(t, "check", above(checks[0]))
 	require.Len(t, c.called("load", "Check"), 1)
 	for _, method := range []string{"Describe", "HostLink", "Close"} {
 		require.Empty(t, c.called("jackfield", method), "of no run")

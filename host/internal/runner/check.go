@@ -16,6 +16,11 @@ const checkTimeout = 30 * time.Second
 func (r *Runner) Check(ctx context.Context, in store.Integration, settings []byte) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errTooLong)
 	defer cancel()
+	if r.opts.Trace != nil {
+		var end func(error)
+		ctx, end = r.opts.Trace.Check(ctx, in)
+		defer func() { end(err) }()
+	}
 	m, ok := r.plugins.Manifest(in.Plugin)
 	if !ok {
 		return &sdk.Error{Class: sdk.ClassSystem, Code: "parked", Message: "plugin " + in.Plugin + " is not loaded"}

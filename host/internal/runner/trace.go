@@ -15,6 +15,8 @@ type Tracer interface {
 	Claim(ctx context.Context, run store.Run, s store.Stream) (_ context.Context, end func(state store.StreamState, segments int, failure *store.Failure))
 	// Segment tells of a segment that was applied, or why it was not.
 	Segment(ctx context.Context, began time.Time, records int, err error)
+	// Check begins the span of a connection test, as Claim does of a claim.
+	Check(ctx context.Context, in store.Integration) (_ context.Context, end func(err error))
 	// Ended tells of a run that has ended.
 	Ended(ctx context.Context, run store.Run, state store.RunState)
 }

@@ -127,6 +127,30 @@ func (t *Traces) Claim(ctx context.Context, run store.Run, s store.Stream) (_ co
 	}
 }
 
+// Check begins the span of a connection test, which is a trace of its own.
+func (t *Traces) Check(ctx context.Context, in store.Integration) (_ context.Context, end func(error)) {
+	if !t.chance() {
+		return trace.ContextWithRemoteSpanContext(ctx, t.untraced()), func(error) {}
+	}
+	ctx, span := t.host.Start(ctx, "check", trace.WithNewRoot(), trace.WithAttributes(
+		attribute.String("jackfield.tenant", in.Tenant), attribute.String("jackfield.integration", in.Name), attribute.String("jackfield.plugin", in.Plugin),
+	))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, "the check failed")
+		}
+		span.End()
+	}
+}
+
+// chance reports whether what belongs to no run is traced.
+func (t *Traces) chance() bool { return rand.Float64() < t.opts.Share } //nolint:gosec // a sample is no secret
+
+// untraced is the place of what is not traced: nothing below it is either.
+func (*Traces) untraced() trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
+}
+
 // fail marks a span by the class and code of what failed, not by its words: those are
 // the remote system's, and may hold anything.
 func (t *Traces) fail(span trace.Span, f *store.Failure) {
@@ -210,7 +234,7 @@ func (t *Traces) Call(ctx context.Context, plugin, method string) *CallSpan {
 	case from.IsValid() && !from.IsSampled():
 		return nil
 	case from.IsValid():
-	case method == "Describe" || method == "HostLink" || method == "Close" || rand.Float64() >= t.opts.Share: //nolint:gosec // a sample is no secret
+	case method == "Describe" || method == "HostLink" || method == "Close" || !t.chance():
 		return nil
 	}
 	_, span := t.host.Start(ctx, method, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(

@@ -244,3 +244,28 @@ func TestSpansAreCounted(t *testing.T) {
 		require.Contains(t, text, fmt.Sprintf("jackfield_trace_spans_total{result=%q} %d", result, n))
 	}
 }
+
+// A check is a trace of its own, or nothing of it is traced.
+func TestCheckIsATraceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	c := newReceiver(t)
+	in := store.Integration{Tenant: "acme", Name: "chat", Plugin: "slack"}
+	traces, stop := tracing(t, TraceOptions{Endpoint: c.URL})
+	ctx, end := traces.Check(t.Context(), in)
+	traces.Call(ctx, "slack", "Check").End(ctx, time.Now(), time.Now(), 0, PluginSpan{})
+	end(errors.New("the token is xoxb-secret"))
+	stop()
+	traces, stop = tracing(t, TraceOptions{Endpoint: c.URL, Share: 1e-12})
+	ctx, end = traces.Check(t.Context(), in)
+	require.Nil(t, traces.Call(ctx, "slack", "Check"))
+	end(nil)
+	stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Equal(t, 2, c.count)
+	check, call := c.spans["jackfield: check"], c.spans["jackfield: Check"]
+	require.Empty(t, check.GetParentSpanId())
+	require.Equal(t, check.GetSpanId(), call.GetParentSpanId())
+	require.Equal(t, tracepb.Status_STATUS_CODE_ERROR, check.GetStatus().GetCode())
+	require.NotContains(t, c.raw.String(), "xoxb")
+}
