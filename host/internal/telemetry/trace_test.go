@@ -249,7 +249,7 @@ func TestSpansAreCounted(t *testing.T) {
 func TestCheckIsATraceOfItsOwn(t *testing.T) {
 	t.Parallel()
 	c := newReceiver(t)
-	in := store.Integration{Tenant: "acme", Name: "chat", Plugin: "slack"}
+	in := store.Integration{IntegrationSpec: store.IntegrationSpec{Tenant: "acme", Name: "chat", Plugin: "slack"}}
 	traces, stop := tracing(t, TraceOptions{Endpoint: c.URL})
 	ctx, end := traces.Check(t.Context(), in)
 	traces.Call(ctx, "slack", "Check").End(ctx, time.Now(), time.Now(), 0, PluginSpan{})
