@@ -13,7 +13,7 @@ TEST := CGO_ENABLED=0 go test
 GOTESTFLAGS ?=
 LINT := .ci/bin/golangci-lint
 
-.PHONY: help build plugins run test race lint fmt proto bench soak tidy check clean
+.PHONY: help build plugins node run test race lint fmt proto bench soak tidy check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,14 @@ build: ## build the daemon and its command line: bin/jackfield
 
 plugins: ## build the plugins: bin/plugins/git, slack, hello
 	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello
+
+node: examples/node/node_modules/.installed ## build the plugin in JavaScript: bin/plugins/notes (needs Node.js 20 and npm)
+	@cd examples/node && node build.js
+	@mkdir -p bin/plugins && cp examples/node/build/notes bin/plugins/notes
+
+examples/node/node_modules/.installed: examples/node/package-lock.json
+	@cd examples/node && npm ci --no-audit --no-fund --loglevel=error
+	@cp $< $@
 
 run: ## build, then start the quick start on this very clone; Ctrl-C ends it
 	@test -x bin/jackfield || echo "building jackfield and its plugins; the first time takes about a minute" >&2
@@ -53,7 +61,7 @@ proto: ## check the protocol files and write the Go beside them (needs npm)
 # The tests that have a long form, by name; they print a line that begins with
 # "proof:". The kills measure how soon a host works again, so they are by themselves;
 # the others share the processors.
-SOAK := CrashPoint|Fence|Noisy|Poison|Power|RacingSwapper|Simulat|SwapsUnderLoad
+SOAK := CrashPoint|Fence|Hostile|Noisy|Poison|Power|RacingSwapper|Simulat|SwapsUnderLoad
 SOAK_PACKAGES := ./host ./host/internal/discovery ./host/internal/runner ./store/sqlite
 SOAK_TEST := JACKFIELD_SOAK=1 $(TEST) -count=1 -v -timeout 120m $(GOTESTFLAGS)
 
@@ -72,7 +80,7 @@ tidy: ## say what go.mod lacks or has too much; change nothing
 check: test lint race tidy ## what a change must pass; .ci/run is the whole gate
 
 clean: ## remove what was built, and what make run stored
-	rm -rf bin .ci/bin .ci/out .state
+	rm -rf bin .ci/bin .ci/out .state examples/node/build
 
 # The tools module pins the version.
 $(LINT): .ci/tools/go.mod .ci/tools/go.sum

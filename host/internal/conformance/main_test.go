@@ -49,7 +49,7 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for name, pkg := range map[string]string{"mutant": "../../testdata/mutant", "hello": "../../../examples/hello", "git": "../../../plugins/git"} {
+	for name, pkg := range map[string]string{"mutant": "../../testdata/mutant", "hostile": "../../testdata/hostile", "hello": "../../../examples/hello", "git": "../../../plugins/git"} {
 		cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, name), pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

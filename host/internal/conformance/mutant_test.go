@@ -63,26 +63,37 @@ func TestEachMutantFailsItsCheckAlone(t *testing.T) {
 	t.Parallel()
 	for fault, rule := range map[string]string{
 		"dead":         "start",
+		"nameless":     "start",
 		"noisy":        "stdout",
 		"shouting":     "stderr",
+		"longwinded":   "stderr",
 		"fickle":       "manifest",
 		"unmarked":     "marked",
 		"lenient":      "bad_settings",
 		"rude":         "check",
 		"trusting":     "check_refused",
 		"astray":       "streams",
+		"twofold":      "streams",
+		"contested":    "streams",
+		"ownerless":    "pages",
+		"unversioned":  "pages",
 		"huge":         "sizes",
 		"repeating":    "ids",
+		"moody":        "skips",
 		"leaking":      "secrets",
 		"betraying":    "secrets",
+		"spilling":     "secrets",
 		"printing":     "output",
 		"early":        "resume",
 		"skipping":     "repeat",
 		"random":       "second_run",
+		"ungrateful":   "go_on",
 		"backward":     "future",
 		"deaf":         "cancel",
+		"patient":      "cancel",
 		"stubborn":     "cancel",
 		"hasty":        "rate_limit",
+		"guessing":     "rate_limit",
 		"forgetful":    "kill",
 		"astraycursor": "secrets",
 		"immortal":     "parent",
@@ -94,6 +105,38 @@ func TestEachMutantFailsItsCheckAlone(t *testing.T) {
 			require.NotEmpty(t, checks[rule].Reasons)
 			text := fmt.Sprint(report)
 			require.False(t, strings.Contains(text, canary) || strings.Contains(text, refused), "the report itself leaks: %s", text)
+		})
+	}
+}
+
+// What makes the rest impossible, or breaks each run, fails at more than one.
+func TestSomeMutantsFailAtMore(t *testing.T) {
+	t.Parallel()
+	for fault, rules := range map[string][]string{
+		"picky":    {"settings", "rate_limit"},
+		"failing":  {"run", "second_run", "kill"},
+		"looping":  {"run", "pages", "second_run"},
+		"slamming": {"second_run", "go_on", "future", "close"},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			report, _ := test(t, mutate(t, fault), options(t))
+			require.Equal(t, rules, failed(report), "%v", report.Checks)
+		})
+	}
+}
+
+// A plugin that was made without the SDK, and does not answer the host's question
+// whether it is well.
+func TestHealthIsAsked(t *testing.T) {
+	t.Parallel()
+	for fault, verdict := range map[string]conformance.Verdict{"well": conformance.Pass, "unwell": conformance.Fail} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "hostile."+fault)
+			require.NoError(t, os.Symlink(program(t, "hostile"), path))
+			_, checks := test(t, path, conformance.Options{})
+			require.Equal(t, verdict, checks["health"].Verdict)
 		})
 	}
 }

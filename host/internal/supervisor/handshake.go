@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -18,6 +20,10 @@ const coreProtocol = "1"
 // minCertificate is shorter than any certificate in base64.
 const minCertificate = 50
 
+// mostFields of a handshake: the last, which few send, is about what this host does not
+// use.
+const mostFields = 7
+
 // handshake is the line by which a plugin says where it listens:
 // core|version|network|address|protocol|certificate.
 type handshake struct {
@@ -27,20 +33,24 @@ type handshake struct {
 // looksLikeHandshake tells the handshake from whatever else a plugin prints.
 func looksLikeHandshake(line string) bool {
 	fields := strings.Split(line, "|")
-	if len(fields) < 4 || !digits(fields[0]) || !digits(fields[1]) {
+	if len(fields) < 4 || !number(fields[0]) || !number(fields[1]) {
 		return false
 	}
 	return strings.Trim(fields[2], "abcdefghijklmnopqrstuvwxyz0123456789") == "" && fields[2] != ""
 }
 
-func digits(s string) bool { return s != "" && len(s) < 6 && strings.Trim(s, "0123456789") == "" }
+// number also reports one below zero: who sends that means a version.
+func number(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	return s != "" && len(s) < 6 && strings.Trim(s, "0123456789") == ""
+}
 
 // parseHandshake checks a handshake before go-plugin dials what it says. The
 // plugin must listen on a socket in dir: it does not choose what the host
 // connects to.
 func parseHandshake(line, dir string) (handshake, error) {
 	fields := strings.Split(strings.TrimSpace(line), "|")
-	if len(fields) < 5 {
+	if len(fields) < 5 || len(fields) > mostFields {
 		return handshake{}, fmt.Errorf("its handshake has %d fields, not 6", len(fields))
 	}
 	if fields[0] != coreProtocol {
@@ -55,8 +65,23 @@ func parseHandshake(line, dir string) (handshake, error) {
 	if len(fields) < 6 || len(fields[5]) < minCertificate {
 		return handshake{}, fmt.Errorf("it sent no certificate (hint: its SDK must answer PLUGIN_CLIENT_CERT)")
 	}
+	if err := checkCertificate(fields[5]); err != nil {
+		return handshake{}, err
+	}
 	h := handshake{network: fields[2], address: fields[3]}
 	return h, h.check(dir)
+}
+
+// checkCertificate reports what go-plugin could not read, in words that say what to do.
+func checkCertificate(text string) error {
+	der, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return fmt.Errorf("its certificate is no base64 (hint: the DER of one certificate in standard base64 without padding)")
+	}
+	if _, err := x509.ParseCertificate(der); err != nil {
+		return fmt.Errorf("its certificate cannot be read: %.200q (hint: the DER of one certificate in standard base64 without padding)", err.Error())
+	}
+	return nil
 }
 
 // check refuses every address but a socket in dir.

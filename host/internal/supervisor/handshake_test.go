@@ -26,7 +26,7 @@ func TestHandshake(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	require.NoError(t, os.Symlink(other, filepath.Join(dir, "link")))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
-	cert := strings.Repeat("A", 600)
+	cert := certificate(t)
 
 	h, err := parseHandshake("1|1|unix|"+socket+"|grpc|"+cert+"\n", dir)
 	require.NoError(t, err)
@@ -65,6 +65,9 @@ func TestHandshake(t *testing.T) {
 		"1|1|unix|" + socket + "|grpc":                          "no certificate",
 		"1|1|unix|" + socket + "|grpc|":                         "no certificate",
 		"1|1|unix|" + socket + "|grpc|short":                    "no certificate",
+		"1|1|unix|" + socket + "|grpc|" + cert + "=":            "no base64",
+		"1|1|unix|" + socket + "|grpc|" + cert[:200]:            "cannot be read",
+		"1|1|unix|" + socket + "|grpc|" + cert + "|false|x":     "has 8 fields",
 		"1|1|unix|" + socket:                                    "has 4 fields",
 	} {
 		_, err := parseHandshake(line, dir)

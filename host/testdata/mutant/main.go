@@ -25,6 +25,8 @@ func main() {
 		fmt.Println("mutant is starting up")
 	case "shouting":
 		fmt.Fprintln(os.Stderr, `{"@level":5,"@message":"up","@timestamp":"2026-01-02T03:04:05.000000Z"}`)
+	case "longwinded":
+		fmt.Fprintln(os.Stderr, strings.Repeat("up and about ", 8<<10))
 	case "immortal":
 		if immortal() {
 			return
@@ -65,6 +67,13 @@ func (m *mutant) Manifest() sdk.Manifest {
 		out.Every = int(m.asked.Add(1))
 	case "unmarked":
 		out.Settings = careless{}
+	case "nameless":
+		out.Label = ""
+	case "moody":
+		out.Capabilities = append(out.Capabilities, sdk.CanAllow)
+		out.Connectors = append(out.Connectors, sdk.Connector{Name: "others"})
+	case "unversioned":
+		out.Connectors[0].Versions = true
 	}
 	return out
 }
@@ -77,6 +86,9 @@ func (m *mutant) Open(_ context.Context, in sdk.Integration) (sdk.Instance, erro
 			return nil, &sdk.Error{Class: sdk.ClassConfig, Code: "bad_settings", Message: "bad settings: " + string(in.Settings.Reveal())}
 		}
 		return nil, err
+	}
+	if m.fault == "picky" {
+		return nil, &sdk.Error{Class: sdk.ClassConfig, Code: "picky", Message: "no settings are good enough"}
 	}
 	return &instance{mutant: m, settings: s, asked: map[string]bool{}, number: m.opens.Add(1)}, nil
 }
@@ -96,7 +108,7 @@ func (i *instance) ask(ctx context.Context) error {
 	if i.APIURL == "" {
 		return ctx.Err()
 	}
-	if i.fault == "deaf" {
+	if ends, ok := ctx.Deadline(); i.fault == "deaf" || i.fault == "patient" && ok && time.Until(ends) < 2*time.Second {
 		ctx = context.WithoutCancel(ctx)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.APIURL, http.NoBody)
@@ -112,6 +124,9 @@ func (i *instance) ask(ctx context.Context) error {
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests && i.fault != "hasty":
 		after, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		if i.fault == "guessing" {
+			after = 60
+		}
 		return sdk.RateLimitedFor(time.Duration(after) * time.Second)
 	case resp.StatusCode == http.StatusUnauthorized:
 		return &sdk.Error{Class: sdk.ClassAuth, Code: "unauthorized", Message: "the token is refused"}
@@ -135,10 +150,36 @@ func (i *instance) Check(ctx context.Context) error {
 // GetStreams implements sdk.Instance.
 func (i *instance) GetStreams(ctx context.Context, _ sdk.PlanCall, out *sdk.Emitter) error {
 	s := sdk.Stream{ID: "all", Connector: "things", Partition: "all"}
-	if i.fault == "astray" {
+	var more []sdk.Stream
+	switch i.fault {
+	case "astray":
 		s.Connector = "others"
+	case "twofold":
+		more = append(more, s)
+	case "contested":
+		more = append(more, sdk.Stream{ID: "more", Connector: "things", Partition: "all"})
+	case "ownerless":
+		more = append(more, sdk.Stream{ID: "stray", Connector: "things"})
 	}
-	return out.Stream(ctx, s)
+	for _, s := range append([]sdk.Stream{s}, more...) {
+		if err := out.Stream(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Allowed implements sdk.Allower.
+func (*instance) Allowed(_ context.Context, call sdk.AllowedCall) (sdk.Verdict, error) {
+	return sdk.Verdict{Skip: call.Connector == "others"}, nil
+}
+
+// Close implements sdk.Closer.
+func (i *instance) Close() error {
+	if i.fault == "slamming" {
+		panic("closed twice")
+	}
+	return nil
 }
 
 // pages and perPage are what there is to read.
@@ -149,6 +190,16 @@ const pages, perPage = 3, 3
 func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
 	if err := i.ask(ctx); err != nil {
 		return sdk.Outcome{}, err
+	}
+	switch {
+	case call.Stream.ID == "stray":
+		return sdk.Outcome{Cursor: []byte("1")}, nil
+	case call.Stream.ID == "more":
+		return sdk.Outcome{}, nil
+	case i.fault == "ungrateful" && string(call.Cursor) == strconv.Itoa(pages*perPage) && call.Checkpoint == nil:
+		return sdk.Outcome{}, &sdk.Error{Class: sdk.ClassSystem, Message: "there is nothing to go on with"}
+	case i.fault == "failing" && call.Page != nil:
+		return sdk.Outcome{}, &sdk.Error{Class: sdk.ClassSystem, Message: "the second page cannot be read"}
 	}
 	first, _ := strconv.Atoi(string(call.Cursor))
 	if i.fault == "backward" {
@@ -172,6 +223,9 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 	outcome := sdk.Outcome{Cursor: []byte(strconv.Itoa(max(n, end)))}
 	if end < pages*perPage {
 		outcome.NextPage = []byte(strconv.Itoa(end))
+	}
+	if i.fault == "looping" && outcome.NextPage == nil {
+		outcome.NextPage = []byte(strconv.Itoa(end - perPage))
 	}
 	if i.fault == "astraycursor" {
 		outcome.Cursor = []byte(i.Token.Reveal())
@@ -211,6 +265,8 @@ func (i *instance) emit(ctx context.Context, n, end int, out *sdk.Emitter) error
 		return out.Record(ctx, rec)
 	case "repeating":
 		rec.ID = strconv.Itoa(n / perPage)
+	case "spilling":
+		rec.Data = fmt.Appendf(nil, `{"n":%d,"with":%q}`, n, i.Token.Reveal())
 	case "leaking":
 		sdk.HostFrom(ctx).Log(sdk.LogInfo, "reading with "+i.Token.Reveal())
 	case "printing":

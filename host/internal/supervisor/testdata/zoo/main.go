@@ -53,6 +53,8 @@ func before(what string) {
 	case "fake":
 		fmt.Println(os.Getenv("ZOO_LINE"))
 		time.Sleep(time.Hour)
+	case "shake":
+		shake()
 	case "silent": // a socket that nobody serves
 		path := filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s")
 		fd, _ := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

@@ -1,0 +1,5 @@
+'use strict';
+
+const { serve } = require('./jackfield/serve');
+
+serve(require('./notes'));

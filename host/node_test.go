@@ -1,0 +1,166 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/host/internal/conformance"
+)
+
+// bundled is where the plugin in JavaScript is, as a program and as a package.
+var bundled = sync.OnceValues(func() (string, error) {
+	dir, err := builds()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, "node")
+	cmd := exec.CommandContext(context.Background(), "node", "build.js", dir)
+	cmd.Dir = filepath.Join("..", "examples", "node")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build examples/node: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// javaScript returns that directory.
+func javaScript(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("examples/node needs Node.js 20: there is no node on the PATH")
+	}
+	if _, err := os.Stat(filepath.Join("..", "examples", "node", "node_modules", "esbuild")); err != nil {
+		t.Skip("examples/node needs its modules: npm ci in that directory, or make node")
+	}
+	dir, err := bundled()
+	require.NoError(t, err)
+	return dir
+}
+
+// notesToken is the token of the notes' service.
+const notesToken = "t0p-s3cret-notes"
+
+// notesService serves notes with the numbers from 1 on.
+type notesService struct {
+	*httptest.Server
+	notes atomic.Int64 // how many there are
+	asked atomic.Int64
+}
+
+func newNotesService(t *testing.T, notes int64) *notesService {
+	t.Helper()
+	s := &notesService{}
+	s.notes.Store(notes)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asked.Add(1)
+		after, err := strconv.ParseInt(r.FormValue("after"), 10, 64)
+		limit, err2 := strconv.ParseInt(r.FormValue("limit"), 10, 64)
+		switch {
+		case r.Header.Get("Authorization") != "Bearer "+notesToken:
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		case err != nil || err2 != nil || r.URL.Path != "/api/notes":
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		page := []map[string]any{}
+		for id := after + 1; id <= min(after+limit, s.notes.Load()); id++ {
+			page = append(page, map[string]any{"title": fmt.Sprintf("Note %d \u00e9", id), "id": id, "tags": []string{"a", "b"}})
+		}
+		_ = json.NewEncoder(w).Encode(page) // a client that is gone is tested elsewhere
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *notesService) settings(token string) string {
+	return fmt.Sprintf(`{"api_url":%q,"token":%q}`, s.URL+"/api/", token)
+}
+
+// A plugin that is not in Go, and was written from the contract alone, keeps all of it.
+func TestThePluginInJavaScriptKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	dir, service, s := javaScript(t), newNotesService(t, 230), newShell(t)
+	code := s.run("plugin", "test", filepath.Join(dir, "notes"), "-o", "json", "--settings", write(t, service.settings(notesToken)),
+		"--refused-settings", write(t, service.settings("another-token")), "--remote-setting", "api_url",
+		"--bad-settings", write(t, `{"api_url":"nowhere","token":"x"}`), "--future", write(t, `{"notes/all":"1000000"}`))
+	var report conformance.Report
+	require.NoError(t, json.Unmarshal([]byte(s.stdout), &report), s.stderr)
+	require.Zero(t, code, s.stdout)
+	require.Equal(t, "notes", report.Plugin)
+	for _, c := range report.Checks {
+		if c.Name == "skips" {
+			continue
+		}
+		require.Equal(t, conformance.Pass, c.Verdict, "%s: %v", c.Name, c.Reasons)
+	}
+}
+
+// It serves an integration of a running host: as a package that is approved, page by page
+// from its cursor, through a process that is killed, and its log has the tenant.
+//
+// rows: G30
+func TestAPluginInJavaScriptServes(t *testing.T) {
+	t.Parallel()
+	dir, service := javaScript(t), newNotesService(t, 430)
+	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 1})
+	require.NoError(t, os.CopyFS(filepath.Join(s.dir, "plugins", "notes"), os.DirFS(filepath.Join(dir, "package"))))
+	s.write("tenants/writers.yaml", fmt.Sprintf("tenant: writers\nintegrations:\n  - {name: notes, plugin: notes, every: -1, settings: %s}\n", service.settings(notesToken)))
+	d := s.start()
+	s.ready()
+	s.until("the package is found whole", func() bool { return s.file("notes").Verdict == "unapproved" })
+	s.cli("plugin", "approve", "notes")
+	s.until("its integration is active", func() bool { return s.shown("writers/notes").State == "active" })
+	s.cli("integration", "check", "writers/notes")
+
+	sync := func() runDoc {
+		out, err := s.try("integration", "sync", "writers/notes", "--wait", "-q", "-o", "json")
+		require.NoError(t, err, out)
+		var doc struct{ Run runDoc }
+		require.NoError(t, json.Unmarshal([]byte(out), &doc))
+		return doc.Run
+	}
+	s.until("all notes are there", func() bool { return s.stored("writers/notes") == 430 })
+	require.Zero(t, sync().Stats.Read, "nothing came after the cursor")
+	service.notes.Store(435)
+	require.Equal(t, 5, sync().Stats.Added)
+
+	first := s.file("notes")
+	require.NoError(t, syscall.Kill(first.PID, syscall.SIGKILL))
+	s.until("another process serves", func() bool {
+		p := s.file("notes")
+		return p.State == "serving" && p.PID != first.PID
+	})
+	service.notes.Store(440)
+	require.Equal(t, 5, sync().Stats.Added)
+	require.Contains(t, s.cli("plugin", "logs", "notes", "-o", "jsonl"), `"writers`)
+	require.NotContains(t, d.log.String(), notesToken)
+	d.stop(t)
+	s.verified()
+}
+
+// stored returns how many records an integration has.
+func (s *site) stored(integration string) int {
+	s.t.Helper()
+	var doc struct{ Records map[string]int }
+	s.read(&doc, "integration", "show", integration)
+	all := 0
+	for _, n := range doc.Records {
+		all += n
+	}
+	return all
+}
