@@ -114,8 +114,8 @@ func TestSomeMutantsFailAtMore(t *testing.T) {
 	t.Parallel()
 	for fault, rules := range map[string][]string{
 		"picky":    {"settings", "rate_limit"},
-		"failing":  {"run", "second_run", "kill"},
-		"looping":  {"run", "pages", "second_run"},
+		"failing":  {"run", "repeat", "second_run", "go_on"},
+		"looping":  {"run", "pages", "second_run", "go_on", "future"},
 		"slamming": {"second_run", "go_on", "future", "close"},
 	} {
 		t.Run(fault, func(t *testing.T) {

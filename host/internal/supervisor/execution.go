@@ -177,9 +177,9 @@ func (x *execution) reap(reading *sync.WaitGroup, pipes ...*os.File) {
 // readStdout passes the handshake on, and logs all the rest.
 func (x *execution) readStdout(line []byte, cut int) {
 	x.mu.Lock()
-	before := !x.shook
+	before, killed := !x.shook, x.killed // half a line that was cut off by us is none
 	x.mu.Unlock()
-	if !before || cut > 0 || !looksLikeHandshake(string(line)) {
+	if !before || killed || cut > 0 || !looksLikeHandshake(string(line)) {
 		if before {
 			x.addNoise(string(line))
 		}

@@ -65,11 +65,11 @@ func parseHandshake(line, dir string) (handshake, error) {
 	if len(fields) < 6 || len(fields[5]) < minCertificate {
 		return handshake{}, fmt.Errorf("it sent no certificate (hint: its SDK must answer PLUGIN_CLIENT_CERT)")
 	}
-	if err := checkCertificate(fields[5]); err != nil {
+	h := handshake{network: fields[2], address: fields[3]}
+	if err := h.check(dir); err != nil {
 		return handshake{}, err
 	}
-	h := handshake{network: fields[2], address: fields[3]}
-	return h, h.check(dir)
+	return h, checkCertificate(fields[5])
 }
 
 // checkCertificate reports what go-plugin could not read, in words that say what to do.

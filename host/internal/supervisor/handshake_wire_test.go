@@ -139,7 +139,7 @@ func (tr *trap) shakes(cert string) map[string]shake {
 		"ByteOrderMark":        noise("\ufeff" + at("unix", "DIR/s")),
 		"UTF16":                noise(utf16(at("unix", tr.unix))),
 		"AMegabyte":            noise("1|1|unix|DIR/MEGABYTE|grpc|" + cert + "\n"),
-		"NoNewline":            {line: strings.TrimSuffix(at("unix", "DIR/s"), "\n"), want: "no handshake within"},
+		"NoNewline":            {line: strings.TrimSuffix(at("unix", "DIR/s"), "\n"), want: "no handshake within 3s; it printed"},
 		"TwoLinesOneBad":       {line: at("tcp", tr.tcp) + at("unix", "DIR/s"), want: "only a Unix socket is dialled"},
 		"TwoReturns":           {line: strings.ReplaceAll(at("tcp", tr.tcp), "\n", "\r\r\n"), want: "only a Unix socket is dialled"},
 	}

@@ -32,6 +32,10 @@ import (
 
 func main() {
 	h := &hostile{handles: map[string]settings{}, asks: make(chan raw, 64)}
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1) // the host is gone
+	}()
 	unwell := strings.HasSuffix(filepath.Base(os.Args[0]), ".unwell")
 	hcplugin.Serve(&hcplugin.ServeConfig{
 		HandshakeConfig:  plugin.Handshake(),
