@@ -124,7 +124,9 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 	s.ready()
 	s.until("the package is found whole", func() bool { return s.file("notes").Verdict == "unapproved" })
 	s.cli("plugin", "approve", "notes")
-	s.until("its integration is active", func() bool { return s.shown("writers/notes").State == "active" })
+	s.until("it serves its integration", func() bool {
+		return s.shown("writers/notes").State == "active" && s.file("notes").State == "serving"
+	})
 	s.cli("integration", "check", "writers/notes")
 
 	sync := func() runDoc {

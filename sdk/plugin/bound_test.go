@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 
 	pluginv1 "github.com/jackfield/jackfield/proto/jackfield/plugin/v1"
 	"github.com/jackfield/jackfield/sdk"
@@ -22,14 +24,18 @@ import (
 // wild is a plugin that was made without the SDK and keeps to none of its bounds.
 type wild struct {
 	pluginv1.UnimplementedPluginServiceServer
-	size int // of an answer
+	size    int // of an answer
+	trailer int // of what stands behind it
 }
 
 func (*wild) Open(context.Context, *pluginv1.OpenRequest) (*pluginv1.OpenResponse, error) {
 	return &pluginv1.OpenResponse{Handle: "h"}, nil
 }
 
-func (w *wild) Invoke(context.Context, *pluginv1.InvokeRequest) (*pluginv1.InvokeResponse, error) {
+func (w *wild) Invoke(ctx context.Context, _ *pluginv1.InvokeRequest) (*pluginv1.InvokeResponse, error) {
+	if err := grpc.SetTrailer(ctx, metadata.Pairs("more", strings.Repeat("m", w.trailer))); err != nil {
+		return nil, err
+	}
 	return &pluginv1.InvokeResponse{Payload: make([]byte, w.size)}, nil
 }
 
@@ -58,6 +64,13 @@ func TestTheHostTakesNoLargerMessageWhoeverSendsIt(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, (&wild{size: 3 << 20}).invoke(t))
 	requireSystem(t, (&wild{size: 5 << 20}).invoke(t), "message_too_large")
+}
+
+// rows: P06
+func TestTheHostTakesNoMoreHeaders(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, (&wild{trailer: 100 << 10}).invoke(t))
+	requireSystem(t, (&wild{trailer: 200 << 10}).invoke(t), "plugin_error")
 }
 
 // slow is a sink that takes nothing until it is let go on.

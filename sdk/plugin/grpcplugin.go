@@ -32,10 +32,11 @@ func Plugins() map[int]hcplugin.PluginSet {
 }
 
 // DialOptions returns what the host dials a plugin with: messages of 4 MiB both
-// ways and windows of a fixed size (K24).
+// ways, headers of 128 KiB, and windows of a fixed size (K24).
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(sdk.MaxMessage), grpc.MaxCallSendMsgSize(sdk.MaxMessage)),
+		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
 	}

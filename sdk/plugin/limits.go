@@ -9,6 +9,7 @@ const (
 	maxCacheValue  = 64 << 10
 	maxLogMessage  = 8 << 10
 	maxLogFields   = 32
+	maxHeaders     = 128 << 10 // of a call's answer: an error with all that it may have
 
 	streamWindow = 256 << 10
 	// connWindow lets 64 streams fill their windows before one can block another.
