@@ -44,8 +44,10 @@ from the network. Elsewhere "go mod tidy" finds the SDK.`,
 
 // scaffolded is what the files are made of.
 type scaffolded struct {
-	Name, Label, Settings, Jackfield string
-	Clone                            string // empty outside of one
+	Name, Label, Jackfield string
+	Settings               string // of a tenant file
+	Sample                 string // the same as JSON, for plugin test
+	Clone                  string // empty outside of one
 }
 
 // newPlugin writes the directory whole or not at all.
@@ -87,9 +89,10 @@ func about(name, kind, clone string) scaffolded {
 	a := scaffolded{
 		Name: name, Label: label, Clone: clone, Jackfield: "jackfield",
 		Settings: `{api_url: "https://service.example", token: "${env:SERVICE_TOKEN}"}`,
+		Sample:   `{"api_url": "http://127.0.0.1:8080", "token": "t0p-s3cret"}`,
 	}
 	if kind == "operation" {
-		a.Settings = "{greeting: Hello}"
+		a.Settings, a.Sample = "{greeting: Hello}", `{"greeting": "Hello"}`
 	}
 	if clone != "" {
 		a.Jackfield = filepath.Join(clone, "bin", "jackfield")
@@ -129,6 +132,7 @@ func scaffoldFiles(a scaffolded, kind string) (map[string][]byte, error) {
 		}
 		files[to] = text.Bytes()
 	}
+	files["settings.json"] = []byte(a.Sample + "\n")
 	return files, moduleFiles(a, files)
 }
 

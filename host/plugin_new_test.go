@@ -78,6 +78,11 @@ func TestANewPluginWorks(t *testing.T) {
 			require.Contains(t, string(readme), "plugin: my-weather")
 			tool(t, made, "go", "vet", ".")
 			tool(t, made, "make", "test", "build")
+			if kind == "operation" { // the other one needs a service
+				bin, err := builds()
+				require.NoError(t, err)
+				tool(t, made, "make", "check", "JACKFIELD="+filepath.Join(bin, "jackfield"))
+			}
 
 			args := []string{"plugin", "test", filepath.Join(made, "bin", "my-weather"), "-o", "json", "--settings", write(t, c.settings)}
 			if c.refused != "" {
