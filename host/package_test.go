@@ -101,6 +101,53 @@ func TestPackageServesAndIsReplaced(t *testing.T) {
 	d.stop(t)
 }
 
+// Versions that stand beside each other in one folder: the newest is approved by the
+// plugin's name, changes over without the other being taken away, and gives way to it
+// again.
+//
+// rows: G30, H16
+func TestVersionsStandBesideEachOther(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]any{"streams": 2, "pages": 1, "records": 5})
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "plugins", "load")))
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "plugins.lock")))
+	d := s.start()
+	s.ready()
+	verdicts := func() map[string]string {
+		found := map[string]string{}
+		for _, p := range s.plugins() {
+			if p.File == "" {
+				continue // the one before, on its way out
+			}
+			place, err := filepath.Rel(filepath.Join(s.dir, "plugins"), p.File)
+			require.NoError(t, err)
+			found[place] = p.Verdict
+		}
+		return found
+	}
+	s.unfold("load/1.9.0", s.loadPackage("1.9.0"))
+	s.until("the first version is found whole", func() bool { return maps.Equal(verdicts(), map[string]string{"load/1.9.0": "unapproved"}) })
+	s.cli("plugin", "approve", "load")
+	s.await(store.RunProcessed)
+	old := s.serving()
+	require.Equal(t, "1.9.0", old.Version)
+
+	s.unfold("load/1.10.0", s.loadPackage("1.10.0"))
+	s.until("the second is found, and the first serves", func() bool {
+		return maps.Equal(verdicts(), map[string]string{"load/1.9.0": "approved", "load/1.10.0": "unapproved"}) && s.serving().PID == old.PID
+	})
+	s.cli("plugin", "approve", "load")
+	s.until("it took over", func() bool {
+		return maps.Equal(verdicts(), map[string]string{"load/1.9.0": "unapproved", "load/1.10.0": "approved"}) && s.serving().Version == "1.10.0"
+	})
+	s.cli("plugin", "use", "load@1.9.0")
+	s.until("it gave way", func() bool {
+		return maps.Equal(verdicts(), map[string]string{"load/1.9.0": "approved", "load/1.10.0": "pinned"}) && s.serving().Version == "1.9.0"
+	})
+	require.Equal(t, "processed", s.sync().State)
+	d.stop(t)
+}
+
 // A folder is run by another plugin's program: in a process of its own, with a private
 // copy of the folder, known by the digest of its files. A new version of either
 // replaces the process.

@@ -152,13 +152,16 @@ func (c *cli) newApproval() (*approval, error) {
 }
 
 // find returns the path that a target means: a file, or a plugin by name in the
-// plugin directory.
+// plugin directory; of a folder of versions the newest.
 func (a *approval) find(target string) (string, error) {
 	if strings.ContainsRune(target, filepath.Separator) || filepath.Dir(target) != "." {
 		return filepath.Abs(target)
 	}
 	inDir := filepath.Join(a.host.Plugins.Dir, target)
 	if _, err := os.Stat(inDir); err == nil {
+		if newest, ok := discovery.Newest(inDir); ok {
+			return newest, nil
+		}
 		return inDir, nil
 	}
 	if e, ok := a.lock.ByName(target); ok && e.File != "" {
@@ -188,6 +191,7 @@ func (a *approval) approve(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	taken.File = discovery.Place(a.host.Plugins.Dir, path)
 	if err := a.check(m, path, taken.Digest); err != nil {
 		return err
 	}
@@ -234,14 +238,14 @@ func (*approval) valid(m sdk.Manifest) error {
 }
 
 // check refuses what is not valid, and a second file for a plugin that another serves
-// (O02).
+// (O02), but for another version in the same folder of versions.
 func (a *approval) check(m sdk.Manifest, path, digest string) error {
 	if err := a.valid(m); err != nil {
 		return err
 	}
 	have, ok := a.lock.ByName(m.Name)
 	other := filepath.Join(a.host.Plugins.Dir, have.File)
-	if !ok || have.File == "" || have.SHA256 == digest || other == path {
+	if !ok || have.File == "" || have.SHA256 == digest || other == path || discovery.Siblings(have.File, discovery.Place(a.host.Plugins.Dir, path)) {
 		return nil
 	}
 	if sum, err := discovery.Identify(a.host.Data, a.lock, other); err == nil && sum == have.SHA256 {

@@ -26,7 +26,7 @@ const (
 // Artifact is one file or package of the plugin directory and what is to be done with
 // it.
 type Artifact struct {
-	File    string  // base name in the plugin directory
+	File    string  // name in the plugin directory; slack/1.4.2 for a version in a folder of such
 	Path    string  // the file itself; never executed
 	Digest  string  // SHA-256 of its program in hex; empty if it was not read
 	Size    int64   // in bytes

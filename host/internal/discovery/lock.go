@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -48,7 +47,7 @@ type Entry struct {
 	Version      string    `yaml:"version"`
 	SHA256       string    `yaml:"sha256"`
 	Size         int64     `yaml:"size"`
-	File         string    `yaml:"file,omitempty"`    // base name it was approved under
+	File         string    `yaml:"file,omitempty"`    // what it was approved as in the plugin directory
 	Pinned       bool      `yaml:"pinned,omitempty"`  // chosen instead of what the file is
 	Runtime      string    `yaml:"runtime,omitempty"` // the plugin whose program runs it, a folder
 	Capabilities []string  `yaml:"capabilities,omitempty"`
@@ -171,7 +170,7 @@ func (l Lock) validate() error {
 			errs = append(errs, fmt.Errorf("plugins[%d]: %q is no plugin name", i, e.Name))
 		case !ValidVersion(e.Version):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: %q is no version", i, e.Name, e.Version))
-		case e.File != "" && (filepath.Base(e.File) != e.File || !filepath.IsLocal(e.File)):
+		case e.File != "" && !inPlace(e.File):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: %q is no file of the plugin directory", i, e.Name, e.File))
 		case e.Runtime != "" && !ValidName(e.Runtime):
 			errs = append(errs, fmt.Errorf("plugins[%d]: %s: runtime %q is no plugin name", i, e.Name, e.Runtime))

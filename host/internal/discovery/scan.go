@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"time"
@@ -85,7 +86,9 @@ func (s *Scanner) Scan(ctx context.Context) ([]Artifact, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		found = append(found, s.examine(root, lock, e.Name()))
+		for _, file := range places(root, e) {
+			found = append(found, s.examine(root, lock, file))
+		}
 	}
 	found = s.keep(lock, found, false)
 	lend(found)
@@ -100,10 +103,13 @@ func (s *Scanner) Scan(ctx context.Context) ([]Artifact, error) {
 // examine decides about one file.
 func (s *Scanner) examine(root *os.Root, lock Lock, file string) Artifact {
 	a := Artifact{File: file, Path: filepath.Join(s.opts.Dir, file), Name: NameOf(file)}
+	if folder := path.Dir(file); folder != "." {
+		a.Name = NameOf(folder)
+	}
 	if entry, ok := lock.byFile(file); ok {
 		a.Name = entry.Name
 	}
-	if why := temporary(file); why != "" {
+	if why := temporary(path.Base(file)); why != "" {
 		return a.judge(VerdictIgnored, why)
 	}
 	// Stat before open: opening a pipe or a device may wait or have effects.
@@ -309,31 +315,6 @@ func (s *Scanner) before(lock Lock, a Artifact) (Artifact, bool) {
 		entry, approved = lock.byFile(a.File)
 	}
 	return Artifact{Name: entry.Name, Version: entry.Version, Digest: entry.SHA256, Size: entry.Size, Runtime: entry.Runtime}, approved
-}
-
-// dedupe lets one file serve each plugin: the one that does so already, else
-// the first by name.
-func (s *Scanner) dedupe(found []Artifact) {
-	first := map[string]int{}
-	for i, a := range found {
-		if !a.Runnable() {
-			continue
-		}
-		if j, ok := first[a.Name]; !ok || (a.File == s.winners[a.Name] && found[j].File != a.File) {
-			first[a.Name] = i
-		}
-	}
-	for i, a := range found {
-		if !a.Runnable() || first[a.Name] == i {
-			continue
-		}
-		winner := found[first[a.Name]]
-		why := fmt.Sprintf("plugin %s is served by %s already (hint: remove %s or %s)", a.Name, winner.Path, winner.Path, a.Path)
-		if a.Digest == winner.Digest {
-			why = fmt.Sprintf("the same program as %s (hint: remove %s)", winner.Path, a.Path)
-		}
-		found[i] = a.judge(VerdictDuplicate, why)
-	}
 }
 
 // settle remembers what serves, and cleans the store when that has changed.
