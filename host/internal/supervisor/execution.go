@@ -51,6 +51,8 @@ type execution struct {
 	noise  []string // lines before the handshake
 	bad    error    // why the handshake was refused
 	shook  bool
+
+	address string // where it listens, as the handshake says
 }
 
 var _ runner.Runner = (*execution)(nil)
@@ -186,10 +188,9 @@ func (x *execution) readStdout(line []byte, cut int) {
 		x.out.stdout(line, cut)
 		return
 	}
-	_, err := parseHandshake(string(line), x.dir)
+	h, err := parseHandshake(string(line), x.dir)
 	x.mu.Lock()
-	x.shook = true
-	x.bad = err
+	x.shook, x.address, x.bad = true, h.address, err
 	x.mu.Unlock()
 	if err != nil {
 		x.stdout.end()

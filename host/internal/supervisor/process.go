@@ -185,7 +185,7 @@ func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
 		AllowedProtocols: []hcplugin.Protocol{hcplugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
-		GRPCDialOptions:  s.dialOptions(x.name),
+		GRPCDialOptions:  s.dialOptions(x),
 		StartTimeout:     s.opts.StartTimeout + cleanupTimeout, // ours ends first
 		Logger:           hclog.NewNullLogger(),
 		SyncStdout:       &lineWriter{each: x.out.stdout},
@@ -196,15 +196,6 @@ func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
 			return x, nil
 		},
 	}
-}
-
-// dialOptions are the protocol's, and those of who wants to know of calls.
-func (s *Supervisor) dialOptions(name string) []grpc.DialOption {
-	opts := plugin.DialOptions()
-	if s.opts.OnCall != nil || s.opts.Trace != nil {
-		opts = append(opts, grpc.WithStatsHandler(&calls{plugin: name, told: s.opts.OnCall, trace: s.opts.Trace}))
-	}
-	return opts
 }
 
 // matches checks that the process is what was approved.
