@@ -27,6 +27,16 @@ const (
 	CanInvoke           Capability = "invoke"            // Invoker
 )
 
+// Known reports whether this SDK knows the capability.
+func (c Capability) Known() bool {
+	switch c {
+	case CanCheck, CanPreprocess, CanCreateAttributes, CanAllow, CanFinish, CanPostprocess, CanInvoke:
+		return true
+	default:
+		return false
+	}
+}
+
 // Manifest is what a plugin says of itself.
 type Manifest struct {
 	Name        string // the plugin's type, as configuration names it: [a-z0-9][a-z0-9._-]{0,62}

@@ -89,10 +89,9 @@ func (c Connector) listing(at int, before []Connector) []error {
 
 func (m Manifest) capabilities() []error {
 	var errs []error
-	known := []Capability{CanCheck, CanPreprocess, CanCreateAttributes, CanAllow, CanFinish, CanPostprocess, CanInvoke}
 	for i, c := range m.Capabilities {
 		switch {
-		case !slices.Contains(known, c):
+		case !c.Known():
 			errs = append(errs, fmt.Errorf("capabilities[%d] %q: unknown", i, c))
 		case slices.Contains(m.Capabilities[:i], c):
 			errs = append(errs, fmt.Errorf("capabilities[%d] %q: named twice", i, c))

@@ -59,7 +59,7 @@ func (w *wild) invoke(t *testing.T) error {
 	return err
 }
 
-// rows: K24
+// rows: K24, H12
 func TestTheHostTakesNoLargerMessageWhoeverSendsIt(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, (&wild{size: 3 << 20}).invoke(t))

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -31,7 +32,8 @@ func NewClient(conn grpc.ClientConnInterface) *Client {
 }
 
 // Describe asks for the manifest, at most 256 KiB within 2 seconds, and keeps it
-// for Manifest. A manifest that breaks a rule is an error.
+// for Manifest. A manifest that breaks a rule is an error. A capability that this host
+// does not know is left out: the plugin is newer, and has it off here (H32).
 func (c *Client) Describe(ctx context.Context) (sdk.Manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
@@ -40,6 +42,7 @@ func (c *Client) Describe(ctx context.Context) (sdk.Manifest, error) {
 		return sdk.Manifest{}, fmt.Errorf("describe: %w", errorOf(ctx, err))
 	}
 	m := manifestFromProto(resp.GetManifest())
+	m.Capabilities = slices.DeleteFunc(m.Capabilities, func(c sdk.Capability) bool { return !c.Known() })
 	if err := m.Validate(); err != nil {
 		return sdk.Manifest{}, fmt.Errorf("describe: manifest: %w", err)
 	}

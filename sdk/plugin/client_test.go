@@ -299,6 +299,7 @@ func TestLongMessageIsCut(t *testing.T) {
 	require.LessOrEqual(t, len(e.Message), 1<<10)
 }
 
+// rows: H11
 func TestPanicFailsItsCallAlone(t *testing.T) {
 	t.Parallel()
 	z := &zoo{
@@ -318,7 +319,7 @@ func TestPanicFailsItsCallAlone(t *testing.T) {
 
 func at(errs []error, i int) error { return errs[i] }
 
-// rows: K24
+// rows: K24, H12
 func TestTooLargeMessages(t *testing.T) {
 	t.Parallel()
 	z := &zoo{

@@ -21,6 +21,7 @@ func during(t *testing.T, h sdk.Host, f func(context.Context, sdk.Host) error) e
 	return opened(t, z).(sdk.Checker).Check(sdk.WithHost(t.Context(), h))
 }
 
+// rows: H30
 func TestHostOverTheLink(t *testing.T) {
 	t.Parallel()
 	h := newHost()
@@ -115,7 +116,7 @@ func TestAnEndedCallAsksNothing(t *testing.T) {
 }
 
 // A call reaches the host that its own context has, not that of another call.
-// rows: K19
+// rows: K19, P10, I09
 func TestCallsReachTheirOwnHosts(t *testing.T) {
 	t.Parallel()
 	var wg sync.WaitGroup

@@ -70,6 +70,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// rows: H08, H11, H27
 func TestAProcess(t *testing.T) {
 	t.Parallel()
 	stderr := &buffer{}
