@@ -80,5 +80,24 @@ func recordInvariants() []invariant {
 				FROM   records r
 				WHERE  {page} AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.id = r.integration_id)`,
 		},
+		{
+			row: "I09", name: "member-tenant", rule: "what a member is made of is of the member's tenant",
+			over: "member_sources", key: "s.record_id",
+			query: `
+				SELECT 'record ' || s.record_id AS what
+				FROM   member_sources s
+				WHERE  {page} AND (EXISTS (SELECT 1 FROM integrations i WHERE i.id = s.integration_id AND i.tenant_id <> s.tenant_id)
+				    OR EXISTS (SELECT 1 FROM members m WHERE m.id = s.member_id AND m.tenant_id <> s.tenant_id))`,
+		},
+		{
+			row: "I09", name: "claim-tenant", rule: "an identity is claimed in the tenant of the record that claims it",
+			over: "member_claims", key: "c.rowid",
+			query: `
+				SELECT 'record ' || c.record_id AS what
+				FROM   member_claims c
+				WHERE  {page} AND EXISTS (
+				       SELECT 1 FROM records r JOIN integrations i ON i.id = r.integration_id
+				       WHERE  r.id = c.record_id AND i.tenant_id <> c.tenant_id)`,
+		},
 	}
 }

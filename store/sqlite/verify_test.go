@@ -58,6 +58,8 @@ func breaks() map[string]string {
 		"record-position":     "UPDATE records SET pos = id - 1",
 		"feed-position":       "UPDATE records SET pos = 1000000",
 		"record-owner":        "UPDATE records SET integration_id = 9",
+		"member-tenant":       "INSERT INTO member_sources (record_id, tenant_id, member_id, integration_id, external_id) VALUES (1, 9, 1, 1, 'x')",
+		"claim-tenant":        "INSERT INTO member_claims (tenant_id, platform, username, split, record_id) VALUES (9, 'x', 'y', 0, 1)",
 		"record-hash":         "UPDATE records SET data = replace(data, '1', '2')",
 		"schema-guards":       "DROP INDEX integrations_name",
 	}
@@ -72,7 +74,7 @@ func stepBreaks() map[string]string {
 	}
 }
 
-// rows: I01, I02, I03, I04, I05, I06, K01, K03, K05, K08, K09, K10, K11, K12
+// rows: I01, I02, I03, I04, I05, I06, I09, K01, K03, K05, K08, K09, K10, K11, K12
 func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	known := map[string]invariant{"record-hash": {}, "schema-guards": {}}
