@@ -92,8 +92,8 @@ func (s *Scanner) member(root *os.Root, place, name string) (member, error) {
 		return member{}, &UnfitError{Verdict: VerdictRefused, Reason: fmt.Sprintf("%.240q cannot be read: %s", name, cause(err))}
 	case !info.Mode().IsRegular():
 		return member{}, badPackage(fmt.Sprintf("%.240q is a link or a special file", name), "put the file itself there")
-	case worldWritable(info):
-		return member{}, &UnfitError{Verdict: VerdictRefused, Reason: openToAll(full)}
+	case s.tooOpen(info, full) != "":
+		return member{}, &UnfitError{Verdict: VerdictRefused, Reason: s.tooOpen(info, full)}
 	case info.Size() > maxPackageBytes:
 		return member{}, badPackage(fmt.Sprintf("%.240q has more than %d bytes", name, maxPackageBytes), "")
 	}

@@ -179,8 +179,8 @@ func (s *Scanner) examineArchive(a Artifact, lock Lock, f *os.File) Artifact {
 	if err != nil {
 		return a.judge(VerdictRefused, "cannot be read: "+cause(err))
 	}
-	if worldWritable(info) {
-		return a.judge(VerdictRefused, openToAll(a.Path))
+	if why := s.tooOpen(info, a.Path); why != "" {
+		return a.judge(VerdictRefused, why)
 	}
 	if info.Size() > maxPackageBytes {
 		return a.unfit(badPackage(fmt.Sprintf("it has more than %d bytes", maxPackageBytes), ""))
@@ -286,6 +286,3 @@ func cause(err error) string {
 	}
 	return err.Error()
 }
-
-// openToAll says that a file is anybody's.
-func openToAll(path string) string { return "can be written by anyone (hint: chmod o-w " + path + ")" }

@@ -145,8 +145,8 @@ func (s *Scanner) judge(a Artifact, lock Lock, root *os.Root, f *os.File) Artifa
 	if err := cmp.Or(executable(info, a.Path), inspect(f, info.Size())); err != nil {
 		return a.unfit(err)
 	}
-	if worldWritable(info) {
-		return a.judge(VerdictRefused, openToAll(a.Path))
+	if why := s.tooOpen(info, a.Path); why != "" {
+		return a.judge(VerdictRefused, why)
 	}
 	digest, err := s.digest(a.Path, f, info)
 	if err != nil {

@@ -32,7 +32,7 @@ func onlyRuns(t *testing.T, digest string, match func([]Artifact) bool) func([]A
 // A slow copy is looked at while it is being written, again and again: nothing of it
 // may run before its last byte is there, in either trust.
 //
-// rows: H16, H17, F08
+// rows: H16, H17, F08, H35
 func TestSlowCopyNeverRunsBeforeItIsWhole(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()

@@ -1,7 +1,5 @@
 package discovery
 
-import "os"
-
 // stamp tells whether a file is still the one that was hashed. Two equal stamps
 // taken well after the file's last change mean the same content.
 type stamp struct {
@@ -12,6 +10,3 @@ type stamp struct {
 
 // changedAt is the latest moment the stamp tells of, in nanoseconds.
 func (s stamp) changedAt() int64 { return max(s.mtime, s.ctime) }
-
-// worldWritable reports a file that any local user may change.
-func worldWritable(info os.FileInfo) bool { return info.Mode().Perm()&0o002 != 0 }

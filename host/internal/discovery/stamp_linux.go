@@ -27,3 +27,11 @@ func owner(info os.FileInfo) int {
 	}
 	return -1
 }
+
+// group returns the group of a file; -1 if the system does not say.
+func group(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Gid)
+	}
+	return -1
+}

@@ -20,14 +20,19 @@ func stampOf(info os.FileInfo) stamp {
 }
 
 // owner returns the user that owns a file; -1 if the system does not say.
-func owner(info os.FileInfo) int {
+func owner(info os.FileInfo) int { return number(info, "Uid") }
+
+// group returns the group of a file; -1 if the system does not say.
+func group(info os.FileInfo) int { return number(info, "Gid") }
+
+func number(info os.FileInfo, field string) int {
 	v := reflect.Indirect(reflect.ValueOf(info.Sys()))
 	if v.Kind() != reflect.Struct {
 		return -1
 	}
-	uid := v.FieldByName("Uid")
-	if !uid.IsValid() || !uid.CanUint() {
+	n := v.FieldByName(field)
+	if !n.IsValid() || !n.CanUint() {
 		return -1
 	}
-	return int(uid.Uint()) //nolint:gosec // a user id fits
+	return int(n.Uint()) //nolint:gosec // an id fits
 }
