@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"slices"
@@ -34,11 +35,15 @@ func peerOfConn(conn net.Conn) peerInfo {
 const maxAncestors = 256
 
 // Descends returns a function that reports whether a process is, or descends
-// from, one of those that pids returns. It reads /proc; a process that is gone
-// descends from nobody.
+// from, one of those that pids returns. It reads /proc. Of a process that is gone it
+// says so too: whoever asks for something lives, and one that passed its connection
+// on and ended is not believed.
 func Descends(pids func() []int) func(pid int) bool {
 	return func(pid int) bool {
 		of := pids()
+		if pid > 1 && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			return true
+		}
 		for range maxAncestors {
 			if pid <= 1 {
 				return false

@@ -136,7 +136,7 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	}
 	for _, p := range plugins {
 		switch {
-		case p.State == "backoff":
+		case p.State == "backoff", p.State == "quarantined" && !replaced(p, plugins):
 			reasons = append(reasons, fmt.Sprintf("plugin %s does not serve: %s", p.Name, p.Reason))
 		case p.State == "refused" || p.State == "quarantined":
 			reasons = append(reasons, fmt.Sprintf("version %s of plugin %s does not take over: %s", p.Version, p.Name, p.Reason))
@@ -154,6 +154,11 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 		reasons[i] = s.opts.Redact(reasons[i])
 	}
 	return reasons
+}
+
+// replaced reports whether another program has the place of p.
+func replaced(p Plugin, plugins []Plugin) bool {
+	return slices.ContainsFunc(plugins, func(o Plugin) bool { return o.Name == p.Name && o.Digest != p.Digest && o.State != "" })
 }
 
 // faulty returns the files with errors, each once.
