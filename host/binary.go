@@ -9,7 +9,8 @@ import (
 )
 
 // binaries returns what is to run of the files that were found. In the place of a
-// program in quarantine that is the one which served before it.
+// program that failed in its probation that is the one which served before it; one
+// that failed again and again afterwards is the supervisor's to try.
 func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 	var out []supervisor.Binary
 	for _, a := range found {
@@ -17,7 +18,7 @@ func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 			continue
 		}
 		b := binaryOf(a)
-		if _, bad := h.lifecycle.quarantined(a.Digest); bad {
+		if _, bad := h.lifecycle.quarantined(a.Digest); bad && h.givesWay(b) {
 			good, ok := h.before(h.lifecycle.service(a.Name), b)
 			if !ok {
 				h.log.Error("a program in quarantine is not run, and there is none before it", "plugin", a.Name, "version", a.Version)
@@ -28,6 +29,12 @@ func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 		out = append(out, b)
 	}
 	return out
+}
+
+// givesWay reports whether a program in quarantine is there because of its probation.
+func (h *Host) givesWay(b supervisor.Binary) bool {
+	s := h.lifecycle.service(b.Name)
+	return s.Digest != b.Digest || time.Now().Before(s.Probation)
 }
 
 // revive lets a plugin's program out of quarantine and returns it, if it was in.

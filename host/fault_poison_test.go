@@ -59,7 +59,7 @@ func (s *site) troubled(run string) (out []streamDoc) {
 	return out
 }
 
-// rows: F23, F02, C28, C34, K11
+// rows: F23, F02, C28, C34, K11, H15
 //
 // A stream that ends its plugin's process each time is given up: after two such
 // ends it runs alone in a process of its own, and when it has ended two of them it
@@ -157,7 +157,7 @@ func (s *site) claims(run string) (n int) {
 	return n
 }
 
-// rows: F23, C34, C37, C47
+// rows: F23, C34, C37, C47, H11
 //
 // A call that panics fails its stream and nothing else: the process goes on.
 func TestPanicFailsItsStreamAlone(t *testing.T) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -51,6 +52,9 @@ func TestSecretStaysSecret(t *testing.T) {
 			{"tenant", "show", "acme", "-o", "json"},
 			{"plugin", "logs", "load", "--tenant", "acme", "-o", "jsonl"},
 			{"top"},
+			{"event", "list", "-o", "jsonl", "--limit", "1000"},
+			{"run", "list", "-o", "json"},
+			{"doctor"},
 		} {
 			said = append(said, s.cli(args...))
 		}
@@ -80,6 +84,13 @@ func TestSecretStaysSecret(t *testing.T) {
 	require.Error(t, err)
 	said = append(said, out)
 	held := s.files("data")
+	for what, pid := range map[string]int{"the daemon": d.cmd.Process.Pid, "the plugin": s.serving().PID} {
+		for _, name := range []string{"environ", "cmdline"} {
+			if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name)); err == nil { // where the system shows them
+				held[name+" of "+what] = raw
+			}
+		}
+	}
 	d.stop(t)
 	for name, raw := range s.files("data") {
 		held[name+" after the end"] = raw

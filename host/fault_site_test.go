@@ -71,6 +71,8 @@ type (
 		Kind string
 		Data struct {
 			Plugin, Version, Digest, From, To, Reason, Detail, Previous string
+			PID                                                         int
+			At                                                          time.Time
 		}
 	}
 	recordDoc struct {

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -74,10 +75,11 @@ func TestStoppedWhilePluginHangs(t *testing.T) {
 	require.Len(t, s.contents(), 3*20)
 }
 
-// rows: F03, C32, O50
+// rows: F03, H03, H10, C32, O50
 //
-// A plugin that is frozen is found out, killed and started again; its streams go
-// on, and other commands are answered meanwhile.
+// A plugin that is frozen is found out within 15 seconds, stopped within 3 more and
+// started again; its streams go on, and other commands are answered meanwhile. What
+// happened when is in the events; the log has what it was doing.
 func TestFrozenPluginIsReplaced(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -88,8 +90,8 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 	s.ready()
 	s.started()
 	frozen := s.serving().PID
-	require.NoError(t, syscall.Kill(frozen, syscall.SIGSTOP))
 	began := time.Now()
+	require.NoError(t, syscall.Kill(frozen, syscall.SIGSTOP))
 	s.until("another process serves", func() bool {
 		pid := s.serving().PID
 		return pid != 0 && pid != frozen
@@ -103,9 +105,36 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 	for _, st := range s.streams(run.ID) {
 		require.Zero(t, st.Attempts, "no answer is no failure of the stream")
 	}
+	s.until("the moves are written", func() bool { return len(s.events("plugin.process.serving")) == 2 })
+	var of, next []eventDoc // of the frozen process, and of the one after it, oldest first
+	for _, e := range slices.Backward(s.events("plugin.process")) {
+		if e.Data.PID == frozen {
+			of = append(of, e)
+		} else if e.Data.PID != 0 {
+			next = append(next, e)
+		}
+	}
+	require.Equal(t, []string{"handshake", "describe", "serving", "degraded", "exited", "backoff"}, moved(of))
+	require.Equal(t, []string{"handshake", "describe", "serving"}, moved(next))
+	require.Equal(t, "unhealthy", of[3].Data.Reason)
+	require.Contains(t, of[4].Data.Detail, "unhealthy: it did not answer 2 health checks; busy with: acme/load")
+	ended := of[4].Data.At.Sub(began)
+	proved(t, "frozen: degraded after %s, ended after %s, another process served after %s",
+		of[3].Data.At.Sub(began).Round(time.Millisecond), ended.Round(time.Millisecond), next[2].Data.At.Sub(began).Round(time.Millisecond))
+	require.Less(t, ended, (15+3)*time.Second)
+	require.True(t, next[0].Data.At.After(of[4].Data.At), "not two that serve at once")
 	d.stop(t)
 	require.Contains(t, d.log.String(), "it did not answer 2 health checks")
+	require.Contains(t, d.log.String(), "SIGQUIT: quit")
 	require.Equal(t, expected(4, 10*20), s.contents())
+}
+
+// moved returns where the moves went.
+func moved(events []eventDoc) (to []string) {
+	for _, e := range events {
+		to = append(to, e.Data.To)
+	}
+	return to
 }
 
 // rows: F02, C32

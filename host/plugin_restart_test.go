@@ -12,10 +12,10 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// rows: C31, F04
+// rows: C31, F04, H14
 //
 // A plugin that is restarted by hand gets another process under work, and no stream
-// fails; one that rests after a crash loop serves at once.
+// fails; one that is in quarantine after a crash loop serves at once.
 func TestAPluginIsRestartedByHand(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]any{"streams": 4, "pages": 8, "records": 20, "segment": 10, "pause_ms": 40})
@@ -39,7 +39,7 @@ func TestAPluginIsRestartedByHand(t *testing.T) {
 
 	rests := func() bool {
 		p := s.file("load")
-		return p.State == "backoff" && strings.Contains(p.Reason, "and rests")
+		return p.State == "quarantined" && strings.Contains(p.Reason, "and rests")
 	}
 	s.within(3*patience, "it crashes until it rests", func() bool {
 		if pid := s.serving().PID; pid > 1 {
@@ -48,6 +48,13 @@ func TestAPluginIsRestartedByHand(t *testing.T) {
 		return rests()
 	})
 	require.Equal(t, "degraded", s.status().State)
+	require.Contains(t, strings.Join(s.status().Reasons, "\n"), "plugin load does not serve: it failed 5 times within 1m0s and rests in quarantine (hint: jackfield plugin restart load tries it at once): ")
+	s.until("it is told", func() bool {
+		isolated := s.events("plugin.artifact.quarantined")
+		return len(isolated) == 1 && isolated[0].Data.Reason == "crash_loop" && strings.Contains(isolated[0].Data.Detail, "was ended by signal killed")
+	})
+	s.cli("plugin", "rescan")
+	require.True(t, rests(), "nobody but a person or another program ends that before its time")
 	s.cli("plugin", "restart", "load", "-o", "json")
 	require.NotZero(t, s.serving().PID)
 	require.Equal(t, "ok", s.status().State)

@@ -125,12 +125,13 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
 			Verdict: string(f.Verdict), Reason: f.Reason,
 		}
-		if why, ok := m.quarantined(f.Digest); ok && f.Runnable() {
-			p.State, p.Reason = string(supervisor.StateQuarantined), "it is in quarantine: "+why+" (hint: jackfield plugin restart "+f.Name+" tries it again)"
-			delete(byDigest, f.Digest)
-		} else if s, ok := byDigest[f.Digest]; ok && f.Runnable() {
+		s, ok := byDigest[f.Digest]
+		if ok = ok && f.Runnable(); ok {
 			describe(&p, s)
 			delete(byDigest, f.Digest)
+		}
+		if why, bad := m.quarantined(f.Digest); bad && f.Runnable() && (!ok || s.State != supervisor.StateServing && s.RestartAt.IsZero()) {
+			p.State, p.Reason = string(supervisor.StateQuarantined), "it is in quarantine: "+why+" (hint: jackfield plugin restart "+f.Name+" tries it again)"
 		}
 		p.Kind = m.kind(p)
 		out = append(out, p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,19 +68,17 @@ func steal(t *testing.T, h sdk.Host) (s *thief, called <-chan error) {
 	}
 	wire, server := bufconn.Listen(1<<16), grpc.NewServer()
 	pluginv1.RegisterPluginServiceServer(server, s)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(wire) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(wire) }) // until Stop
 	conn, err := grpc.NewClient("passthrough:///thief", append(plugin.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return wire.DialContext(ctx) }))...)
 	require.NoError(t, err)
 	client := plugin.NewClient(conn)
-	linked := make(chan error, 1)
-	go func() { linked <- client.Link(t.Context()) }()
+	serving.Go(func() { _ = client.Link(t.Context()) }) // likewise
 	t.Cleanup(func() {
 		server.Stop()
-		<-served
-		<-linked
+		serving.Wait()
 		require.NoError(t, conn.Close())
 	})
 	i, err := client.Open(t.Context(), sdk.Integration{})

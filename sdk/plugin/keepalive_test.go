@@ -59,6 +59,6 @@ func TestAQuietConnectionIsNotCut(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, dials, "it is the same connection")
 		cancel()
-		<-lost
+		require.Error(t, <-lost)
 	})
 }

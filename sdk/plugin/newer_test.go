@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,8 +36,8 @@ func TestWhatIsNotKnownIsOff(t *testing.T) {
 	t.Parallel()
 	wire, server := bufconn.Listen(1<<16), grpc.NewServer()
 	pluginv1.RegisterPluginServiceServer(server, &newer{})
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(wire) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(wire) }) // until Stop
 	conn, err := grpc.NewClient("passthrough:///newer", append(plugin.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return wire.DialContext(ctx) }))...)
@@ -44,7 +45,7 @@ func TestWhatIsNotKnownIsOff(t *testing.T) {
 	t.Cleanup(func() {
 		require.NoError(t, conn.Close())
 		server.Stop()
-		<-served
+		serving.Wait()
 	})
 	m, err := plugin.NewClient(conn).Describe(t.Context())
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// rows: I11
+// rows: I11, P10
 //
 // A line that a plugin logs has so many fields, and each part of it so many bytes,
 // whatever the plugin sends; whose line it is, the host says.

@@ -145,7 +145,7 @@ func TestNothingIsAnsweredAfterTheCall(t *testing.T) {
 	require.ErrorContains(t, s.Progress(t.Context(), "x", time.Now()), "call_ended")
 }
 
-// rows: K19, C48
+// rows: K19, C48, I09, P10
 func TestCacheBelongsToWhomTheHostSays(t *testing.T) {
 	t.Parallel()
 	_, call := servicesFor(t)

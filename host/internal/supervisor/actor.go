@@ -123,7 +123,7 @@ func (a *actor) run(ctx context.Context) {
 				a.abandon(ctx, fmt.Errorf("plugin %s: it is restarted", a.name))
 				a.release()
 			}
-			if req.restart && req.binary == (Binary{}) {
+			if req.restart && (req.binary == (Binary{}) || req.binary == a.wanted() && a.process() == nil) {
 				err = a.restart(ctx)
 			} else {
 				again.Stop()
@@ -166,7 +166,7 @@ func (a *actor) run(ctx context.Context) {
 // again in its own time.
 func (a *actor) first(ctx context.Context, b Binary) error {
 	a.mu.Lock()
-	waits := a.state == StateBackoff && a.binary == b
+	waits := (a.state == StateBackoff || a.state == StateQuarantined) && a.binary == b
 	a.binary = b
 	a.mu.Unlock()
 	if waits {
@@ -251,32 +251,32 @@ func (p *process) crash() error {
 
 // backOff notes err, and returns a delay that grows with each failure in a row:
 // a random part of it, so that plugins that fail together do not start together.
-// One that fails again and again rests for the longest delay (F04).
+// One that fails again and again is in quarantine for the longest delay (F04, H14).
 func (a *actor) backOff(err error) time.Duration {
 	delay := a.sup.opts.MinRestartDelay << min(a.failures, 20)
 	if delay <= 0 || delay > a.sup.opts.MaxRestartDelay {
 		delay = a.sup.opts.MaxRestartDelay
 	}
 	a.failures++
-	now := a.sup.opts.Now()
-	if a.ends.add(now) {
-		delay = a.sup.opts.MaxRestartDelay
-		err = fmt.Errorf("it failed %d times within %s and rests: %w", mostCrashes, crashWindow, err)
+	now, next := a.sup.opts.Now(), StateBackoff
+	if countsAsCrash(err) && a.ends.add(now) {
+		next, delay = StateQuarantined, a.sup.opts.MaxRestartDelay
+		err = a.isolate(err)
 	} else {
 		delay = time.Duration(rand.Int64N(int64(delay))) + 1 //nolint:gosec // jitter is no secret
 	}
 	a.mu.Lock()
 	a.restartAt = now.Add(delay)
 	a.mu.Unlock()
-	a.become(StateBackoff, err)
-	a.log.Error("plugin is down", "error", err, "restart_in", delay.Round(time.Millisecond))
+	a.become(next, err)
+	a.log.Error("plugin is down", "state", next, "error", err, "restart_in", delay.Round(time.Millisecond))
 	return delay
 }
 
 func (a *actor) become(state State, err error) {
 	a.mu.Lock()
 	a.state = state
-	if state != StateBackoff {
+	if state != StateBackoff && state != StateQuarantined {
 		a.restartAt = time.Time{}
 	} else {
 		a.asleep = false

@@ -2,14 +2,17 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
 )
 
-// A plugin that fails mostCrashes times within crashWindow rests: started every few
-// seconds it would only cost, and tell nobody anything new.
+// A plugin that fails mostCrashes times within crashWindow is in quarantine: started
+// every few seconds it would only cost, and tell nobody anything new. It rests there,
+// and is tried once after each of the longest delays, so that what ends by itself
+// needs nobody.
 const (
 	mostCrashes = 5
 	crashWindow = time.Minute
@@ -38,7 +41,7 @@ func (c *crashes) add(now time.Time) bool {
 // the version before serves instead.
 func (a *actor) crashed(ctx context.Context) time.Duration {
 	p := a.take(StateBackoff)
-	p.become(store.ProcessExited, because(reasonEnded, p.verdict()))
+	p.become(store.ProcessExited, because(reasonEnded, p.ended()))
 	p.become(store.ProcessBackoff, nil)
 	a.lasted(a.sup.opts.Now().Sub(p.startedAt))
 	a.mu.Lock()
@@ -58,4 +61,29 @@ func (a *actor) lasted(served time.Duration) {
 	if served >= crashWindow {
 		a.ends = crashes{}
 	}
+}
+
+// noRoom is why a process was not started that may be none the worse for it.
+type noRoom struct{ err error }
+
+// Error returns the text of the error alone.
+func (n noRoom) Error() string { return n.err.Error() }
+
+// Unwrap returns the error.
+func (n noRoom) Unwrap() error { return n.err }
+
+// countsAsCrash reports whether the plugin has to answer for a failure.
+func countsAsCrash(err error) bool {
+	_, ok := errors.AsType[noRoom](err)
+	return !ok
+}
+
+// isolate tells that what serves, or was to serve, is in quarantine, with its last
+// lines, and returns err with that. A person or another program ends it.
+func (a *actor) isolate(err error) error {
+	err = fmt.Errorf("it failed %d times within %s and rests in quarantine (hint: jackfield plugin restart %s tries it at once): %w",
+		mostCrashes, crashWindow, a.name, err)
+	// As a text it keeps its last lines, which the status has in a place of their own.
+	a.sup.tellArtifact(a.wanted(), store.ArtifactQuarantined, because(reasonCrashLoop, errors.New(err.Error())))
+	return err
 }

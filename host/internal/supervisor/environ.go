@@ -9,7 +9,7 @@ func pluginEnv(env []string) []string {
 	for _, kv := range env {
 		name, _, _ := strings.Cut(kv, "=")
 		switch {
-		case name == "PLUGIN_UNIX_SOCKET_DIR":
+		case name == socketDirEnv:
 			// go-plugin's has a longer path than ours
 		case strings.HasPrefix(name, "PLUGIN_"), strings.HasPrefix(name, "JACKFIELD_"):
 			picked = append(picked, kv)

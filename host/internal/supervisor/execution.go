@@ -48,8 +48,10 @@ type execution struct {
 	cmd    *exec.Cmd
 	killed bool // told to end, perhaps before it began
 	reaped bool
-	noise  []string // lines before the handshake
-	bad    error    // why the handshake was refused
+	busy   func() []string // names the integrations that it works for; nil before there can be any
+	doing  []string        // what busy said when the process ended
+	noise  []string        // lines before the handshake
+	bad    error           // why the handshake was refused
 	shook  bool
 
 	address string // where it listens, as the handshake says
@@ -155,6 +157,7 @@ func (x *execution) reap(reading *sync.WaitGroup, pipes ...*os.File) {
 	}
 	x.reaped = true
 	x.mu.Unlock()
+	doing := x.remember()
 	closeFile(x.lifeline)
 
 	read := make(chan struct{})
@@ -170,7 +173,7 @@ func (x *execution) reap(reading *sync.WaitGroup, pipes ...*os.File) {
 		closeFile(p)
 	}
 	<-read
-	x.out.ended()
+	x.out.ended(x.ending(), doing)
 	_ = x.pids.remove(pid) // only a help for the next boot
 	x.stdout.end()
 	close(x.exited)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rows: P05, H06
+// rows: P05, H06, H32
 func TestHandshake(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -84,6 +84,7 @@ func TestHandshake(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// rows: P05, H06
 func FuzzHandshake(f *testing.F) {
 	f.Add("1|1|unix|/tmp/x/s|grpc|" + strings.Repeat("A", 60))
 	f.Add("1|1|tcp|127.0.0.1:1|grpc")

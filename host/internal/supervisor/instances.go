@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type instance struct {
 	sdk    sdk.Instance
 	err    error
 	users  int
+	left   time.Time     // by the last one who used it
 	place  *list.Element // in idle
 }
 
@@ -115,8 +117,9 @@ func (s *instances) release(e *instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.users--
+	e.left = time.Now()
 	if s.inFlight--; s.inFlight == 0 {
-		s.usedAt = time.Now()
+		s.usedAt = e.left
 	}
 	if e.users == 0 {
 		s.rest(e)
@@ -212,6 +215,21 @@ func (s *instances) lent(n int) (out []sdk.Integration) {
 		out = append(out, at.Value.(*instance).in) //nolint:forcetypeassert // the list holds nothing else
 	}
 	return out
+}
+
+// busy names the integrations whose instances are lent, or were a moment ago, each
+// once, sorted: a call that is lost may end before the end of its process is seen.
+func (s *instances) busy() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, e := range s.byKey {
+		if e.users > 0 || time.Since(e.left) < lastMoment {
+			names = append(names, e.in.Tenant+"/"+e.in.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // count returns how many calls are in flight and how many instances are open.

@@ -169,7 +169,13 @@ func TestAcquire(t *testing.T) {
 }
 
 // rows: H31
+//
+// Many restarts leave no goroutine and no open file: a soak makes 200.
 func TestRestartsLeakNothing(t *testing.T) {
+	restarts := 50
+	if os.Getenv("JACKFIELD_SOAK") != "" {
+		restarts = 200
+	}
 	s := setup(t, func(o *Options) { o.MinRestartDelay = time.Millisecond; o.MaxRestartDelay = time.Millisecond })
 	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
 	restart := func() {
@@ -189,7 +195,7 @@ func TestRestartsLeakNothing(t *testing.T) {
 		restart()
 	}
 	goroutines, files := count()
-	for range 50 {
+	for range restarts {
 		restart()
 	}
 	require.Eventually(t, func() bool {
@@ -198,16 +204,30 @@ func TestRestartsLeakNothing(t *testing.T) {
 	}, 10*time.Second, 20*time.Millisecond)
 }
 
-// rows: H01, F01
+// rows: H01, H02, H26, F01
+//
+// A plugin ends with a host that is killed, also one that is stopped, and one that does
+// nothing for it because it has not begun to serve; what it started ends at the next
+// boot at the latest, which removes what was left.
 func TestPluginEndsWithTheHost(t *testing.T) {
 	t.Parallel()
+	for name, hook := range map[string]string{"Serving": "", "Stopped": "", "Starting": hookHang, "Grandchild": "grandchild"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killHost(t, hook, name == "Stopped")
+		})
+	}
+}
+
+func killHost(t *testing.T, hook string, stop bool) {
+	t.Helper()
 	dir := shortDir(t)
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	host := exec.CommandContext(ctx, exe)
-	host.Env = append(os.Environ(), hostRunDir+"="+dir)
+	host.Env = append(os.Environ(), hostRunDir+"="+dir, hostHook+"="+hook)
 	stdin, err := host.StdinPipe()
 	require.NoError(t, err)
 	defer stdin.Close() //nolint:errcheck // the host is killed
@@ -216,17 +236,27 @@ func TestPluginEndsWithTheHost(t *testing.T) {
 	require.NoError(t, host.Start())
 	var pids []int
 	require.NoError(t, json.NewDecoder(stdout).Decode(&pids))
-	require.Len(t, pids, 1)
+	require.NotEmpty(t, pids)
 	require.False(t, gone(pids[0]))
+	if stop {
+		signal(t, pids[0], syscall.SIGSTOP)
+		require.Eventually(t, func() bool { return stopped(t, pids[0]) }, 5*time.Second, time.Millisecond)
+	}
 	require.NoError(t, host.Process.Kill())
 	_ = host.Wait()
 	require.Eventually(t, func() bool { return gone(pids[0]) }, 5*time.Second, time.Millisecond)
+	if hook == hookHang {
+		require.Eventually(t, func() bool { return gone(pids[1]) }, 5*time.Second, time.Millisecond)
+	}
 
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, left, "the killed host could not clean up")
 	s := setup(t, func(o *Options) { o.RunDir = dir }) // whose end checks that nothing is left
 	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
+	for _, pid := range pids[1:] {
+		require.Eventually(t, func() bool { return gone(pid) }, 5*time.Second, time.Millisecond)
+	}
 }
 
 // rows: H01

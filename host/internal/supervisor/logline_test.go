@@ -51,10 +51,17 @@ func TestParseLine(t *testing.T) {
 	require.Equal(t, "very lo ... (77 bytes cut)", message)
 }
 
+// rows: H05
 func FuzzParseLine(f *testing.F) {
 	f.Add([]byte(`{"@level":"info","@message":"m","@timestamp":5,"a":{"b":[1]}}`), 0)
 	f.Add([]byte(`{"@level":`), 1)
-	f.Add([]byte("panic: x"), 0)
+	for _, line := range []string{ // each ended a host that trusted the types of what it read
+		"panic: x", `{"@message":5}`, `{"@message":null,"@level":"info"}`, `{"@level":{},"@message":[]}`, `{"@timestamp":"never","@message":"m"}`,
+		`{"@message":"m","@module":7}`, `{"@message":"m","@message":5}`, `{`, `{}`, `{"":""}`, "{\"@message\":\"\xff\"}", `{"@message":"m","n":1e999999}`,
+	} {
+		f.Add([]byte(line), 0)
+		f.Add([]byte(line), 7)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte, cut int) {
 		level, message, fields := parseLine(raw, cut)
 		require.True(t, level >= hclog.Trace && level <= hclog.Error, "%d", level)
@@ -128,10 +135,12 @@ func TestPanicIsJoined(t *testing.T) {
 	for range maxStack {
 		out.stderr([]byte("more of it"), 0)
 	}
-	out.ended()
+	out.ended("exited with code 2", []string{"acme/one", "acme/two"})
 	lines := book.last(10)
 	require.Equal(t, 3, len(lines)) //nolint:testifylint // Len would print them
 	require.Equal(t, "panic: boom", lines[2].Message)
+	require.Equal(t, "exited with code 2", lines[2].Fields["process"])
+	require.Equal(t, "acme/one, acme/two", lines[2].Fields["busy_with"])
 	require.True(t, strings.HasPrefix(lines[2].Fields["stack"], "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n"))
 	require.Less(t, len(lines[2].Fields["stack"]), maxStack+maxValue)
 	require.Equal(t, []string{"panic: boom", ""}, out.lastLines(2))

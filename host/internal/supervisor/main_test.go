@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -207,7 +208,15 @@ func signal(t *testing.T, pid int, sig syscall.Signal) {
 // hostRunDir names the variable that makes this binary play a host.
 const hostRunDir = "JACKFIELD_TEST_HOST_RUNDIR"
 
-// hostMain runs one plugin, prints its pid, and waits to be killed.
+// hostHook names what the host of hostMain calls; nothing if it is empty. hookHang
+// starts a plugin that never serves instead.
+const (
+	hostHook = "JACKFIELD_TEST_HOST_HOOK"
+	hookHang = "hang"
+)
+
+// hostMain runs one plugin, prints its pid and that of what the hook starts, and waits
+// to be killed.
 func hostMain() int {
 	s, err := New(Options{RunDir: os.Getenv(hostRunDir), Log: hclog.New(&hclog.LoggerOptions{Output: os.Stderr})})
 	if err != nil {
@@ -219,7 +228,32 @@ func hostMain() int {
 	if err != nil {
 		return 1
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(s.PIDs())
+	pids := s.PIDs()
+	switch hook := os.Getenv(hostHook); hook {
+	case "":
+	case hookHang:
+		go func() {
+			_ = s.Sync(ctx, []Binary{{Name: "zoo-ok", Path: os.Getenv(zooPath)}, {Name: "zoo-hang", Path: os.Getenv(zooPath)}})
+		}()
+		for len(pids) < 2 {
+			if now := s.PIDs(); len(now) == 2 {
+				pids = append(pids, now[0]+now[1]-pids[0]) // the other
+			}
+			<-time.After(time.Millisecond)
+		}
+	default:
+		h, err := s.Acquire(ctx, "zoo-ok", integration(1))
+		if err != nil {
+			return 1
+		}
+		res, err := h.Instance.(sdk.Invoker).Invoke(ctx, sdk.HookCall{Name: hook}) //nolint:forcetypeassert // Acquire promises it
+		pid, bad := strconv.Atoi(string(res.Payload))
+		if err != nil || bad != nil {
+			return 1
+		}
+		pids = append(pids, pid)
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(pids)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return 0
 }

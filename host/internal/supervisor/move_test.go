@@ -41,6 +41,18 @@ func (m *moves) of(machine store.PluginMachine, digest string) (states []store.P
 	return states, reasons
 }
 
+// move returns the first of a machine to a state.
+func (m *moves) move(machine store.PluginMachine, to store.PluginState) store.PluginMove {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, move := range m.all {
+		if move.Machine == machine && move.To == to {
+			return move
+		}
+	}
+	return store.PluginMove{}
+}
+
 // legal wants every move to be one of the table, and each to begin where the one
 // before ended: for the processes of one program, which follow one another here, for
 // a plugin over its programs.

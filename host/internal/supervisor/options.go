@@ -26,6 +26,10 @@ type Binary struct {
 	Program string // digest of Path, verified at each start in the place of Digest
 }
 
+// socketDirEnv is the variable that names the directory of a process. What a process
+// starts has it, too, by which it is known after the end of both.
+const socketDirEnv = "PLUGIN_UNIX_SOCKET_DIR"
+
 // FolderEnv is the variable in which a program finds the folder that it is to run.
 const FolderEnv = "JACKFIELD_PLUGIN_DIR"
 
@@ -146,7 +150,7 @@ func (o Options) withDefaults() Options {
 // environ is the environment of a plugin whose sockets and temporary files
 // belong into dir. Nothing else of the host's is passed on: it may hold secrets.
 func (o Options) environ(dir string, b Binary) []string {
-	env := []string{"TMPDIR=" + dir, "PLUGIN_UNIX_SOCKET_DIR=" + dir}
+	env := []string{"TMPDIR=" + dir, socketDirEnv + "=" + dir}
 	if b.Folder != "" {
 		env = append(env, FolderEnv+"="+b.Folder)
 	}

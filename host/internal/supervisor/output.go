@@ -18,6 +18,7 @@ const (
 	lineBurst      = 5000
 	stderrLines    = 200      // kept for the report of a crash
 	maxStack       = 16 << 10 // of a panic's text
+	maxDump        = 64 << 10 // of the goroutines that a stuck process prints
 )
 
 // output takes what one process writes: it reads on for ever, logs what is
@@ -39,6 +40,7 @@ type output struct {
 	stack   []string // lines of a panic, which ends the process
 	inPanic bool
 	size    int // of stack in bytes
+	most    int // of size
 }
 
 func newOutput(b Binary, opts Options, book *logbook) *output {
@@ -96,14 +98,16 @@ func (o *output) say(level hclog.Level, message string, fields map[string]string
 // panicked collects the text of a panic, of which each line is a line of the log.
 func (o *output) panicked(raw []byte) bool {
 	if !o.inPanic {
-		for _, begin := range []string{"panic: ", "fatal error: ", "SIGQUIT: quit"} {
-			o.inPanic = o.inPanic || bytes.HasPrefix(raw, []byte(begin))
+		for begin, most := range map[string]int{"panic: ": maxStack, "fatal error: ": maxStack, "SIGQUIT: quit": maxDump} {
+			if bytes.HasPrefix(raw, []byte(begin)) {
+				o.inPanic, o.most = true, most
+			}
 		}
 		if !o.inPanic {
 			return false
 		}
 	}
-	if o.size < maxStack {
+	if o.size < o.most {
 		line := o.redact(clean(string(raw), maxValue))
 		o.stack = append(o.stack, line)
 		o.size += len(line) + 1
@@ -111,15 +115,17 @@ func (o *output) panicked(raw []byte) bool {
 	return true
 }
 
-// ended reports what is left when the process is gone: the panic as one event,
-// and how many lines were dropped.
-func (o *output) ended() {
+// ended reports what is left when the process is gone: the panic as one event, with
+// how the process ended and what it was busy with, and how many lines were dropped.
+func (o *output) ended(how string, doing []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.stack) > 0 {
 		o.tail.add(o.stack[0])
 		o.tokens = max(o.tokens, 1)
-		o.emit(hclog.Error, o.stack[0], map[string]string{"stack": strings.Join(o.stack, "\n")})
+		o.emit(hclog.Error, o.stack[0], map[string]string{
+			"stack": strings.Join(o.stack, "\n"), "process": how, "busy_with": strings.Join(doing, ", "),
+		})
 	}
 	o.reportDropped()
 }
@@ -169,6 +175,16 @@ func (o *output) lastLines(n int) []string {
 		return slices.Clone(o.stack[:min(n, len(o.stack))])
 	}
 	return o.tail.last(n)
+}
+
+// panicLine is the first line of the panic, if there was one.
+func (o *output) panicLine() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.stack) == 0 {
+		return ""
+	}
+	return o.stack[0]
 }
 
 // lineWriter hands what is written to it over by lines. It is for what go-plugin

@@ -25,8 +25,12 @@ import (
 // shutdownMethod ends a go-plugin server. Its messages are empty.
 const shutdownMethod = "/plugin.GRPCController/Shutdown"
 
-// cleanupTimeout is for go-plugin to let go of a process that has ended.
-const cleanupTimeout = 3 * time.Second
+const (
+	// cleanupTimeout is for go-plugin to let go of a process that has ended.
+	cleanupTimeout = 3 * time.Second
+	// dumpTimeout is for a process that is stuck to print its goroutines.
+	dumpTimeout = time.Second
+)
 
 // process is a plugin's process that has said what it is.
 type process struct {
@@ -74,7 +78,7 @@ func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*proce
 		return nil, context.Cause(ctx)
 	}
 	if err := s.opts.Room(); err != nil {
-		return nil, err //nolint:wrapcheck // the host's own words
+		return nil, noRoom{err}
 	}
 	dir, err := s.dirs.process()
 	if err != nil {
@@ -212,6 +216,7 @@ func (b Binary) matches(m sdk.Manifest) error {
 // begin sets up what a process needs while it lives.
 func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
 	p.instances = newInstances(p.client.Open, s.opts.OpenTimeout, s.opts.IdleInstances)
+	p.x.attend(p.instances.busy)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var watching sync.WaitGroup
 	watching.Go(func() { p.link(life) })
@@ -300,14 +305,15 @@ func (p *process) recovered() {
 }
 
 // condemn kills the process for a reason. One that may only be stuck prints its
-// goroutines first.
+// goroutines first, also one that was stopped: it goes on for that.
 func (p *process) condemn(cause error, dump bool) {
 	p.mu.Lock()
 	p.cause = cause
 	p.mu.Unlock()
 	if dump {
 		p.x.signal(sigDump)
-		p.x.await(time.Second)
+		p.x.signal(sigCont)
+		p.x.await(dumpTimeout)
 	}
 	p.x.kill()
 }
@@ -376,7 +382,7 @@ func (p *process) ended() error {
 	if p.state == store.ProcessStopping {
 		return nil
 	}
-	return p.verdict()
+	return p.x.report(p.verdict())
 }
 
 // verdict says why the process ended.

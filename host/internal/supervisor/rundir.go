@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,12 +28,15 @@ type runDir struct {
 	base string
 	boot string // set by open
 
-	mu   sync.Mutex // guards what follows
-	next int
-	pids map[int]string // line of the pids file, by pid
+	mu    sync.Mutex // guards what follows
+	next  int
+	pids  map[int]string   // line of the pids file, by pid
+	alive map[int]struct{} // processes, also those that no line could be made of
 }
 
-func newRunDir(base string) *runDir { return &runDir{base: base, pids: map[int]string{}} }
+func newRunDir(base string) *runDir {
+	return &runDir{base: base, pids: map[int]string{}, alive: map[int]struct{}{}}
+}
 
 func shortHash(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -83,12 +87,12 @@ func (d *runDir) sweep() error {
 	return errors.Join(errs...)
 }
 
-// killStrays ends the processes that an earlier boot wrote down. A pid alone
-// proves nothing: start and program must be the same too.
+// killStrays ends the processes that an earlier boot wrote down, and what they
+// started. A pid alone proves nothing: start and program must be the same too.
 func (d *runDir) killStrays() []int {
 	body, err := os.ReadFile(filepath.Join(d.base, pidsFile))
 	if err != nil {
-		return nil
+		return nil // that boot had no process, or ended as it should
 	}
 	var killed []int
 	lines := bufio.NewScanner(bytes.NewReader(body))
@@ -108,6 +112,12 @@ func (d *runDir) killStrays() []int {
 		signalGroup(pid, syscall.SIGKILL)
 		killed = append(killed, pid)
 	}
+	// What a plugin started may live on without it, under a group that nobody leads.
+	for _, pid := range killByEnvironment(socketDirEnv + "=" + d.base + string(filepath.Separator)) {
+		if !slices.Contains(killed, pid) {
+			killed = append(killed, pid)
+		}
+	}
 	return killed
 }
 
@@ -123,15 +133,25 @@ func (d *runDir) process() (string, error) {
 	return dir, nil
 }
 
+// living returns the processes of this boot that have not ended.
+func (d *runDir) living() []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Keys(d.alive))
+}
+
 // add writes a process down. Without its identity, or a disk that takes the
 // line, only the sweep of the next boot has less to go by.
 func (d *runDir) add(pid int) error {
+	d.mu.Lock()
+	d.alive[pid] = struct{}{}
+	d.mu.Unlock()
 	start, exe, err := identify(pid)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err != nil {
 		return nil // it has ended already, or the system does not tell
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.pids[pid] = fmt.Sprintf("%d %s %s", pid, start, exe)
 	return d.save()
 }
@@ -140,6 +160,7 @@ func (d *runDir) add(pid int) error {
 func (d *runDir) remove(pid int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	delete(d.alive, pid)
 	if _, ok := d.pids[pid]; !ok {
 		return nil
 	}

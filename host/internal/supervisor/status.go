@@ -15,7 +15,9 @@ const (
 	StateStopped  State = "stopped"
 	StateRefused  State = "refused" // a candidate that did not take over; another one serves
 
-	StateQuarantined State = "quarantined" // it failed in its probation, and the version before serves again
+	// StateQuarantined is of a plugin that failed again and again, and is tried once at
+	// RestartAt, or of a candidate that failed in its probation, and is not tried.
+	StateQuarantined State = "quarantined"
 )
 
 // Status is one plugin, or one process of it that drains.
@@ -26,7 +28,7 @@ type Status struct {
 	State     State
 	PID       int       // zero without a process
 	StartedAt time.Time // of the process
-	RestartAt time.Time // in StateBackoff
+	RestartAt time.Time // in StateBackoff and StateQuarantined
 	Restarts  int       // after crashes, since the plugin was loaded
 	LastError string    // why it ended or did not start last; may be set while an older version serves
 	LastLines []string  // what it wrote to stderr before that

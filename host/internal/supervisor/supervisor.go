@@ -363,22 +363,9 @@ func (s *Supervisor) Say(name string, level hclog.Level, message string, fields 
 	}
 }
 
-// PIDs returns the processes of all plugins, draining ones and those that serve one
-// call too.
-func (s *Supervisor) PIDs() []int {
-	var pids []int
-	for _, st := range s.Status() {
-		if st.PID != 0 {
-			pids = append(pids, st.PID)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for p := range s.alone {
-		pids = append(pids, p.x.pid())
-	}
-	return pids
-}
+// PIDs returns the processes of all plugins, from their exec to their end: those that
+// start, are tried, drain or serve one call too.
+func (s *Supervisor) PIDs() []int { return s.dirs.living() }
 
 func (s *Supervisor) actor(name string) *actor {
 	s.mu.Lock()

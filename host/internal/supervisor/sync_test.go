@@ -118,6 +118,7 @@ func TestSync(t *testing.T) {
 		h.Release()
 		require.Eventually(t, func() bool { return gone(other) && len(s.Status()) == 1 }, 10*time.Second, 5*time.Millisecond)
 	})
+	// rows: H23
 	t.Run("OneSlowStartHoldsUpNobody", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t)

@@ -24,5 +24,8 @@ func executablePath(f *os.File, _ bool) string { return f.Name() }
 // identify cannot tell one process from another of the same pid.
 func identify(int) (start, exe string, err error) { return "", "", errors.ErrUnsupported }
 
+// killByEnvironment cannot look into other processes.
+func killByEnvironment(string) []int { return nil }
+
 // closeOnExec knows of no list of open files here.
 func closeOnExec() error { return nil }

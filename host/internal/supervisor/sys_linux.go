@@ -64,6 +64,32 @@ func identify(pid int) (start, exe string, err error) {
 	return fields[19], strings.TrimSuffix(exe, " (deleted)"), nil
 }
 
+// killByEnvironment ends the processes that were started with a variable that begins
+// so, and returns them. Each is held by a descriptor meanwhile: its pid cannot become
+// another's.
+func killByEnvironment(begins string) (killed []int) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid <= 1 || pid == os.Getpid() {
+			continue
+		}
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue // it has ended
+		}
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err == nil && strings.Contains("\x00"+string(env), "\x00"+begins) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+			killed = append(killed, pid)
+		}
+		_ = unix.Close(fd) // nothing is lost
+	}
+	return killed
+}
+
 // closeOnExec marks the files that this process was itself started with, so that
 // no plugin inherits them. What Go opens is marked from the start.
 func closeOnExec() error {

@@ -23,5 +23,6 @@ func ownedByUs(info os.FileInfo) bool {
 const (
 	sigTerm = syscall.SIGTERM
 	sigDump = syscall.SIGQUIT // a Go program prints its goroutines and exits
+	sigCont = syscall.SIGCONT // one that is stopped gets no other signal before this
 	sigKill = syscall.SIGKILL
 )

@@ -139,6 +139,14 @@ func (a *animal) Invoke(ctx context.Context, call sdk.HookCall) (sdk.HookResult,
 		case <-ctx.Done():
 		}
 		return sdk.HookResult{Payload: []byte(`"done"`)}, ctx.Err()
+	case "take":
+		ms, err := strconv.Atoi(string(call.Payload))
+		if err != nil {
+			return sdk.HookResult{}, err
+		}
+		fmt.Fprintln(raw2, "taking its time")
+		time.Sleep(time.Duration(ms) * time.Millisecond) // whoever cancels it
+		return sdk.HookResult{}, nil
 	case "stuck":
 		<-ctx.Done()
 		return sdk.HookResult{}, ctx.Err()
@@ -186,6 +194,7 @@ func (a *animal) Invoke(ctx context.Context, call sdk.HookCall) (sdk.HookResult,
 		<-ctx.Done()
 		return sdk.HookResult{}, ctx.Err()
 	case "die":
+		fmt.Fprintln(raw2, "goodbye, cruel world")
 		os.Exit(7)
 	}
 	return sdk.HookResult{}, errors.New("no such trick: " + call.Name)
