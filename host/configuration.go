@@ -241,8 +241,15 @@ func (v vault) Settings(in store.Integration) ([]byte, error) {
 	return plain, nil
 }
 
-// MergePatch implements runner.Vault.
+// MergePatch implements runner.Vault. What names a host opens a way to it, so it is
+// for those to set who write the files (P09).
 func (v vault) MergePatch(in store.Integration, changes map[string][]byte) ([]byte, error) {
+	m, _ := v.manifest(in.Plugin)
+	for key, value := range changes {
+		if config.NamesHost(m.SettingsSchema, key, value) {
+			return nil, fmt.Errorf("keep settings of %s: %w: %q names a host, which only a tenant's file does", in.FullName(), store.ErrInvalid, key)
+		}
+	}
 	return config.SealPatch(v.keys, in, changes)
 }
 

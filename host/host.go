@@ -35,6 +35,7 @@ type Host struct {
 	files      *configuration
 	watch      *config.Watcher
 	found      *discovery.Watcher
+	ways       *ways
 	sup        *supervisor.Supervisor
 	processes  *processes
 	lifecycle  *lifecycle
@@ -114,17 +115,19 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 
 // wire makes the parts around the store.
 func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
+	h.ways = h.newWays()
 	var err error
 	h.sup, err = supervisor.New(supervisor.Options{
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
 		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Idle: h.config.Plugins.Idle,
-		Trace: traceCall(h.traces),
+		Trace:  traceCall(h.traces),
+		Egress: h.ways.open,
 	})
 	if err != nil {
 		return err
 	}
-	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf}
 	opts := config.Options{Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config}
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
@@ -139,6 +142,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.files.follow = func(c config.Host) {
 		h.snapshots.configure(c.Snapshots)
 		h.sup.SetIdle(c.Plugins.Idle)
+		h.ways.guard.Allow(c.Egress.Grants())
 		h.scheduler.Wake() // it may have been paused, or be no longer
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
@@ -161,7 +165,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
 		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening,
 	}, api.Deps{
-		Store: h.db, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
+		Store: integrations{h.db, func() { nudge(h.adapted) }}, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
 		Database: database{h.db, h.snapshots},
 	})
 	if err != nil {
@@ -281,6 +285,7 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 				h.log.Error("plugins", "error", err)
 			}
 		case <-h.adapted:
+			h.letGo(ctx)
 			again = again || files != nil
 		case <-h.plugged:
 			h.watch.Reload() // settings can be checked that could not

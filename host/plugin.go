@@ -92,6 +92,8 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 	t.fact("kind", m.GetKind())
 	t.fact("capabilities", m.GetCapabilities())
 	t.fact("hooks", m.GetHooks())
+	t.fact("network", p.GetNetwork())
+	t.fact("hosts", m.GetHosts())
 	if len(m.GetConnectors()) > 0 {
 		t.section("Connectors")
 		t.head("NAME", "LABEL", "FORCE")

@@ -56,6 +56,7 @@ type approved struct {
 	SHA256       string   `json:"sha256"`
 	Size         int64    `json:"size"`
 	Capabilities []string `json:"capabilities"`
+	Hosts        []string `json:"hosts"`
 	File         string   `json:"file"`
 	Changed      bool     `json:"changed"` // false: it was approved already
 }
@@ -214,13 +215,13 @@ func (a *approval) enter(taken discovery.Artifact, m sdk.Manifest) error {
 	if err := discovery.SaveManifest(a.host.Data, digest, m); err != nil {
 		return err
 	}
-	shown := approved{Name: m.Name, Version: m.Version, SHA256: digest, Size: taken.Size, File: name, Capabilities: []string{}}
+	shown := approved{Name: m.Name, Version: m.Version, SHA256: digest, Size: taken.Size, File: name, Capabilities: []string{}, Hosts: append([]string{}, m.Hosts...)}
 	for _, capability := range m.Capabilities {
 		shown.Capabilities = append(shown.Capabilities, string(capability))
 	}
 	shown.Changed = a.lock.Approve(discovery.Entry{
 		Name: m.Name, Version: m.Version, SHA256: digest, Size: taken.Size, File: name, Runtime: taken.Runtime,
-		Capabilities: shown.Capabilities, ApprovedAt: time.Now().UTC().Truncate(time.Second),
+		Capabilities: shown.Capabilities, Hosts: shown.Hosts, ApprovedAt: time.Now().UTC().Truncate(time.Second),
 	})
 	a.done = append(a.done, shown)
 	return nil
@@ -269,9 +270,9 @@ func (c *cli) printApproved(done []approved) error {
 		if len(done) == 0 {
 			return
 		}
-		t.head("NAME", "VERSION", "DIGEST", "SIZE", "CAPABILITIES", "APPROVED")
+		t.head("NAME", "VERSION", "DIGEST", "SIZE", "CAPABILITIES", "HOSTS", "APPROVED")
 		for _, p := range done {
-			t.row(p.Name, p.Version, p.SHA256, fmt.Sprintf("%.1f MB", float64(p.Size)/1e6), orElse(strings.Join(p.Capabilities, ","), "-"), nowOrBefore(p.Changed))
+			t.row(p.Name, p.Version, p.SHA256, fmt.Sprintf("%.1f MB", float64(p.Size)/1e6), orElse(strings.Join(p.Capabilities, ","), "-"), orElse(strings.Join(p.Hosts, ","), "-"), nowOrBefore(p.Changed))
 		}
 	})
 }

@@ -87,7 +87,7 @@ func (a *approval) use(name, version string) (used, error) {
 		return u, environmentError(err, "")
 	}
 	chosen := discovery.Entry{
-		Name: name, Version: version, SHA256: digests[0], File: entry.File, Pinned: true,
+		Name: name, Version: version, SHA256: digests[0], File: entry.File, Pinned: true, Hosts: m.Hosts,
 		ApprovedAt: time.Now().UTC().Truncate(time.Second),
 	}
 	if _, folder := discovery.Folder(a.host.Data, digests[0]); folder {

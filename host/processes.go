@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
@@ -25,6 +26,8 @@ type processes struct {
 	watch *discovery.Watcher
 	data  string // where manifests are kept
 	lock  string
+	// network tells how a plugin reaches remote systems.
+	network func(name string) config.Network
 	// quarantined tells why a program is in quarantine, if it is.
 	quarantined func(digest string) (why string, ok bool)
 	// revive lets a plugin's program out of quarantine and returns it, if it was in.
@@ -123,7 +126,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 		stays[f.Name] = stays[f.Name] || f.Runnable()
 		p := api.Plugin{
 			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
-			Verdict: string(f.Verdict), Reason: f.Reason,
+			Verdict: string(f.Verdict), Reason: f.Reason, Network: string(m.network(f.Name)),
 		}
 		s, ok := byDigest[f.Digest]
 		if ok = ok && f.Runnable(); ok {
@@ -138,7 +141,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	}
 	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
 		s := byDigest[digest]
-		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone"}
+		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone", Network: string(m.network(s.Name))}
 		if stays[s.Name] {
 			p.Verdict, p.Reason = string(discovery.VerdictKept), "another program has its place in the plugin directory"
 		}

@@ -56,7 +56,14 @@ type Manifest struct {
 	Connectors   []Connector
 	Capabilities []Capability
 	Hooks        []string // names that Invoke answers
-	Limits       Limits
+	// Hosts are those that the plugin connects to whatever its settings say, such as
+	// slack.com, *.slack.com for all below it, or files.example.com:8443; the port is
+	// that of https if none is given. The hosts that settings name come by themselves:
+	// those of strings whose schema has format=uri, format=hostname or "x-host": true.
+	// The host lets the plugin connect to these alone, and shows them to who approves
+	// it.
+	Hosts  []string
+	Limits Limits
 	// Every is the default schedule in ticks of one minute: 5 if zero, 1 is every
 	// tick, negative is never.
 	Every int

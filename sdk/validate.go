@@ -37,6 +37,7 @@ func (m Manifest) Validate() error {
 	}
 	errs = append(errs, m.connectors()...)
 	errs = append(errs, m.capabilities()...)
+	errs = append(errs, m.hosts()...)
 	if m.SettingsSchema != nil {
 		var schema map[string]json.RawMessage
 		if err := json.Unmarshal(m.SettingsSchema, &schema); err != nil {

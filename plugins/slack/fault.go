@@ -40,10 +40,14 @@ func badAnswer(method, why string, cause error) *sdk.Error {
 	return &sdk.Error{Class: sdk.ClassRemote, Code: "bad_answer", Message: fmt.Sprintf("%s: the answer cannot be used: %s", method, why), Cause: cause}
 }
 
-// broken says that no whole answer came. An end of ctx is passed on as such.
+// broken says that no whole answer came. An end of ctx is passed on as such, and what
+// the host says of a connection too: what it does not allow once it never does.
 func broken(ctx context.Context, method string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("call %s: %w", method, context.Cause(ctx))
+	}
+	if e, ok := errors.AsType[*sdk.Error](err); ok {
+		return &sdk.Error{Class: e.Class, Code: e.Code, Message: method + ": " + e.Message, Safe: e.Safe, AbortRun: e.Permanent(), Cause: err}
 	}
 	return &sdk.Error{Class: sdk.ClassTransient, Code: "no_answer", Message: fmt.Sprintf("%s: no whole answer: %v", method, err), Cause: err}
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/sdk/plugin"
 )
 
 // platform is the name of Slack in identities, attributes and activities.
@@ -52,6 +52,7 @@ func (s *Slack) Manifest() sdk.Manifest {
 			{Name: connectorChannels, Label: "Channels and threads", Order: 1, Force: true, Versions: true},
 		},
 		Capabilities: []sdk.Capability{sdk.CanCheck, sdk.CanPreprocess, sdk.CanCreateAttributes},
+		Hosts:        []string{"slack.com"},
 		Every:        20,
 		State:        sdk.StateVersions{Writes: stateVersion, Reads: []int{stateVersion}},
 	}
@@ -69,9 +70,8 @@ func (s *Slack) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error
 // newTransport returns the transport of one instance. It takes no proxy from
 // the environment: the token goes to the address of the settings and nowhere else.
 func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext:           plugin.DialContext, // the host's way out
 		ForceAttemptHTTP2:     true,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,

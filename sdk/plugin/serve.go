@@ -21,7 +21,8 @@ import (
 // person it answers "manifest" and "version", or says what the binary is. It
 // exits the process with code 1 if p cannot be served.
 //
-// What p prints while it serves reaches the host's log, a line at a time.
+// What p prints while it serves reaches the host's log, a line at a time. What uses
+// http.DefaultTransport connects as DialContext does.
 func Serve(p sdk.Plugin) {
 	shake := Handshake()
 	var code int
@@ -38,6 +39,7 @@ func Serve(p sdk.Plugin) {
 // serve serves p until the host ends it or the lifeline breaks.
 func serve(p sdk.Plugin, stdin, stderr *os.File) int {
 	parent := os.Getppid() // before the host can learn that this process lives, and end
+	routeDefault()
 	log := newLog(p, stderr)
 	if _, err := describe(p); err != nil {
 		log.Error("this plugin cannot be served", "error", err)
@@ -143,6 +145,7 @@ type manifestFile struct {
 	Connectors     []connectorFile  `json:"connectors,omitempty"`
 	Capabilities   []sdk.Capability `json:"capabilities,omitempty"`
 	Hooks          []string         `json:"hooks,omitempty"`
+	Hosts          []string         `json:"hosts,omitempty"`
 	Concurrency    int              `json:"concurrency,omitempty"`
 	PerRun         int              `json:"concurrency_per_run,omitempty"`
 	PageSize       int              `json:"page_size,omitempty"`
@@ -170,7 +173,7 @@ type stateFile struct {
 func manifestJSON(m sdk.Manifest) manifestFile {
 	f := manifestFile{
 		Name: m.Name, Label: m.Label, Version: m.Version, Description: m.Description, Icon: m.Icon, Kind: m.Kind,
-		Capabilities: m.Capabilities, Hooks: m.Hooks, Concurrency: m.Limits.Concurrency, PerRun: m.Limits.PerRun, PageSize: m.Limits.PageSize,
+		Capabilities: m.Capabilities, Hooks: m.Hooks, Hosts: m.Hosts, Concurrency: m.Limits.Concurrency, PerRun: m.Limits.PerRun, PageSize: m.Limits.PageSize,
 		Every: m.Every, Protocol: Protocol, SettingsSchema: m.SettingsSchema,
 	}
 	if f.Kind == "" {

@@ -72,6 +72,7 @@ type Plugin struct {
 	Stderr    []string // the last lines
 	Memory    int64    // bytes of the process; 0 where the system does not tell
 	CPU       time.Duration
+	Network   string // how it reaches remote systems: proxy or direct
 }
 
 // LogLine is a line that a plugin logged.

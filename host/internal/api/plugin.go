@@ -126,6 +126,7 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		Memory:    p.Memory,
 		CpuMs:     p.CPU.Milliseconds(),
 		Kind:      p.Kind,
+		Network:   p.Network,
 	}
 }
 
@@ -141,6 +142,7 @@ func manifest(m sdk.Manifest) *hostv1.Manifest {
 		}),
 		Capabilities:   convert(m.Capabilities, func(c sdk.Capability) string { return string(c) }),
 		Hooks:          m.Hooks,
+		Hosts:          m.Hosts,
 		Every:          ticks(m.Every),
 		SettingsSchema: m.SettingsSchema,
 		Icon:           m.Icon,

@@ -141,6 +141,10 @@ func hostSchema() schemaNode {
 			"trust": schemaNode{"enum": []string{string(TrustLock), string(TrustSigned), string(TrustDir)}, "description": "lock: what plugins.lock approves. signed: what a key of keys signed. dir: everything; with serve --dev alone. Needs a restart."},
 			"keys":  schemaNode{"type": "array", "minItems": 1, "items": schemaNode{"type": "string"}, "description": "minisign public keys of those whose plugins may run, for trust: signed. Needs a restart."},
 			"idle":  schemaNode{"type": []string{"string", "integer"}, "description": "After how long a plugin that nothing calls is stopped, until its next call starts it again, such as 10m, the default; 0 lets every plugin run."},
+			"network": schemaNode{
+				"type": "object", "additionalProperties": schemaNode{"enum": []string{string(NetworkProxy), string(NetworkDirect)}},
+				"description": "How plugins reach remote systems, by name. proxy, if nothing is said: through the host, to the hosts that the manifest and the settings name. direct: by themselves, wherever they want. Needs a restart.",
+			},
 		}),
 		"log": closed(schemaNode{
 			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},
@@ -156,6 +160,12 @@ func hostSchema() schemaNode {
 				"endpoint": described("string", "URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318. Needs a restart."),
 				"share":    schemaNode{"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "The share of runs that are traced; 1, all of them, if it is left out. Needs a restart."},
 			}, "endpoint"),
+		}),
+		"egress": closed(schemaNode{
+			"allow": schemaNode{
+				"type": "array", "uniqueItems": true, "items": schemaNode{"type": "string"},
+				"description": "What plugins may reach beyond the public Internet, if their manifest or settings name it: hosts such as crm.internal:8443, addresses, ranges such as 10.1.0.0/16.",
+			},
 		}),
 		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
 		"delete_guard": schemaNode{"type": "number", "minimum": 0, "maximum": 1, "description": "The share of a kind's records above which a full sync deletes nothing; 0.2 if it is left out."},

@@ -40,6 +40,7 @@ type Host struct {
 	Snapshots Snapshots  `json:"snapshots"`
 	Defaults  Defaults   `json:"defaults"`
 	Telemetry Telemetry  `json:"telemetry"`
+	Egress    Egress     `json:"egress"`
 	// Paused keeps every run from beginning or going on (O52).
 	Paused bool `json:"paused,omitempty"`
 	// StuckAfter is how long a run may make no progress before it is helped on
@@ -59,6 +60,9 @@ type PluginDir struct {
 	Keys  []string `json:"keys,omitempty"` // minisign public keys, for TrustSigned
 	// Idle is after how long a plugin that nothing calls is stopped; 0: never.
 	Idle time.Duration `json:"idle"`
+	// Network says which plugins connect by themselves, by name (P09). The others
+	// reach what the host's proxy lets them.
+	Network map[string]Network `json:"network,omitempty"`
 }
 
 // Snapshots say when the store is copied, how many copies are kept, and where.
@@ -170,11 +174,14 @@ func (l *loader) host(path string) (Host, Problems) {
 	if o.has("defaults") {
 		h.Defaults = l.defaults(o)
 	}
+	if o.has("egress") {
+		h.Egress = l.egress(o)
+	}
 	return h, s.done()
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry", "egress"}
 }
 
 func (l *loader) version(o object) {
@@ -208,13 +215,14 @@ func (l *loader) listen(o object, otherwise string) string {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle")
+	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle", "network")
 	if !ok {
 		return otherwise
 	}
 	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Idle: p.idle(otherwise.Idle)}
 	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustSigned), string(TrustDir)))
 	out.Keys = p.signingKeys("keys")
+	out.Network = p.network("network")
 	if out.Trust == TrustSigned && !p.has("keys") {
 		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,6 +127,9 @@ func (s *Snapshot) keep(running Host) Problems {
 	share := strconv.FormatFloat(s.Host.Telemetry.OTLP.Share, 'g', -1, 64)
 	same("telemetry.otlp.share", &share, strconv.FormatFloat(running.Telemetry.OTLP.Share, 'g', -1, 64))
 	s.Host.Telemetry = running.Telemetry
+	network := fmt.Sprint(s.Host.Plugins.Network)
+	same("plugins.network", &network, fmt.Sprint(running.Plugins.Network))
+	s.Host.Plugins.Network = maps.Clone(running.Plugins.Network)
 	return out
 }
 

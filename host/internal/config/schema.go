@@ -61,6 +61,8 @@ type shape struct {
 	nodes  []map[string]any
 	hidden bool // the place, or one above it, is a secret
 	file   bool // the place, or the list that it is in, is a path of the file system
+	remote bool // likewise, names a host
+	local  bool // likewise, does not, whatever its format
 }
 
 const maxShape = 64 // sub-schemas of one place
@@ -84,6 +86,8 @@ func (s shape) with(n any) shape {
 	writeOnly, _ := node["writeOnly"].(bool)
 	path, _ := node["x-path"].(bool)
 	s.file = s.file || path
+	host, marked := node["x-host"].(bool)
+	s.remote, s.local = s.remote || host || namesHost(node["format"]), s.local || marked && !host
 	s.hidden = s.hidden || secretive || writeOnly || node["format"] == "password"
 	if ref, ok := node["$ref"].(string); ok {
 		s = s.with(s.target(ref))
@@ -98,6 +102,16 @@ func (s shape) with(n any) shape {
 		s = s.with(node[key])
 	}
 	return s
+}
+
+// namesHost reports whether a string of the format names a host.
+func namesHost(format any) bool {
+	switch format {
+	case "uri", "iri", "hostname", "idn-hostname":
+		return true
+	default:
+		return false
+	}
 }
 
 // target returns what a local reference names, or nil.
@@ -144,7 +158,7 @@ func (s shape) child(name string) shape {
 
 // item returns what is said of the i-th entry of a list.
 func (s shape) item(i int) shape {
-	out := shape{root: s.root, hidden: s.hidden, file: s.file}
+	out := shape{root: s.root, hidden: s.hidden, file: s.file, remote: s.remote, local: s.local}
 	for _, n := range s.nodes {
 		if prefix, _ := n["prefixItems"].([]any); i < len(prefix) {
 			out = out.with(prefix[i])

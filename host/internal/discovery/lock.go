@@ -51,6 +51,7 @@ type Entry struct {
 	Pinned       bool      `yaml:"pinned,omitempty"`  // chosen instead of what the file is
 	Runtime      string    `yaml:"runtime,omitempty"` // the plugin whose program runs it, a folder
 	Capabilities []string  `yaml:"capabilities,omitempty"`
+	Hosts        []string  `yaml:"hosts,omitempty"` // that it may connect to whatever its settings say
 	ApprovedAt   time.Time `yaml:"approved_at,omitempty"`
 }
 

@@ -192,6 +192,12 @@ func (r *Runner) retryAt(failures int) time.Time {
 	return r.opts.Now().Add(time.Duration(float64(delay) * jitter))
 }
 
+// patchBits is how much of a revision counts what the plugin changed itself.
+const patchBits = 24
+
+// RevisionOf returns the revision of an integration that an instance was opened with.
+func RevisionOf(opened sdk.Integration) int64 { return opened.Revision >> patchBits }
+
 // integration returns what the plugin is told of in. Settings that the plugin
 // changed itself count as a revision of their own, so that it is opened anew.
 func (r *Runner) integration(in store.Integration) (sdk.Integration, error) {
@@ -204,7 +210,7 @@ func (r *Runner) integration(in store.Integration) (sdk.Integration, error) {
 	r.mu.Unlock()
 	return sdk.Integration{
 		Tenant: in.Tenant, Name: in.Name, ID: in.UID,
-		Revision:   in.Revision<<24 + patches,
+		Revision:   in.Revision<<patchBits + patches,
 		Connectors: in.Connectors,
 		Settings:   sdk.NewSettings(settings),
 	}, nil

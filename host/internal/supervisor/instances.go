@@ -21,6 +21,9 @@ type instances struct {
 	timeout time.Duration
 	idleMax int
 	wg      sync.WaitGroup // opening and closing
+	// enter is told of an integration whose settings are about to be handed over, and
+	// what it returns is called when they are used no more.
+	enter func(in sdk.Integration) (left func())
 
 	mu       sync.Mutex // guards what follows, and the fields of each instance
 	byKey    map[instanceKey]*instance
@@ -47,10 +50,11 @@ type instance struct {
 	users  int
 	left   time.Time     // by the last one who used it
 	place  *list.Element // in idle
+	leave  func()        // of enter
 }
 
 func newInstances(open func(context.Context, sdk.Integration) (sdk.Instance, error), timeout time.Duration, idleMax int) *instances {
-	return &instances{open: open, timeout: timeout, idleMax: idleMax, byKey: map[instanceKey]*instance{}, idle: list.New(), usedAt: time.Now(), empty: make(chan struct{})}
+	return &instances{open: open, timeout: timeout, idleMax: idleMax, enter: func(sdk.Integration) func() { return func() {} }, byKey: map[instanceKey]*instance{}, idle: list.New(), usedAt: time.Now(), empty: make(chan struct{})}
 }
 
 // acquire lends an instance, opening it first if need be. Settings that are only
@@ -65,7 +69,7 @@ func (s *instances) acquire(ctx context.Context, in sdk.Integration) (*instance,
 	shared := !in.DryRun && in.Revision > 0
 	e := s.byKey[key]
 	if !shared || e == nil {
-		e = &instance{key: key, in: in, shared: shared, ready: make(chan struct{})}
+		e = &instance{key: key, in: in, shared: shared, ready: make(chan struct{}), leave: func() {}}
 		if shared {
 			s.supersede(key)
 			s.byKey[key] = e
@@ -97,13 +101,15 @@ func (s *instances) acquire(ctx context.Context, in sdk.Integration) (*instance,
 func (s *instances) opening(ctx context.Context, e *instance, in sdk.Integration) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	left := s.enter(in)
 	opened, err := s.open(ctx, in)
 	if err != nil {
+		left()
 		err = fmt.Errorf("open %s/%s: %w", in.Tenant, in.Name, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.sdk, e.err = opened, err
+	e.sdk, e.err, e.leave = opened, err, left
 	close(e.ready)
 	if err != nil {
 		s.unshare(e)
@@ -183,10 +189,14 @@ func (s *instances) unshare(e *instance) {
 func (s *instances) close(e *instance) {
 	closer, ok := e.sdk.(sdk.Closer)
 	if !ok {
+		e.leave()
 		return
 	}
 	e.sdk = nil
-	s.wg.Go(func() { _ = closer.Close() }) // the process frees it at its end in any case
+	s.wg.Go(func() {
+		_ = closer.Close() // the process frees it at its end in any case
+		e.leave()
+	})
 }
 
 // retire lends out nothing more. The channel is closed when all is given back.

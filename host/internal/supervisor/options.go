@@ -77,6 +77,10 @@ type Options struct {
 	// it and the end; there is none if nil.
 	Resume func(b Binary) (previous Binary, until time.Time, ok bool)
 
+	// Egress makes the way out of a process of b that is about to start and whose
+	// directory is dir. A process connects by itself if nil, or if it returns nil.
+	Egress func(ctx context.Context, b Binary, dir string) (Egress, error)
+
 	Env []string // NAME=value, added to the fixed environment of every plugin
 
 	Log     hclog.Logger            // plugins' lines and the supervisor's own; none if nil
@@ -128,6 +132,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }
+	}
+	if o.Egress == nil {
+		o.Egress = func(context.Context, Binary, string) (Egress, error) { return noEgress{}, nil }
 	}
 	if o.Inspect == nil {
 		o.Inspect = func(string) error { return nil }

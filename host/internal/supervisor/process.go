@@ -43,6 +43,7 @@ type process struct {
 	client    *plugin.Client
 	conn      *grpc.ClientConn
 	instances *instances
+	egress    Egress
 
 	draining chan struct{} // closed when it takes no more work
 	drain    sync.Once
@@ -86,7 +87,7 @@ func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*proce
 	}
 	startCtx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
 	defer cancel()
-	p := &process{binary: b, opts: s.opts, sup: s, startedAt: s.opts.Now(), draining: make(chan struct{}), gone: make(chan struct{})}
+	p := &process{binary: b, opts: s.opts, sup: s, startedAt: s.opts.Now(), draining: make(chan struct{}), gone: make(chan struct{}), egress: noEgress{}}
 	p.become(store.ProcessStarting, nil)
 	if err := s.connect(startCtx, p, dir, book); err != nil {
 		failure := because(p.startReason(err), s.startFailure(startCtx, b, p.x, err))
@@ -108,12 +109,15 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 			return err //nolint:wrapcheck // explained by startFailure
 		}
 	}
+	if err := p.makeEgress(ctx, dir); err != nil {
+		return err
+	}
 	exe, err := openProgram(p.binary)
 	if err != nil {
 		return err
 	}
 	p.x = &execution{
-		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: s.opts.environ(dir, p.binary), spawn: s.spawner, pids: s.dirs,
+		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: p.environ(dir), spawn: s.spawner, pids: s.dirs,
 		out: newOutput(p.binary, s.opts, book), stdout: newHandshakeReader(), raw: s.opts.raw,
 		started: make(chan struct{}), exited: make(chan struct{}),
 	}
@@ -144,6 +148,7 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 	if p.manifest, err = p.client.Describe(ctx); err != nil {
 		return fmt.Errorf("it does not say what it is: %w", err)
 	}
+	p.egress.Describe(p.manifest)
 	return because(reasonMismatch, p.binary.matches(p.manifest))
 }
 
@@ -202,21 +207,11 @@ func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
 	}
 }
 
-// matches checks that the process is what was approved.
-func (b Binary) matches(m sdk.Manifest) error {
-	if b.Name != "" && m.Name != b.Name {
-		return fmt.Errorf("it calls itself %.64q, not %q (hint: approve it again)", m.Name, b.Name)
-	}
-	if b.Version != "" && m.Version != b.Version {
-		return fmt.Errorf("it says that it is version %.64q, approved is %q (hint: approve it again)", m.Version, b.Version)
-	}
-	return nil
-}
-
 // begin sets up what a process needs while it lives.
 func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
 	p.instances = newInstances(p.client.Open, s.opts.OpenTimeout, s.opts.IdleInstances)
 	p.x.attend(p.instances.busy)
+	p.instances.enter = p.egress.Open
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var watching sync.WaitGroup
 	watching.Go(func() { p.link(life) })
@@ -251,6 +246,7 @@ func (s *Supervisor) finish(p *process, dir string) {
 			s.log.Warn("go-plugin does not let go of a process", "plugin", p.binary.Name, "pid", p.x.pid())
 		}
 	}
+	p.egress.Close()
 	if err := os.RemoveAll(dir); err != nil {
 		s.log.Warn("remove process directory", "plugin", p.binary.Name, "error", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/jackfield/jackfield/sdk"
 )
 
 // errDigest is a staged copy that is not what was approved.
@@ -67,4 +69,15 @@ func (p *program) verified() error {
 func (p *program) close() {
 	<-p.checked
 	closeFile(p.file)
+}
+
+// matches checks that the process is what was approved.
+func (b Binary) matches(m sdk.Manifest) error {
+	if b.Name != "" && m.Name != b.Name {
+		return fmt.Errorf("it calls itself %.64q, not %q (hint: approve it again)", m.Name, b.Name)
+	}
+	if b.Version != "" && m.Version != b.Version {
+		return fmt.Errorf("it says that it is version %.64q, approved is %q (hint: approve it again)", m.Version, b.Version)
+	}
+	return nil
 }

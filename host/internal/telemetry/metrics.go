@@ -59,6 +59,8 @@ type Metrics struct {
 	called  *prometheus.CounterVec   // plugin, code
 	busy    *prometheus.CounterVec   // plugin
 	moves   *prometheus.CounterVec   // machine, to
+	ways    *prometheus.CounterVec   // plugin, result
+	carried *prometheus.CounterVec   // plugin, direction
 	commits prometheus.Histogram
 	writes  prometheus.Counter
 	applies prometheus.Histogram
@@ -84,6 +86,12 @@ func New(opts Options) *Metrics {
 		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jackfield_plugin_moves_total", Help: "Transitions of programs, plugins and processes, by machine and new state.",
 		}, []string{"machine", "to"}),
+		ways: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_plugin_egress_total", Help: "Connections that a plugin wanted of the proxy, by result: connected, refused, failed.",
+		}, []string{"plugin", "result"}),
+		carried: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_plugin_egress_bytes_total", Help: "Bytes that the proxy carried for a plugin, sent or received.",
+		}, []string{"plugin", "direction"}),
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "jackfield_store_commit_seconds", Help: "Transactions of the store, from the first statement to the end of the commit.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
@@ -101,7 +109,7 @@ func New(opts Options) *Metrics {
 		plugins: newNames(maxPlugins), methods: newNames(maxMethods), states: newNames(maxMoves),
 	}
 	m.registry.MustRegister(
-		m.calls, m.called, m.busy, m.moves, m.commits, m.writes, m.applies, m.spans,
+		m.calls, m.called, m.busy, m.moves, m.ways, m.carried, m.commits, m.writes, m.applies, m.spans,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(opts, m.plugins),
 	)
@@ -129,6 +137,19 @@ func (m *Metrics) Called(plugin, method string, code uint32, took time.Duration)
 // Moved counts a transition.
 func (m *Metrics) Moved(machine, to string) {
 	m.moves.WithLabelValues(m.states.clamp(machine), m.states.clamp(to)).Inc()
+}
+
+// Egress returns what counts a plugin's connections, by result, and the bytes on them.
+func (m *Metrics) Egress(plugin string) (attempted func(result string), carried func(sent bool, bytes int)) {
+	plugin = m.plugins.clamp(plugin)
+	sent, received := m.carried.WithLabelValues(plugin, "sent"), m.carried.WithLabelValues(plugin, "received")
+	return func(result string) { m.ways.WithLabelValues(plugin, m.states.clamp(result)).Inc() }, func(out bool, bytes int) {
+		if out {
+			sent.Add(float64(bytes))
+		} else {
+			received.Add(float64(bytes))
+		}
+	}
 }
 
 // Committed counts a transaction of the store.

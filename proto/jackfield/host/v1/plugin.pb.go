@@ -568,7 +568,10 @@ type Plugin struct {
 	CpuMs  int64 `protobuf:"varint,13,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
 	// data imports records, operation answers hooks alone and cannot be synced, combined
 	// does both. Empty while nobody knows.
-	Kind          string `protobuf:"bytes,24,opt,name=kind,proto3" json:"kind,omitempty"`
+	Kind string `protobuf:"bytes,24,opt,name=kind,proto3" json:"kind,omitempty"`
+	// How the process reaches remote systems: proxy, or direct if the operator lets it
+	// connect by itself.
+	Network       string `protobuf:"bytes,20,opt,name=network,proto3" json:"network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -701,6 +704,13 @@ func (x *Plugin) GetKind() string {
 	return ""
 }
 
+func (x *Plugin) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
 // Manifest is what a plugin says of itself.
 type Manifest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -717,7 +727,10 @@ type Manifest struct {
 	// JSON Schema.
 	SettingsSchema []byte `protobuf:"bytes,10,opt,name=settings_schema,json=settingsSchema,proto3" json:"settings_schema,omitempty"`
 	// A data:image/ URI, or empty.
-	Icon          string `protobuf:"bytes,11,opt,name=icon,proto3" json:"icon,omitempty"`
+	Icon string `protobuf:"bytes,11,opt,name=icon,proto3" json:"icon,omitempty"`
+	// What it connects to whatever its settings say: slack.com, *.slack.com,
+	// files.example.com:8443.
+	Hosts         []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -829,6 +842,13 @@ func (x *Manifest) GetIcon() string {
 	return ""
 }
 
+func (x *Manifest) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
 // Connector is one kind of entity that a plugin imports.
 type Connector struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -926,7 +946,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xec\x02\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\x86\x03\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -943,7 +963,8 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x05calls\x18\v \x01(\rR\x05calls\x12\x16\n" +
 	"\x06memory\x18\f \x01(\x03R\x06memory\x12\x15\n" +
 	"\x06cpu_ms\x18\r \x01(\x03R\x05cpuMs\x12\x12\n" +
-	"\x04kind\x18\x18 \x01(\tR\x04kind\"\xcf\x02\n" +
+	"\x04kind\x18\x18 \x01(\tR\x04kind\x12\x18\n" +
+	"\anetwork\x18\x14 \x01(\tR\anetwork\"\xe5\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -958,7 +979,8 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x05every\x18\t \x01(\x05R\x05every\x12'\n" +
 	"\x0fsettings_schema\x18\n" +
 	" \x01(\fR\x0esettingsSchema\x12\x12\n" +
-	"\x04icon\x18\v \x01(\tR\x04icon\"K\n" +
+	"\x04icon\x18\v \x01(\tR\x04icon\x12\x14\n" +
+	"\x05hosts\x18\x14 \x03(\tR\x05hosts\"K\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +

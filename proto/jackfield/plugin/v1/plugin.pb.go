@@ -188,7 +188,10 @@ type Manifest struct {
 	StateWrites int32   `protobuf:"varint,14,opt,name=state_writes,json=stateWrites,proto3" json:"state_writes,omitempty"`
 	StateReads  []int32 `protobuf:"varint,15,rep,packed,name=state_reads,json=stateReads,proto3" json:"state_reads,omitempty"`
 	// records of a page, unless configuration says otherwise; 0: the plugin chooses
-	PageSize      int32 `protobuf:"varint,16,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize int32 `protobuf:"varint,16,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// What the plugin connects to whatever its settings say: slack.com, *.slack.com,
+	// files.example.com:8443; the port is that of https if none is given.
+	Hosts         []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -333,6 +336,13 @@ func (x *Manifest) GetPageSize() int32 {
 		return x.PageSize
 	}
 	return 0
+}
+
+func (x *Manifest) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
 }
 
 type Connector struct {
@@ -2140,7 +2150,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"\x11\n" +
 	"\x0fDescribeRequest\"M\n" +
 	"\x10DescribeResponse\x129\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\x84\x04\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\x9a\x04\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -2161,7 +2171,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\fstate_writes\x18\x0e \x01(\x05R\vstateWrites\x12\x1f\n" +
 	"\vstate_reads\x18\x0f \x03(\x05R\n" +
 	"stateReads\x12\x1b\n" +
-	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\"\xbe\x01\n" +
+	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\x12\x14\n" +
+	"\x05hosts\x18\x14 \x03(\tR\x05hosts\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
