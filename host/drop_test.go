@@ -28,7 +28,7 @@ func TestDroppedPluginAnswersItsHooks(t *testing.T) {
 	var programs [drops][]byte
 	for n := range drops {
 		name := fmt.Sprintf("drop%d", n)
-		programs[n] = fmt.Appendf(s.program("load"), "\n--variant:{%q: %q, %q: %q}", "name", name, "version", "1.0.0")
+		programs[n] = s.named(name, "")
 		s.place(name, programs[n], 0o755)
 		s.cli("plugin", "approve", name)
 		require.NoError(t, os.Remove(filepath.Join(s.dir, "plugins", name)))

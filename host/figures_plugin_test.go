@@ -26,7 +26,7 @@ func measureDrop(t *testing.T, f *figures) {
 	text := "tenant: acme\nintegrations:\n"
 	for n := range programs {
 		name := fmt.Sprintf("drop%d", n)
-		programs[n] = append(s.program("load"), fmt.Sprintf("\n--variant:{\"name\":%q,\"version\":\"1.0.0\"}", name)...)
+		programs[n] = s.named(name, "")
 		s.place(name, programs[n], 0o755)
 		s.cli("plugin", "approve", name)
 		require.NoError(t, os.Remove(filepath.Join(s.dir, "plugins", name)))
@@ -150,6 +150,7 @@ func measureIdle(t *testing.T, f *figures) {
 	s.write("tenants/acme.yaml", text)
 	s.idle("10s")
 	d := s.start()
+	s.ready()
 	s.within(3*time.Minute, "all rest", func() bool {
 		resting := 0
 		for _, p := range s.plugins() {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +17,7 @@ import (
 func TestPluginThatImportsNothingCannotBeSynced(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 5})
-	s.place("bell", fmt.Appendf(s.program("load"), "\n--variant:{%q: %q, %q: %q, %q: %q}", "name", "bell", "version", "1.0.0", "bad", "operates"), 0o755)
+	s.place("bell", s.named("bell", "operates"), 0o755)
 	s.cli("plugin", "approve", "bell")
 	s.write("tenants/ring.yaml", "tenant: ring\nintegrations:\n  - {name: bell, plugin: bell, settings: {}}\n")
 	d := s.start()

@@ -23,6 +23,14 @@ func (s *site) version(version, bad string) []byte {
 	return append(s.program("load"), "\n--variant:"+string(raw)...)
 }
 
+// named returns the plugin load as another plugin, with what is bad in it.
+func (s *site) named(name, bad string) []byte {
+	s.t.Helper()
+	raw, err := json.Marshal(map[string]string{"name": name, "version": "1.0.0", "bad": bad})
+	require.NoError(s.t, err)
+	return append(s.program("load"), "\n--variant:"+string(raw)...)
+}
+
 // upgrade puts a version in the place of the plugin load and approves it.
 func (s *site) upgrade(version, bad string) {
 	s.t.Helper()
