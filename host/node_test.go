@@ -12,14 +12,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/jackfield/jackfield/host/internal/conformance"
+	"github.com/jackfield/jackfield/sdk"
 )
 
 // bundled is where the plugin in JavaScript is, as a program and as a package.
@@ -57,16 +60,18 @@ const notesToken = "t0p-s3cret-notes"
 // notesService serves notes with the numbers from 1 on.
 type notesService struct {
 	*httptest.Server
-	notes atomic.Int64 // how many there are
-	asked atomic.Int64
+	notes   atomic.Int64  // how many there are
+	huge    int64         // the number of one that is larger than a record may be
+	hold    string        // the page that is not answered when it is asked for first
+	held    sync.Once     // who asked
+	reached chan struct{} // closed then
 }
 
 func newNotesService(t *testing.T, notes int64) *notesService {
 	t.Helper()
-	s := &notesService{}
+	s := &notesService{reached: make(chan struct{})}
 	s.notes.Store(notes)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked.Add(1)
 		after, err := strconv.ParseInt(r.FormValue("after"), 10, 64)
 		limit, err2 := strconv.ParseInt(r.FormValue("limit"), 10, 64)
 		switch {
@@ -77,9 +82,19 @@ func newNotesService(t *testing.T, notes int64) *notesService {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
+		if r.FormValue("after") == s.hold {
+			s.held.Do(func() {
+				close(s.reached)
+				<-r.Context().Done()
+			})
+		}
 		page := []map[string]any{}
 		for id := after + 1; id <= min(after+limit, s.notes.Load()); id++ {
-			page = append(page, map[string]any{"title": fmt.Sprintf("Note %d \u00e9", id), "id": id, "tags": []string{"a", "b"}})
+			note := map[string]any{"title": fmt.Sprintf("Note %d \u00e9", id), "id": id, "tags": []string{"a", "b"}}
+			if id == s.huge {
+				note["text"] = strings.Repeat("x", sdk.MaxRecord)
+			}
+			page = append(page, note)
 		}
 		_ = json.NewEncoder(w).Encode(page) // a client that is gone is tested elsewhere
 	}))
@@ -110,13 +125,15 @@ func TestThePluginInJavaScriptKeepsTheContract(t *testing.T) {
 	}
 }
 
-// It serves an integration of a running host: as a package that is approved, page by page
-// from its cursor, through a process that is killed, and its log has the tenant.
+// It serves an integration of a running host: as a package that is approved, through a
+// process that is killed in the middle of a run, without the note that is too large, and
+// page by page from its cursor. Its log has the tenant, and no secret.
 //
-// rows: G30
+// rows: G30, K24
 func TestAPluginInJavaScriptServes(t *testing.T) {
 	t.Parallel()
 	dir, service := javaScript(t), newNotesService(t, 430)
+	service.huge, service.hold = 150, "200"
 	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 1})
 	require.NoError(t, os.CopyFS(filepath.Join(s.dir, "plugins", "notes"), os.DirFS(filepath.Join(dir, "package"))))
 	s.write("tenants/writers.yaml", fmt.Sprintf("tenant: writers\nintegrations:\n  - {name: notes, plugin: notes, every: -1, settings: %s}\n", service.settings(notesToken)))
@@ -124,9 +141,13 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 	s.ready()
 	s.until("the package is found whole", func() bool { return s.file("notes").Verdict == "unapproved" })
 	s.cli("plugin", "approve", "notes")
-	s.until("it serves its integration", func() bool {
-		return s.shown("writers/notes").State == "active" && s.file("notes").State == "serving"
-	})
+	select {
+	case <-service.reached:
+	case <-time.After(time.Minute):
+		require.Fail(t, "its run does not get to the third page", d.log)
+	}
+	require.NoError(t, syscall.Kill(s.file("notes").PID, syscall.SIGKILL))
+	s.until("all notes are there but one", func() bool { return s.stored("writers/notes") == 429 })
 	s.cli("integration", "check", "writers/notes")
 
 	sync := func() runDoc {
@@ -136,19 +157,10 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(out), &doc))
 		return doc.Run
 	}
-	s.until("all notes are there", func() bool { return s.stored("writers/notes") == 430 })
 	require.Zero(t, sync().Stats.Read, "nothing came after the cursor")
 	service.notes.Store(435)
 	require.Equal(t, 5, sync().Stats.Added)
-
-	first := s.file("notes")
-	require.NoError(t, syscall.Kill(first.PID, syscall.SIGKILL))
-	s.until("another process serves", func() bool {
-		p := s.file("notes")
-		return p.State == "serving" && p.PID != first.PID
-	})
-	service.notes.Store(440)
-	require.Equal(t, 5, sync().Stats.Added)
+	require.Contains(t, s.cli("run", "show", "2", "-o", "json"), "record_too_large: note/150")
 	require.Contains(t, s.cli("plugin", "logs", "notes", "-o", "jsonl"), `"writers`)
 	require.NotContains(t, d.log.String(), notesToken)
 	d.stop(t)
