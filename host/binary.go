@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -73,6 +74,12 @@ func (h *Host) before(s store.PluginService, bad supervisor.Binary) (good superv
 	good.Path, good.Program = bad.Path, bad.Program
 	good.Folder, ok = discovery.Folder(h.config.Data, good.Digest)
 	return good, ok
+}
+
+// manifestOf implements supervisor.Options.Manifest.
+func (h *Host) manifestOf(digest string) (sdk.Manifest, bool) {
+	m, err := discovery.LoadManifest(h.config.Data, digest)
+	return m, err == nil
 }
 
 // resume implements supervisor.Options.Resume.

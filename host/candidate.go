@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/secret"
@@ -28,7 +30,6 @@ const (
 	refusedSettings = "settings_refused"
 	refusedCheck    = "check_failed"
 	refusedState    = "state_unreadable"
-	refusedGone     = "connector_gone"
 )
 
 // candidates decide whether a new version of a plugin may take over from the one
@@ -40,13 +41,24 @@ type candidates struct {
 	unread       func(ctx context.Context, plugin string, reads []int) ([]store.UnreadState, error)
 	serving      func(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error)
 	check        func(ctx context.Context, in store.Integration, p runner.Plugin) error
+	// parks reports whether integrations are parked whose settings a new version does
+	// not take (K18), and park does it; otherwise the version is refused.
+	parks func() bool
+	park  func(ctx context.Context, why map[int64]string) (names []string, err error)
+	log   hclog.Logger
+}
+
+// fault is what a version does not take of an integration.
+type fault struct {
+	in   store.Integration
+	says string
 }
 
 // verify returns why c may not take over. Integrations that change meanwhile are
 // looked at again.
 func (d *candidates) verify(ctx context.Context, c supervisor.Candidate) error {
 	const looks = 3 // whoever changes settings faster than that is told at the next run
-	seen := map[int64]int64{}
+	seen, unfit := map[int64]int64{}, map[int64]string{}
 	for range looks {
 		all, err := d.integrations(ctx, store.IntegrationFilter{Plugin: c.Name, Limit: allIntegrations})
 		if err != nil {
@@ -54,26 +66,73 @@ func (d *candidates) verify(ctx context.Context, c supervisor.Candidate) error {
 		}
 		var changed []store.Integration
 		for _, in := range all {
-			if in.Enabled && in.RemovedAt.IsZero() && seen[in.ID] != in.Revision {
+			if in.Enabled && in.RemovedAt.IsZero() && seen[in.ID] != in.Revision && (in.Unfit == "" || d.parks()) {
 				changed = append(changed, in)
 				seen[in.ID] = in.Revision
+				delete(unfit, in.ID)
 			}
 		}
 		if len(changed) == 0 {
-			return d.reads(ctx, c) // last: what serves goes on writing
+			break
 		}
-		if err := connected(c.Manifest, changed); err != nil {
-			return err
-		}
-		if err := d.fit(c, changed); err != nil {
-			return err
-		}
-		rand.Shuffle(len(changed), func(i, j int) { changed[i], changed[j] = changed[j], changed[i] }) //nolint:gosec // a sample is no secret
-		if err := d.try(ctx, c, changed); err != nil {
+		if err := d.suits(ctx, c, changed, unfit); err != nil {
 			return err
 		}
 	}
-	return d.reads(ctx, c)
+	if err := d.reads(ctx, c); err != nil { // last: what serves goes on writing
+		return err
+	}
+	return d.parkUnfit(ctx, c, unfit)
+}
+
+// suits returns why integrations do not let the candidate take over. Those that have
+// to be parked instead are added to unfit.
+func (d *candidates) suits(ctx context.Context, c supervisor.Candidate, list []store.Integration, unfit map[int64]string) error {
+	faults, err := d.fit(c, list)
+	if err == nil {
+		err = d.settle(c, "settings do not fit the new version", faults, unfit)
+	}
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(in store.Integration) bool { return unfit[in.ID] != "" })
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] }) //nolint:gosec // a sample is no secret
+	opens, checks, err := d.try(ctx, c, list)
+	if err == nil {
+		err = d.settle(c, "settings are refused by the new version", opens, unfit)
+	}
+	if err != nil {
+		return err
+	}
+	return faulted(refusedCheck, "the new version does not reach what the old one does", checks)
+}
+
+// settle returns the faults as the reason to refuse the candidate, or keeps them as
+// reasons to park.
+func (d *candidates) settle(c supervisor.Candidate, what string, faults []fault, unfit map[int64]string) error {
+	if !d.parks() {
+		return faulted(refusedSettings, what, faults)
+	}
+	for _, f := range faults {
+		unfit[f.in.ID] = fmt.Sprintf("version %s of plugin %q does not take its settings: %s", c.Manifest.Version, c.Name, f.says)
+	}
+	return nil
+}
+
+// parkUnfit parks integrations before the candidate takes over. If that fails in the
+// end they are looked at again.
+func (d *candidates) parkUnfit(ctx context.Context, c supervisor.Candidate, unfit map[int64]string) error {
+	if len(unfit) == 0 {
+		return nil
+	}
+	names, err := d.park(ctx, unfit)
+	if err != nil {
+		return fmt.Errorf("park integrations: %w", err)
+	}
+	for _, name := range names {
+		d.log.Warn("integration parked: a new version does not take its settings", "integration", name, "plugin", c.Name, "version", c.Manifest.Version)
+	}
+	return nil
 }
 
 // reads returns which opaque data the candidate would not understand (K17).
@@ -86,78 +145,74 @@ func (d *candidates) reads(ctx context.Context, c supervisor.Candidate) error {
 	if err != nil || len(unread) == 0 {
 		return err
 	}
-	var faults []string
+	var held []string
 	for _, u := range unread {
-		where := "a cursor"
+		where := fmt.Sprintf("a cursor of connector %q", u.Connector)
 		if u.Run != 0 {
-			where = fmt.Sprintf("run %d", u.Run)
+			where = fmt.Sprintf("run %d, connector %q,", u.Run, u.Connector)
 		}
-		faults = append(faults, fmt.Sprintf("%s: %s is of version %d", u.Integration, where, u.Version))
+		held = append(held, fmt.Sprintf("%s: %s is of version %d", u.Integration, where, u.Version))
 	}
-	return faulted(refusedState, fmt.Sprintf("the new version reads state of the versions %v only (hint: one that reads them all has to come in between)", reads), faults)
-}
-
-// connected returns which connectors of integrations the candidate has no more.
-func connected(m sdk.Manifest, list []store.Integration) error {
-	var faults []string
-	for _, in := range list {
-		for _, name := range in.Connectors {
-			if !slices.ContainsFunc(m.Connectors, func(c sdk.Connector) bool { return c.Name == name }) {
-				faults = append(faults, fmt.Sprintf("%s: connector %q", in.FullName(), name))
-			}
-		}
-	}
-	return faulted(refusedGone, "connectors are gone from the new version (hint: take them out of the tenant files first)", faults)
+	return supervisor.Because(refusedState, fmt.Errorf("the new version reads state of the versions %v only (hint: one that reads them all has to come in between): %s",
+		reads, strings.Join(held, "; ")))
 }
 
 // fit holds the settings of integrations against the schema of the candidate.
-func (d *candidates) fit(c supervisor.Candidate, list []store.Integration) error {
-	var faults []string
+func (d *candidates) fit(c supervisor.Candidate, list []store.Integration) (faults []fault, err error) {
 	for _, in := range list {
-		own := in
-		own.Patch = nil // what the plugin keeps is no setting of the user's
-		plain, err := config.OpenSettings(d.keys, own)
+		misfits, err := d.misfits(c.Manifest, in)
 		if err != nil {
-			return err
-		}
-		d.redactor.Keep(in.UID, config.Secrets(c.Manifest.SettingsSchema, plain.Reveal())...)
-		misfits, err := config.Misfits(c.Manifest.SettingsSchema, plain.Reveal())
-		if err != nil {
-			return supervisor.Because(refusedSettings, fmt.Errorf("its settings schema cannot be used: %w", err))
+			return nil, err
 		}
 		if len(misfits) > 0 {
-			faults = append(faults, in.FullName()+": "+strings.Join(misfits, ", "))
+			faults = append(faults, fault{in, strings.Join(misfits, ", ")})
 		}
 	}
-	return faulted(refusedSettings, "settings do not fit the new version", faults)
+	return faults, nil
+}
+
+// misfits returns what the schema of a version refuses of the settings.
+func (d *candidates) misfits(m sdk.Manifest, in store.Integration) ([]string, error) {
+	in.Patch = nil // what the plugin keeps is no setting of the user's
+	plain, err := config.OpenSettings(d.keys, in)
+	if err != nil {
+		return nil, err
+	}
+	d.redactor.Keep(in.UID, config.Secrets(m.SettingsSchema, plain.Reveal())...)
+	out, err := config.Misfits(m.SettingsSchema, plain.Reveal())
+	if err != nil {
+		return nil, supervisor.Because(refusedSettings, fmt.Errorf("its settings schema cannot be used: %w", err))
+	}
+	return out, nil
 }
 
 // try opens the candidate with settings, and has it reach the remote system.
-func (d *candidates) try(ctx context.Context, c supervisor.Candidate, list []store.Integration) error {
-	var opens, checks []string
+func (d *candidates) try(ctx context.Context, c supervisor.Candidate, list []store.Integration) (opens, checks []fault, err error) {
 	for i, in := range list[:min(len(list), triedOpens)] {
-		plain, err := config.OpenSettings(d.keys, in)
+		settings, err := d.opened(in)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		// Without a revision it is an instance of its own, of no run.
-		settings := sdk.Integration{Tenant: in.Tenant, Name: in.Name, ID: in.UID, Connectors: in.Connectors, Settings: plain}
 		dry := settings
 		dry.DryRun = true
 		if err := d.open(ctx, c, dry); err != nil {
-			opens = append(opens, in.FullName()+": "+err.Error())
+			opens = append(opens, fault{in, err.Error()})
 			continue
 		}
 		if i < triedChecks {
 			if err := d.reach(ctx, c, in, settings); err != nil {
-				checks = append(checks, in.FullName()+": "+err.Error())
+				checks = append(checks, fault{in, err.Error()})
 			}
 		}
 	}
-	if err := faulted(refusedSettings, "settings are refused by the new version", opens); err != nil {
-		return err
-	}
-	return faulted(refusedCheck, "the new version does not reach what the old one does", checks)
+	return opens, checks, nil
+}
+
+// opened returns what a plugin is told of an integration that is tried. Without a
+// revision it is an instance of its own, of no run.
+func (d *candidates) opened(in store.Integration) (sdk.Integration, error) {
+	plain, err := config.OpenSettings(d.keys, in)
+	return sdk.Integration{Tenant: in.Tenant, Name: in.Name, ID: in.UID, Connectors: in.Connectors, Settings: plain}, err
 }
 
 // open returns why the candidate does not take settings that what serves takes.
@@ -199,11 +254,15 @@ func (d *candidates) checked(ctx context.Context, in store.Integration, acquire 
 }
 
 // faulted says which integrations something is wrong with, the first few by name.
-func faulted(reason, what string, faults []string) error {
+func faulted(reason, what string, faults []fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	text := strings.Join(faults[:min(len(faults), namedFaults)], "; ")
+	var named []string
+	for _, f := range faults[:min(len(faults), namedFaults)] {
+		named = append(named, f.in.FullName()+": "+f.says)
+	}
+	text := strings.Join(named, "; ")
 	if more := len(faults) - namedFaults; more > 0 {
 		text += fmt.Sprintf("; and of %d more integrations", more)
 	}

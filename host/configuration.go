@@ -44,10 +44,12 @@ type configuration struct {
 	problems  config.Problems
 	appliedAt time.Time
 	origins   map[string]map[string]string // by tenant/name, then key
+	had       map[string][]string          // connectors, by tenant/name
 	retention store.Retention
 	guard     float64 // of deletes
 	paused    bool
 	stuck     time.Duration
+	parks     bool // integrations that a new version of their plugin does not take
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -67,11 +69,15 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 		}
 	}
 	c.mu.Lock()
+	for _, ch := range changes {
+		c.had[ch.Spec.Tenant+"/"+ch.Spec.Name] = ch.Spec.Connectors
+	}
 	c.problems, c.appliedAt = problems, c.now()
 	c.keepOrigins(snap)
 	if snap.HostOK {
 		c.retention, c.guard = snap.Host.Retention, snap.Host.DeleteGuard
 		c.paused, c.stuck = snap.Host.Paused, snap.Host.StuckAfter
+		c.parks = snap.Host.Plugins.OnIncompatible == config.IncompatiblePark
 	}
 	c.mu.Unlock()
 	if snap.HostOK && c.follow != nil {
@@ -88,6 +94,26 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 		log.Info("integration changed")
 	}
 	return changes, problems, nil
+}
+
+// remember keeps in mind which connectors integrations have.
+func (c *configuration) remember(all []store.Integration) {
+	had := make(map[string][]string, len(all))
+	for _, in := range all {
+		if in.RemovedAt.IsZero() {
+			had[in.FullName()] = in.Connectors
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.had = had
+}
+
+// connectors returns those that an integration, tenant/name, has had.
+func (c *configuration) connectors(integration string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.had[integration]
 }
 
 // keepOrigins remembers where the values of the good files came from. A tenant
@@ -119,6 +145,14 @@ func (c *configuration) StuckAfter() time.Duration {
 	return c.stuck
 }
 
+// ParksIncompatible reports whether integrations are parked that a new version of their
+// plugin does not take, likewise.
+func (c *configuration) ParksIncompatible() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parks
+}
+
 // Retention returns how long what is over is kept, as the last good host.yaml says.
 func (c *configuration) Retention() store.Retention {
 	c.mu.Lock()
@@ -146,6 +180,7 @@ func (c *configuration) plan(ctx context.Context, snap config.Snapshot, confirm 
 	if err != nil {
 		return nil, snap.Problems, fmt.Errorf("read integrations: %w", err)
 	}
+	c.remember(current)
 	changes, more := config.Plan(current, snap, c.keys, config.PlanOptions{Confirm: confirm, Now: c.now()})
 	return changes, append(append(config.Problems{}, snap.Problems...), more...), nil
 }

@@ -209,9 +209,10 @@ func (d *fakeDaemon) GetIntegration(_ context.Context, req *hostv1.GetIntegratio
 	}
 	return &hostv1.GetIntegrationResponse{
 		Integration: theIntegration(), Settings: []byte(`{"path":"/src","token":"***"}`), Records: map[string]int64{"activity": 12000, "member": 40},
-		Manifest: &hostv1.Manifest{Name: "git", Label: "Git", Version: "1.0.0", Kind: "data", Connectors: []*hostv1.Connector{{Name: "commits", Label: "Commits"}}},
-		Runs:     []*hostv1.Run{theRun("processed")},
-		Origins:  map[string]string{"every": "integration", "concurrency": "plugin"},
+		Manifest:   &hostv1.Manifest{Name: "git", Label: "Git", Version: "1.0.0", Kind: "data", Connectors: []*hostv1.Connector{{Name: "commits", Label: "Commits"}}},
+		Runs:       []*hostv1.Run{theRun("processed")},
+		Origins:    map[string]string{"every": "integration", "concurrency": "plugin"},
+		Connectors: map[string]string{"commits": "enabled", "files": "parked"},
 	}, nil
 }
 

@@ -87,7 +87,7 @@ func TestPluginGoneParksAndBackResumes(t *testing.T) {
 // serving; then it takes over between segments. No stream fails.
 func TestChangedBinaryReplacesTheOldUnderWork(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, map[string]any{"streams": 8, "pages": 40, "records": 20, "segment": 10, "pause_ms": 40})
+	s := newSite(t, map[string]any{"streams": 8, "pages": 80, "records": 20, "segment": 10, "pause_ms": 40})
 	d := s.start()
 	s.ready()
 	s.started()
@@ -114,7 +114,7 @@ func TestChangedBinaryReplacesTheOldUnderWork(t *testing.T) {
 	require.Equal(t, "processing", s.run().State, "it was replaced while a run was under way")
 	s.await(store.RunProcessed)
 	run := s.run()
-	require.Equal(t, 8*40*20, run.Stats.Added)
+	require.Equal(t, 8*80*20, run.Stats.Added)
 	require.Equal(t, run.Stats.Added, run.Stats.Read)
 	for _, st := range s.streams(run.ID) {
 		require.Zero(t, st.Attempts)
@@ -130,7 +130,7 @@ func TestChangedBinaryReplacesTheOldUnderWork(t *testing.T) {
 	require.Len(t, s.events("plugin.artifact.ready"), 2)
 	d.stop(t)
 	require.Len(t, strings.Split(d.log.String(), "plugin moved"), 1+4, "active, upgrading, draining, active")
-	require.Equal(t, expected(8, 40*20), s.contents())
+	require.Equal(t, expected(8, 80*20), s.contents())
 }
 
 // rows: F08, O02

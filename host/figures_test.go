@@ -33,6 +33,7 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 	measureCalls(t, f)
 	measureDrop(t, f)
 	measureIdle(t, f)
+	measureSwaps(t, f)
 	measureMemory(t, f)
 	measureStart(t, f)
 	measureBinary(t, f)

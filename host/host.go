@@ -40,6 +40,7 @@ type Host struct {
 	processes  *processes
 	lifecycle  *lifecycle
 	candidates *candidates
+	unfit      *unfit
 	runner     *runner.Runner
 	scheduler  *scheduler.Scheduler
 	upkeep     *upkeep.Upkeep
@@ -107,6 +108,11 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	if err == nil {
 		err = h.wire(keys, patience)
 	}
+	if err == nil {
+		var all []store.Integration
+		all, err = h.db.Integrations(ctx, store.IntegrationFilter{Limit: allIntegrations})
+		h.files.remember(all)
+	}
 	if err != nil {
 		return nil, errors.Join(err, h.db.Close())
 	}
@@ -118,9 +124,10 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.ways = h.newWays()
 	var err error
 	h.sup, err = supervisor.New(supervisor.Options{
+		Probation: h.config.Plugins.Probation, DrainTimeout: h.config.Plugins.Drain,
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Idle: h.config.Plugins.Idle,
+		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle,
 		Trace:  traceCall(h.traces),
 		Egress: h.ways.open,
 	})
@@ -128,21 +135,28 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		return err
 	}
 	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf}
-	opts := config.Options{Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config}
+	opts := config.Options{
+		Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config,
+		Had: func(integration string) []string { return h.files.connectors(integration) },
+	}
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
 		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention, guard: h.config.DeleteGuard,
-		paused: h.config.Paused, stuck: h.config.StuckAfter,
+		paused: h.config.Paused, stuck: h.config.StuckAfter, parks: h.config.Plugins.OnIncompatible == config.IncompatiblePark,
 	}
 	h.snapshots = &snapshots{
 		backup: h.db.Backup, size: h.storeSize, free: freeBytes, now: time.Now, since: time.Now(), log: h.log.Named("snapshot"),
 	}
 	h.snapshots.configure(h.config.Snapshots)
-	h.files.applied = func() { nudge(h.adapted) }
+	h.files.applied = func() {
+		nudge(h.adapted)
+		nudge(h.unfit.look)
+	}
 	h.files.follow = func(c config.Host) {
 		h.snapshots.configure(c.Snapshots)
 		h.sup.SetIdle(c.Plugins.Idle)
 		h.ways.guard.Allow(c.Egress.Grants())
+		h.sup.SetPatience(c.Plugins.Probation, c.Plugins.Drain)
 		h.scheduler.Wake() // it may have been paused, or be no longer
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
@@ -152,7 +166,14 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	if h.traces != nil {
 		patience.Trace = h.traces
 	}
-	h.candidates = &candidates{integrations: h.db.Integrations, unread: h.db.UnreadState, keys: keys, redactor: h.redactor, serving: h.processes.Acquire}
+	h.candidates = &candidates{
+		integrations: h.db.Integrations, unread: h.db.UnreadState, keys: keys, redactor: h.redactor, serving: h.processes.Acquire,
+		parks: h.files.ParksIncompatible, park: h.db.ParkUnfit, log: h.log.Named("plugin"),
+	}
+	h.unfit = &unfit{
+		integrations: h.db.Integrations, serving: h.sup.Manifest, takes: h.candidates.takes, resume: h.db.ResumeFit,
+		log: h.log.Named("plugin"), look: make(chan struct{}, 1),
+	}
 	h.runner = runner.New(h.db, h.processes, vault{keys, h.redactor, h.processes.kept}, patience)
 	h.candidates.check = h.runner.CheckWith
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
@@ -196,6 +217,7 @@ func (h *Host) Run(ctx context.Context) error {
 		{"config", func(ctx context.Context) error { return h.watch.Run(ctx, h.files.changed) }},
 		{"discovery", func(ctx context.Context) error { return h.found.Run(ctx, artifacts) }},
 		{"plugins", func(ctx context.Context) error { return h.keepPlugins(ctx, artifacts) }},
+		{"unfit", h.unfit.run},
 		{"supervisor", h.sup.Run},
 		{"lifecycle", h.lifecycle.run},
 		{"traces", h.trace},
@@ -252,7 +274,10 @@ func (h *Host) verifyCandidate(ctx context.Context, c supervisor.Candidate) erro
 }
 
 // pluginsChanged is called by the supervisor; it must not wait.
-func (h *Host) pluginsChanged() { nudge(h.plugged) }
+func (h *Host) pluginsChanged() {
+	nudge(h.plugged)
+	nudge(h.unfit.look)
+}
 
 // nudge tells one who listens to a channel of one, without waiting.
 func nudge(c chan<- struct{}) {

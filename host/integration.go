@@ -126,6 +126,14 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 		t.fact("disabled at", i.GetDisabledAt())
 	}
 	t.fact("connectors", i.GetConnectors())
+	for _, name := range sortedKeys(resp.GetConnectors()) {
+		switch resp.GetConnectors()[name] {
+		case "parked":
+			t.fact("  "+name, "parked: the plugin has it no more; its cursors are kept")
+		case "new":
+			t.fact("  "+name, "new, and disabled: name it in the file to have it")
+		}
+	}
 	if i.GetCron() != "" {
 		t.fact("schedule", from("cron", i.GetSchedule()))
 		t.fact("timezone", from("timezone", orElse(i.GetTimezone(), "UTC")))

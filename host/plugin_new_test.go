@@ -41,6 +41,8 @@ func tool(t *testing.T, dir, name string, args ...string) {
 	require.NoError(t, err, "%s %s\n%s", name, strings.Join(args, " "), out)
 }
 
+// rows: C58
+//
 // What plugin new writes is formatted, passes its tests, builds by its Makefile, and
 // the program keeps the contract, with nothing touched.
 func TestANewPluginWorks(t *testing.T) {

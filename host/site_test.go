@@ -41,7 +41,7 @@ func builds() (string, error) {
 }
 
 func buildInto(dir string) error {
-	for name, pkg := range map[string]string{"jackfield": ".", "load": "./testdata/load", "bare": "./testdata/bare", "reach": "./testdata/reach"} {
+	for name, pkg := range map[string]string{"jackfield": ".", "load": "./testdata/load", "bare": "./testdata/bare", "next": "./testdata/next", "reach": "./testdata/reach"} {
 		cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, name), pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

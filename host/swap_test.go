@@ -47,8 +47,7 @@ func TestAVersionThatDoesNotFitIsRefused(t *testing.T) {
 	for bad, c := range map[string]struct{ reason, says string }{
 		"strict":      {"settings_refused", `settings do not fit the new version: acme/load: setting "region" is missing`},
 		"picky":       {"settings_refused", "settings are refused by the new version: acme/load: "},
-		"forgets":     {"state_unreadable", "acme/load: a cursor is of version 1"},
-		"elsewhere":   {"connector_gone", `acme/load: connector "things"`},
+		"forgets":     {"state_unreadable", `acme/load: a cursor of connector "things" is of version 1`},
 		"unreachable": {"check_failed", "the new version does not reach what the old one does: acme/load: "},
 	} {
 		t.Run(bad, func(t *testing.T) {

@@ -103,6 +103,9 @@ type Limits struct {
 type StateVersions struct {
 	Writes int
 	Reads  []int
+	// MayWrite are older versions that it writes when it is told to, by
+	// Integration.WriteState: the way back to a version that does not read Writes.
+	MayWrite []int
 }
 
 // Attribute is a property of members that the plugin fills.

@@ -83,6 +83,9 @@ type Integration struct {
 	Connectors []string // the enabled ones, in their declared order
 	Settings   Settings
 	DryRun     bool // validate only: the instance is closed without being used
+	// WriteState is the version of opaque data to write, one of State.MayWrite, while the
+	// version of the plugin before this one may come back; State.Writes if zero.
+	WriteState int
 }
 
 // HookCall is one event or action to answer.

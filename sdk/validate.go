@@ -50,6 +50,11 @@ func (m Manifest) Validate() error {
 	if m.State.Writes != 0 && !slices.Contains(m.State.Reads, m.State.Writes) {
 		bad("state: version %d is written but not read", m.State.Writes)
 	}
+	for _, v := range m.State.MayWrite {
+		if !slices.Contains(m.State.Reads, v) {
+			bad("state: version %d may be written but is not read", v)
+		}
+	}
 	return errors.Join(errs...)
 }
 

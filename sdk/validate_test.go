@@ -48,6 +48,7 @@ func TestManifestValidate(t *testing.T) {
 		"Schema":     {func(m *sdk.Manifest) { m.SettingsSchema = []byte(`[]`) }, "settings schema"},
 		"Limits":     {func(m *sdk.Manifest) { m.Limits.PerRun = -1 }, "limits"},
 		"State":      {func(m *sdk.Manifest) { m.State.Writes = 2 }, "version 2 is written but not read"},
+		"MayWrite":   {func(m *sdk.Manifest) { m.State.MayWrite = []int{0} }, "version 0 may be written but is not read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

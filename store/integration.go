@@ -12,16 +12,20 @@ type Tenant struct {
 
 // IntegrationSpec is what configuration says of an integration.
 type IntegrationSpec struct {
-	Tenant      string
-	Name        string
-	Label       string
-	Plugin      string
-	Connectors  []string // enabled, in order
-	Every       int      // ticks; negative is never
-	Concurrency int      // streams of a run at once; 0: as the plugin says
-	PageSize    int      // records wanted of a page; 0: as the plugin says
-	Cron        string   // instead of Every, if not empty
-	Timezone    string   // IANA name that Cron is meant in; UTC if empty
+	Tenant     string
+	Name       string
+	Label      string
+	Plugin     string
+	Connectors []string // enabled, in order; those that the plugin has no more are parked
+	// Offered are the connectors that the plugin had when the integration was declared,
+	// and those that its file has named since. One that comes with a later version begins
+	// disabled (K17). Empty while the plugin is not known.
+	Offered     []string
+	Every       int    // ticks; negative is never
+	Concurrency int    // streams of a run at once; 0: as the plugin says
+	PageSize    int    // records wanted of a page; 0: as the plugin says
+	Cron        string // instead of Every, if not empty
+	Timezone    string // IANA name that Cron is meant in; UTC if empty
 	Enabled     bool
 	// FinishOnDisable lets the run that has begun go on to its end when the
 	// integration is disabled; otherwise it is cancelled.
@@ -48,6 +52,7 @@ type Integration struct {
 
 	State       IntegrationState
 	Reason      string // why it is not active
+	Unfit       string // why it is parked although its plugin is there: that does not take its settings
 	Revision    int64  // raised with each change of settings or connectors
 	Generation  int64  // raised by disable, delete, cancel and incompatible settings
 	Patch       []byte // sealed: what the plugin keeps of settings
@@ -130,6 +135,7 @@ type IntegrationFilter struct {
 	Name   string
 	Plugin string
 	UID    string
-	Limit  int // 1,000 if zero
+	Unfit  bool // those alone that are parked as unfit
+	Limit  int  // 1,000 if zero
 	After  int64
 }

@@ -139,7 +139,8 @@ type PluginMove struct {
 type UnreadState struct {
 	Version     int
 	Integration string // tenant/name: one that holds it
-	Run         int64  // whose stream holds it; zero: a cursor does
+	Connector   string
+	Run         int64 // whose stream holds it; zero: a cursor does
 }
 
 // PluginArtifact is where a program is.

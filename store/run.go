@@ -122,6 +122,9 @@ type RunBegin struct {
 	// Complete tells which kinds of records a connector lists completely: what a
 	// full run does not see of them is deleted at its end (K07).
 	Complete map[string][]string
+	// Gone are connectors that the plugin has no more: they are left out of the run, and
+	// their cursors stay for when they are back (K17).
+	Gone []Veto
 	// DeleteGuard is the share of a kind's records above which nothing is deleted.
 	DeleteGuard float64
 }

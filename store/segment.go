@@ -70,14 +70,17 @@ type StreamEnd struct {
 	SleepUntil time.Time
 	// AbortRun ends the run as error with Failure.
 	AbortRun bool
-	// Veto, of a check that is processed, leaves a connector out of the run.
+	// Veto, of a check that is processed, leaves a connector out of the run, and so does
+	// that of another stream, which is then the first to be left.
 	Veto *Veto
 }
 
-// Veto is a connector's word that it does not take part in a run (O21).
+// Veto is why a connector does not take part in a run: its own word (O21), or that the
+// plugin has it no more (K17).
 type Veto struct {
 	Connector string
 	Reason    string
+	Gone      bool // the plugin has it no more
 }
 
 // Throttle is a rate limit in force for all streams of a plugin with its key.

@@ -43,7 +43,7 @@ func TestDescribeRefusesABadManifest(t *testing.T) {
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	want := sdk.Integration{
-		Tenant: "acme", Name: "main", ID: "42", Revision: 7, Connectors: []string{"animals"}, Settings: sdk.NewSettings([]byte(`{"token":"s3cret"}`)),
+		Tenant: "acme", Name: "main", ID: "42", Revision: 7, Connectors: []string{"animals"}, WriteState: 3, Settings: sdk.NewSettings([]byte(`{"token":"s3cret"}`)),
 	}
 	var got sdk.Integration
 	z := &zoo{closed: make(chan struct{}), open: func(in sdk.Integration) error { got = in; return nil }}

@@ -60,6 +60,9 @@ func manifestToProto(m sdk.Manifest) *pluginv1.Manifest {
 	for _, v := range m.State.Reads {
 		p.StateReads = append(p.StateReads, toInt32(v))
 	}
+	for _, v := range m.State.MayWrite {
+		p.StateMayWrite = append(p.StateMayWrite, toInt32(v))
+	}
 	return p
 }
 
@@ -90,6 +93,9 @@ func manifestFromProto(p *pluginv1.Manifest) sdk.Manifest {
 	for _, v := range p.GetStateReads() {
 		m.State.Reads = append(m.State.Reads, int(v))
 	}
+	for _, v := range p.GetStateMayWrite() {
+		m.State.MayWrite = append(m.State.MayWrite, int(v))
+	}
 	return m
 }
 
@@ -107,6 +113,7 @@ func integrationToProto(in sdk.Integration) *pluginv1.OpenRequest {
 		Connectors:    in.Connectors,
 		Settings:      in.Settings.Reveal(),
 		DryRun:        in.DryRun,
+		WriteState:    toInt32(in.WriteState),
 	}
 }
 
@@ -119,6 +126,7 @@ func integrationFromProto(p *pluginv1.OpenRequest) sdk.Integration {
 		Connectors: p.GetConnectors(),
 		Settings:   sdk.NewSettings(p.GetSettings()),
 		DryRun:     p.GetDryRun(),
+		WriteState: int(p.GetWriteState()),
 	}
 }
 

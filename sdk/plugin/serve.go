@@ -168,6 +168,8 @@ type connectorFile struct {
 type stateFile struct {
 	Writes int   `json:"writes"`
 	Reads  []int `json:"reads"`
+	// MayWrite is left out of most.
+	MayWrite []int `json:"may_write,omitempty"`
 }
 
 func manifestJSON(m sdk.Manifest) manifestFile {
@@ -180,7 +182,7 @@ func manifestJSON(m sdk.Manifest) manifestFile {
 		f.Kind = sdk.KindData
 	}
 	if m.State.Writes != 0 || len(m.State.Reads) > 0 {
-		f.State = &stateFile{Writes: m.State.Writes, Reads: m.State.Reads}
+		f.State = &stateFile{Writes: m.State.Writes, Reads: m.State.Reads, MayWrite: m.State.MayWrite}
 	}
 	for _, c := range m.Connectors {
 		f.Connectors = append(f.Connectors, connectorFile(c))

@@ -241,5 +241,5 @@ func TestStartedByAPerson(t *testing.T) {
 	var m map[string]any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &m))
 	require.Equal(t, "zoo", m["name"])
-	require.Equal(t, map[string]any{"writes": 2.0, "reads": []any{1.0, 2.0}}, m["state"])
+	require.Equal(t, map[string]any{"writes": 2.0, "reads": []any{1.0, 2.0}, "may_write": []any{1.0}}, m["state"])
 }

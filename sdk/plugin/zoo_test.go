@@ -51,7 +51,7 @@ func (z *zoo) Manifest() sdk.Manifest {
 		Connectors:   []sdk.Connector{{Name: "animals", Order: 1, Force: true, CompleteListing: true, Versions: true, Kinds: []string{"animal"}}},
 		Capabilities: []sdk.Capability{sdk.CanCheck, sdk.CanPreprocess, sdk.CanCreateAttributes, sdk.CanAllow, sdk.CanFinish, sdk.CanPostprocess, sdk.CanInvoke},
 		Hooks:        []string{"call.started"}, Limits: sdk.Limits{Concurrency: 8, PerRun: 2}, Every: 20,
-		State: sdk.StateVersions{Writes: 2, Reads: []int{1, 2}},
+		State: sdk.StateVersions{Writes: 2, Reads: []int{1, 2}, MayWrite: []int{1}},
 	}
 }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -51,15 +52,27 @@ func (r *run) skip(ctx context.Context, t *tx, v *store.Veto) error {
 	if err != nil {
 		return err
 	}
+	if ranks == nil { // all beside each other
+		ranks = make(map[string]int, len(r.Connectors))
+		for _, c := range r.Connectors {
+			ranks[c] = 0
+		}
+	}
 	if _, ok := ranks[v.Connector]; !ok {
 		return fmt.Errorf("veto of connector %q: %w", v.Connector, invalid())
 	}
-	ranks[v.Connector] = rankSkipped
-	if err := r.setRanks(ctx, t, ranks); err != nil {
-		return err
+	if ranks[v.Connector] != rankSkipped {
+		ranks[v.Connector] = rankSkipped
+		if err := r.setRanks(ctx, t, ranks); err != nil {
+			return err
+		}
+	}
+	code := "not_allowed"
+	if v.Gone {
+		code = "connector_gone"
 	}
 	failure, err := encodeFailure(&store.Failure{
-		Point: "allowed", Class: "cancelled", Code: "not_allowed", Message: v.Reason, At: fromMillis(t.ms),
+		Point: "allowed", Class: "cancelled", Code: code, Message: v.Reason, At: fromMillis(t.ms),
 	})
 	if err != nil {
 		return err
@@ -96,6 +109,27 @@ func (r *run) cancelConnector(ctx context.Context, t *tx, connector string, fail
 		}
 		*r.count(from) -= n
 		r.Streams.Cancelled += n
+	}
+	return nil
+}
+
+// leaveOut leaves the connectors out of the run that the plugin has no more, but for
+// those that are left out already.
+func (r *run) leaveOut(ctx context.Context, t *tx, gone []store.Veto) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	ranks, err := r.rankOf()
+	if err != nil {
+		return err
+	}
+	for _, v := range gone {
+		if !slices.Contains(r.Connectors, v.Connector) || ranks[v.Connector] == rankSkipped {
+			continue
+		}
+		if err := r.skip(ctx, t, &v); err != nil {
+			return err
+		}
 	}
 	return nil
 }

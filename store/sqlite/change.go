@@ -85,6 +85,10 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 	if err != nil {
 		return err
 	}
+	offered, err := encodeList(c.Spec.Offered)
+	if err != nil {
+		return err
+	}
 	state := store.IntegrationActive
 	if !c.Spec.Enabled {
 		state = store.IntegrationDisabled
@@ -93,13 +97,13 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 	err = t.get(ctx, `
 		INSERT INTO integrations (uid, tenant_id, name, label, plugin, connectors, every, concurrency, enabled,
 		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, next_check_from, created_at, updated_at, log_warnings,
-		       cron, timezone, onboarding_max_age, finish_on_disable, page_size, on_type_change)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20, $21, $22, $23, $24)
+		       cron, timezone, onboarding_max_age, finish_on_disable, page_size, on_type_change, offered)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 		RETURNING id`, []any{
 		c.UID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), disabledBy(c.Spec),
 		millis(firstCheck(c, t.now)), t.ms, flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone,
-		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable), c.Spec.PageSize, string(cmp.Or(c.Spec.OnTypeChange, store.TypesPass)),
+		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable), c.Spec.PageSize, string(cmp.Or(c.Spec.OnTypeChange, store.TypesPass)), offered,
 	}, &id)
 	if err != nil {
 		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
@@ -152,6 +156,10 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 	if err != nil {
 		return err
 	}
+	offered, err := encodeList(c.Spec.Offered)
+	if err != nil {
+		return err
+	}
 	var (
 		was       = old.State != store.IntegrationDisabled
 		swapped   = c.Spec.Plugin != old.Plugin
@@ -198,13 +206,13 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		       settings = $10, settings_sum = $11, file = $12, line = $13, state = $14, reason = $15, revision = $16,
 		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL, log_warnings = $19,
 		       cron = $20, timezone = $21, next_check_from = $22, onboarding_max_age = $23, finish_on_disable = $24, finishing = $25,
-		       page_size = $26, on_type_change = $27
+		       page_size = $26, on_type_change = $27, offered = $28
 		WHERE  id = $1`,
 		old.ID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms,
 		flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone, millis(from),
 		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable), flag(finishing),
-		c.Spec.PageSize, string(cmp.Or(c.Spec.OnTypeChange, store.TypesPass)))
+		c.Spec.PageSize, string(cmp.Or(c.Spec.OnTypeChange, store.TypesPass)), offered)
 	if err != nil {
 		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
 	}

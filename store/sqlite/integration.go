@@ -12,9 +12,9 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
-	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until, i.hold, i.finishing
+	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until, i.hold, i.finishing, i.unfit
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
 
 const integrationQuery = `SELECT` + integrationColumns + " WHERE i.id = $1"
@@ -22,19 +22,22 @@ const integrationQuery = `SELECT` + integrationColumns + " WHERE i.id = $1"
 func scanIntegration(s scanner) (store.Integration, error) {
 	var (
 		i                                                         store.Integration
-		connectors                                                string
+		connectors, offered                                       string
 		created, updated, per, age                                int64
 		held                                                      nullString
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
-		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until, &held, &i.Finishing)
+		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until, &held, &i.Finishing, &i.Unfit)
 	if err != nil {
 		return store.Integration{}, err
 	}
 	if err := json.Unmarshal([]byte(connectors), &i.Connectors); err != nil {
 		return store.Integration{}, fmt.Errorf("decode connectors: %w", err)
+	}
+	if err := json.Unmarshal([]byte(offered), &i.Offered); err != nil {
+		return store.Integration{}, fmt.Errorf("decode connectors that were offered: %w", err)
 	}
 	if i.Hold, err = decodeHold(held); err != nil {
 		return store.Integration{}, err
@@ -61,9 +64,9 @@ func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]st
 	var out []store.Integration
 	err := db.list(ctx, `SELECT`+integrationColumns+`
 		WHERE i.id > $1 AND `+of+` AND ($3 = '' OR i.name = $3)
-		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5)
+		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5) AND ($7 = 0 OR i.unfit <> '' AND i.removed_at IS NULL)
 		ORDER BY i.id
-		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000)}, func(s scanner) error {
+		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000), flag(f.Unfit)}, func(s scanner) error {
 		i, err := scanIntegration(s)
 		out = append(out, i)
 		return err
@@ -200,14 +203,14 @@ func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, re
 func notLoaded(plugin string) string { return fmt.Sprintf("plugin %q is not loaded", plugin) }
 
 // park moves the integrations of a plugin from these states to another and returns
-// their full names.
+// their full names. One that is parked as unfit stays so.
 func park(ctx context.Context, t *tx, plugin string, from []store.IntegrationState, to store.IntegrationState, reason string) (names []string, err error) {
 	var ids []int64
 	for _, state := range from {
 		err := t.each(ctx, `
 			SELECT   i.id, t.name, i.name
 			FROM     integrations i JOIN tenants t ON t.id = i.tenant_id
-			WHERE    i.plugin = $1 AND i.state = $2
+			WHERE    i.plugin = $1 AND i.state = $2 AND i.unfit = ''
 			ORDER BY i.id`, []any{plugin, string(state)}, func(s scanner) error {
 			var (
 				id           int64

@@ -75,13 +75,13 @@ func (db *DB) stateSpans(ctx context.Context, plugin string) (out []stateSpan, e
 // unread finds something that was written in the span.
 func (db *DB) unread(ctx context.Context, plugin string, span stateSpan) (u store.UnreadState, found bool, err error) {
 	for _, query := range []string{`
-		SELECT t.name || '/' || i.name, 0
+		SELECT t.name || '/' || i.name, c.connector, 0
 		FROM   integrations i
 		JOIN   tenants t ON t.id = i.tenant_id
 		JOIN   cursors c ON c.integration_id = i.id
 		WHERE  i.plugin = $1 AND i.removed_at IS NULL AND c.updated_at >= $2 AND c.updated_at < $3
 		LIMIT  1`, `
-		SELECT t.name || '/' || i.name, r.id
+		SELECT t.name || '/' || i.name, CASE WHEN s.connector = ':' THEN '' ELSE s.connector END, r.id
 		FROM   integrations i
 		JOIN   tenants t ON t.id = i.tenant_id
 		JOIN   runs r ON r.integration_id = i.id AND r.state IN ('pending', 'processing', 'delayed')
@@ -91,7 +91,7 @@ func (db *DB) unread(ctx context.Context, plugin string, span stateSpan) (u stor
 		LIMIT  1`} {
 		err = db.list(ctx, query, []any{plugin, span.since, span.till}, func(s scanner) error {
 			found = true
-			return s.Scan(&u.Integration, &u.Run)
+			return s.Scan(&u.Integration, &u.Connector, &u.Run)
 		})
 		if err != nil || found {
 			break

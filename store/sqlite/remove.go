@@ -91,7 +91,7 @@ func (db *DB) purgeRemoved(ctx context.Context, _ store.Retention) (bool, error)
 // ofIntegration are the tables of which the rows of an integration go, each with a
 // key by which a few can be named.
 func ofIntegration() []string {
-	return []string{"overlays", "cursors", "watermarks", "connector_statuses", "sweeps", "circuits", "member_splits", "shapes"}
+	return []string{"overlays", "cursors", "watermarks", "kept_cursors", "kept_watermarks", "connector_statuses", "sweeps", "circuits", "member_splits", "shapes"}
 }
 
 func (db *DB) purgeIntegration(ctx context.Context, i store.Integration) (more bool, err error) {

@@ -299,6 +299,9 @@ func (r *run) begin(ctx context.Context, t *tx, b store.RunBegin) error {
 			return err
 		}
 	}
+	if err := r.leaveOut(ctx, t, b.Gone); err != nil {
+		return err
+	}
 	r.wake()
 	r.postprocess = b.Postprocess
 	return nil

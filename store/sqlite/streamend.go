@@ -142,6 +142,10 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 		if err := r.answered(ctx, t, a.seg.StreamID, e); err != nil {
 			return err
 		}
+	} else if e.Veto != nil {
+		if err := r.skip(ctx, t, e.Veto); err != nil {
+			return err
+		}
 	}
 	if e.AbortRun || e.State == store.StreamError && (s.typ == store.StreamPreprocess || s.typ == store.StreamPlan) {
 		return r.abort(ctx, t, e.Failure)

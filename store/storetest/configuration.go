@@ -146,7 +146,7 @@ func testConfiguration(t *testing.T, setup func(*testing.T) *world) {
 			spec := w.spec(j.i.Name)
 			spec.Enabled = false
 			i := w.change(store.Change{Op: op, UID: j.i.UID, Spec: spec})
-			require.Equal(t, []int64{j.lane.ID}, <-w.revoked)
+			require.Equal(t, []int64{j.lane.ID}, w.taken())
 			require.Equal(t, store.IntegrationDisabled, i.State)
 			require.NotEmpty(t, i.Reason)
 			require.Greater(t, i.Generation, j.i.Generation)

@@ -42,20 +42,20 @@ func testPluginReads(t *testing.T, setup func(*testing.T) *world) {
 		j.turn(j.claim())
 		name := "acme/" + j.i.Name
 		require.Empty(w, w.unread(1))
-		require.Equal(w, []store.UnreadState{{Version: 1, Integration: name}}, w.unread(2))
+		require.Equal(w, []store.UnreadState{{Version: 1, Integration: name, Connector: "commits"}}, w.unread(2))
 		require.Empty(w, w.unread(2, 1))
 		j.release()
 
 		w.clock.add(time.Hour)
 		w.writes(2)
 		w.writes(2) // a restart of the host
-		require.Equal(w, []store.UnreadState{{Version: 1, Integration: name}}, w.unread(2), "it is not written again yet")
+		require.Equal(w, []store.UnreadState{{Version: 1, Integration: name, Connector: "commits"}}, w.unread(2), "it is not written again yet")
 		w.clock.add(time.Hour)
 		next := w.beginOf(j.i, store.RunRequest{Kind: store.RunManual, ParamsSum: "x"}, store.RunBegin{})
 		next.plan(names("a")...)
 		next.turn(next.claim())
 		require.Empty(w, w.unread(2))
-		require.Equal(w, []store.UnreadState{{Version: 2, Integration: name}}, w.unread(1))
+		require.Equal(w, []store.UnreadState{{Version: 2, Integration: name, Connector: "commits"}}, w.unread(1))
 	})
 
 	t.Run("WhatAnOldProcessWritesWhileItDrainsIsOfItsVersion", func(t *testing.T) {
@@ -76,7 +76,7 @@ func testPluginReads(t *testing.T, setup func(*testing.T) *world) {
 		j := w.plan(store.RunRequest{}, names("a")...)
 		w.clock.add(time.Hour)
 		w.writes(2)
-		require.Equal(w, []store.UnreadState{{Version: 1, Integration: "acme/" + j.i.Name, Run: j.run.ID}}, w.unread(2))
+		require.Equal(w, []store.UnreadState{{Version: 1, Integration: "acme/" + j.i.Name, Connector: "commits", Run: j.run.ID}}, w.unread(2))
 		j.finish(j.claim(), done())
 		require.Empty(w, w.unread(2), "the run is over")
 	})

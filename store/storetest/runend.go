@@ -142,7 +142,7 @@ func testRunEnds(t *testing.T, setup func(*testing.T) *world) {
 		require.NoError(t, err)
 		require.Equal(t, store.RunCancelled, r.State)
 		require.Equal(t, "by ann", r.Failure.Message)
-		require.Equal(t, []int64{j.lane.ID}, <-w.revoked)
+		require.Equal(t, []int64{j.lane.ID}, w.taken())
 		_, err = w.s.Apply(w.ctx(), j.segment(s))
 		require.ErrorIs(t, err, store.ErrStale)
 		kept, err := w.s.RenewLanes(w.ctx(), []store.LaneRef{j.lane.Ref()}, lease)
@@ -191,7 +191,7 @@ func testRunEnds(t *testing.T, setup func(*testing.T) *world) {
 		}
 		_, err = w.s.ContinueRun(w.ctx(), j.run.ID)
 		require.NoError(t, err)
-		require.Equal(t, []int64{j.lane.ID}, <-w.revoked)
+		require.Equal(t, []int64{j.lane.ID}, w.taken())
 		require.Equal(t, store.StreamPending, w.stream(s.ID).State)
 		require.Len(t, w.claimLanes(), 1)
 	})

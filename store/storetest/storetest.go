@@ -24,6 +24,8 @@ type Store interface {
 	IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error)
 	Tenants(ctx context.Context) ([]store.Tenant, error)
 	ParkIntegrations(ctx context.Context, loaded []string) (parked, resumed []string, err error)
+	ParkUnfit(ctx context.Context, why map[int64]string) (parked []string, err error)
+	ResumeFit(ctx context.Context, ids []int64) (resumed []string, err error)
 	SetIntegrationState(ctx context.Context, id int64, state store.IntegrationState, reason string) error
 
 	ClaimLanes(ctx context.Context, c store.LaneClaim) ([]store.Lane, error)
@@ -66,6 +68,10 @@ type Store interface {
 	PluginArtifacts(ctx context.Context) ([]store.PluginArtifact, error)
 	PluginServices(ctx context.Context) ([]store.PluginService, error)
 	UnreadState(ctx context.Context, plugin string, reads []int) ([]store.UnreadState, error)
+	KeepCursors(ctx context.Context, plugin, digest string) error
+	KeptCursors(ctx context.Context, plugin string) (digest string, err error)
+	RestoreCursors(ctx context.Context, plugin, why string) (restored []string, err error)
+	DropKept(ctx context.Context, but []string) (more bool, err error)
 	Events(ctx context.Context, after int64, n int) ([]store.Event, error)
 	RecentEvents(ctx context.Context, f store.EventFilter) ([]store.Event, error)
 	Status(ctx context.Context) (store.Status, error)
@@ -127,6 +133,8 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"PluginState":   testPluginState,
 		"PluginMoves":   testPluginMoves,
 		"PluginReads":   testPluginReads,
+		"KeptCursors":   testKeptCursors,
+		"Gone":          testGone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,6 +167,18 @@ type world struct {
 func (w *world) onRevoke(ids []int64) {
 	if w.revoked != nil {
 		w.revoked <- ids
+	}
+}
+
+// taken waits for lanes to be taken away, and returns which.
+func (w *world) taken() []int64 {
+	w.Helper()
+	select {
+	case ids := <-w.revoked:
+		return ids
+	case <-time.After(time.Minute):
+		require.Fail(w, "no lane was taken away")
+		return nil
 	}
 }
 

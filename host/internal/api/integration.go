@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,8 +85,29 @@ func (s *integrationService) GetIntegration(ctx context.Context, req *hostv1.Get
 	if m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin); ok {
 		resp.Manifest = manifest(m)
 		resp.Manifest.SettingsSchema = nil // plugin show has it
+		resp.Connectors = standing(in, m)
 	}
 	return resp, nil
+}
+
+// standing says how the connectors of an integration stand with the version of its
+// plugin that there is.
+func standing(in store.Integration, m sdk.Manifest) map[string]string {
+	out := map[string]string{}
+	for _, name := range in.Connectors {
+		out[name] = "parked"
+	}
+	for _, c := range m.Connectors {
+		switch {
+		case slices.Contains(in.Connectors, c.Name):
+			out[c.Name] = "enabled"
+		case len(in.Offered) == 0 || slices.Contains(in.Offered, c.Name):
+			out[c.Name] = "disabled"
+		default:
+			out[c.Name] = "new"
+		}
+	}
+	return out
 }
 
 // limitUse returns how far the integration's limit is used; nil if it has none.

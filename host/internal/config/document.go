@@ -137,10 +137,13 @@ func hostSchema() schemaNode {
 		"templates": described("string", "Directory of templates; not read by this version."),
 		"key":       described("string", "The key file; made at the first start, never inside data."),
 		"plugins": closed(schemaNode{
-			"dir":   described("string", "Directory of the plugins' binaries."),
-			"trust": schemaNode{"enum": []string{string(TrustLock), string(TrustSigned), string(TrustDir)}, "description": "lock: what plugins.lock approves. signed: what a key of keys signed. dir: everything; with serve --dev alone. Needs a restart."},
-			"keys":  schemaNode{"type": "array", "minItems": 1, "items": schemaNode{"type": "string"}, "description": "minisign public keys of those whose plugins may run, for trust: signed. Needs a restart."},
-			"idle":  schemaNode{"type": []string{"string", "integer"}, "description": "After how long a plugin that nothing calls is stopped, until its next call starts it again, such as 10m, the default; 0 lets every plugin run."},
+			"dir":             described("string", "Directory of the plugins' binaries."),
+			"trust":           schemaNode{"enum": []string{string(TrustLock), string(TrustSigned), string(TrustDir)}, "description": "lock: what plugins.lock approves. signed: what a key of keys signed. dir: everything; with serve --dev alone. Needs a restart."},
+			"keys":            schemaNode{"type": "array", "minItems": 1, "items": schemaNode{"type": "string"}, "description": "minisign public keys of those whose plugins may run, for trust: signed. Needs a restart."},
+			"probation":       described("string", "How long a new version that fails gives way to the one before; 5m if it is left out."),
+			"drain":           described("string", "How long calls of the version before have to end; 20s if it is left out."),
+			"on_incompatible": schemaNode{"enum": []string{string(IncompatibleRefuse), string(IncompatiblePark)}, "description": "What happens when a new version does not take the settings of integrations. refuse, the default: the one before goes on. park: it takes over, and they are parked."},
+			"idle":            schemaNode{"type": []string{"string", "integer"}, "description": "After how long a plugin that nothing calls is stopped, until its next call starts it again, such as 10m, the default; 0 lets every plugin run."},
 			"network": schemaNode{
 				"type": "object", "additionalProperties": schemaNode{"enum": []string{string(NetworkProxy), string(NetworkDirect)}},
 				"description": "How plugins reach remote systems, by name. proxy, if nothing is said: through the host, to the hosts that the manifest and the settings name. direct: by themselves, wherever they want. Needs a restart.",

@@ -63,6 +63,13 @@ type PluginDir struct {
 	// Network says which plugins connect by themselves, by name (P09). The others
 	// reach what the host's proxy lets them.
 	Network map[string]Network `json:"network,omitempty"`
+	// Probation is how long a new version that fails gives way to the one before, and
+	// Drain how long calls of the one before have to end.
+	Probation time.Duration `json:"probation"`
+	Drain     time.Duration `json:"drain"`
+	// OnIncompatible says what happens when a new version does not take the settings of
+	// integrations.
+	OnIncompatible Incompatible `json:"on_incompatible"`
 }
 
 // Snapshots say when the store is copied, how many copies are kept, and where.
@@ -96,7 +103,7 @@ func Default(path string) Host {
 		File:        abs,
 		Listen:      "127.0.0.1:7480",
 		Data:        filepath.Join(dir, "data"),
-		Plugins:     PluginDir{Dir: filepath.Join(dir, "plugins"), Trust: TrustLock, Idle: 10 * time.Minute},
+		Plugins:     defaultPlugins(filepath.Join(dir, "plugins")),
 		Tenants:     filepath.Join(dir, "tenants"),
 		Templates:   filepath.Join(dir, "templates"),
 		Key:         secret.KeyPath(abs),
@@ -215,7 +222,7 @@ func (l *loader) listen(o object, otherwise string) string {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle", "network")
+	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible")
 	if !ok {
 		return otherwise
 	}
@@ -226,6 +233,7 @@ func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
 	if out.Trust == TrustSigned && !p.has("keys") {
 		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}
+	p.upgrades(&out, otherwise)
 	return out
 }
 

@@ -24,6 +24,9 @@ type Options struct {
 	// Plugins returns the manifest of an approved plugin. Settings of a plugin that
 	// it does not know are not checked, and a warning says so.
 	Plugins func(name string) (sdk.Manifest, bool)
+	// Had returns the connectors that an integration, tenant/name, has had: one of these
+	// that its plugin has no more is parked, and no error. None has if nil.
+	Had func(integration string) []string
 	// LookupEnv returns a variable of the environment; os.LookupEnv if nil.
 	LookupEnv func(name string) (string, bool)
 	// Redactor is told the secrets that are found; nil: nobody.
@@ -161,6 +164,9 @@ type loader struct {
 func newLoader(opts Options) *loader {
 	if opts.Plugins == nil {
 		opts.Plugins = func(string) (sdk.Manifest, bool) { return sdk.Manifest{}, false }
+	}
+	if opts.Had == nil {
+		opts.Had = func(string) []string { return nil }
 	}
 	if opts.LookupEnv == nil {
 		opts.LookupEnv = os.LookupEnv

@@ -172,13 +172,9 @@ func (p *planner) change(op store.ChangeOp, in store.Integration, d Integration)
 		return
 	}
 	spec := d.Spec
-	if !d.Checked { // what the manifest would say stays as it was
-		if spec.Connectors == nil {
-			spec.Connectors = in.Connectors
-		}
-		if !d.scheduled {
-			spec.Every, spec.Cron, spec.Timezone = in.Every, in.Cron, in.Timezone
-		}
+	d.connect(&spec, in)
+	if !d.Checked && !d.scheduled { // what the manifest would say stays as it was
+		spec.Every, spec.Cron, spec.Timezone = in.Every, in.Cron, in.Timezone
 	}
 	if !p.seal(&spec, d, in) {
 		return
@@ -191,7 +187,7 @@ func (p *planner) change(op store.ChangeOp, in store.Integration, d Integration)
 	if op == store.ChangeRestore {
 		fields = append([]string{"declaration"}, fields...)
 	}
-	if op == store.ChangeUpdate && len(fields) == 0 && in.File == spec.File && in.Line == spec.Line {
+	if op == store.ChangeUpdate && len(fields) == 0 && in.File == spec.File && in.Line == spec.Line && slices.Equal(in.Offered, spec.Offered) {
 		return
 	}
 	next, err := schedule.Of(store.Integration{ID: in.ID, UID: in.UID, IntegrationSpec: spec}).Resume(in.LastCheckAt, p.opts.Now)
@@ -200,6 +196,31 @@ func (p *planner) change(op store.ChangeOp, in store.Integration, d Integration)
 		return
 	}
 	p.changes = append(p.changes, store.Change{Op: op, UID: in.UID, Spec: spec, Sync: enabled, NextCheckAt: next, Fields: fields})
+}
+
+// connect says which connectors an integration has that was in before. Without a list
+// in its file it has those that it was offered when it was declared: of a new version
+// that has another one, this begins disabled, and of one that has one less, that is
+// parked and comes back with it (K17).
+func (d Integration) connect(spec *store.IntegrationSpec, in store.Integration) {
+	switch {
+	case !d.Checked:
+		if spec.Connectors == nil {
+			spec.Connectors = in.Connectors
+		}
+		spec.Offered = in.Offered
+	case len(in.Offered) == 0: // its plugin was not known
+		spec.Offered = d.known
+	case d.named:
+		spec.Offered = slices.Clone(in.Offered)
+		for _, c := range spec.Connectors {
+			if !slices.Contains(spec.Offered, c) {
+				spec.Offered = append(spec.Offered, c)
+			}
+		}
+	default:
+		spec.Connectors, spec.Offered = in.Offered, in.Offered
+	}
 }
 
 // create adds an integration, unless it looks like one that has just gone.
@@ -212,6 +233,7 @@ func (p *planner) create(d Integration, removed []store.Integration) {
 		}
 	}
 	uid, spec := p.opts.NewUID(), d.Spec
+	d.connect(&spec, store.Integration{})
 	if !p.seal(&spec, d, store.Integration{UID: uid}) {
 		return
 	}

@@ -40,6 +40,7 @@ const (
 	CodePluginChanged    = "plugin-changed"    // an integration whose plugin is another one now
 	CodeSyntax           = "syntax"            // not YAML
 	CodeTooLarge         = "too-large"         // past a cap
+	CodeConnectorGone    = "connector-gone"    // that the plugin has no more
 	CodeUnknownConnector = "unknown-connector" // that the plugin does not have
 	CodeUnknownKey       = "unknown-key"       // that configuration does not have
 	CodeUnknownSetting   = "unknown-setting"   // that the plugin does not have

@@ -29,7 +29,9 @@ type Integration struct {
 	// if the file names none.
 	Checked bool
 
-	scheduled bool // a file gives every
+	scheduled bool     // a file gives every
+	named     bool     // a file gives connectors
+	known     []string // connectors of the manifest
 }
 
 // FullName returns tenant/name.
@@ -224,6 +226,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	in.Limit = given.Limit
 	in.Spec.Limit = given.Limit.spec()
 	connectors, named := o.names("connectors")
+	in.named = named
 	in.Spec.Connectors = connectors
 	if in.Spec.Plugin == "" { // missing or bad: said already
 		if o.has("settings") {
@@ -263,12 +266,19 @@ func (l *loader) fit(o object, in *Integration, given *Schedule, m sdk.Manifest,
 	for _, c := range m.Connectors {
 		known = append(known, c.Name)
 	}
+	in.known = known
 	if !named {
 		in.Spec.Connectors = known
 	}
 	if named {
 		for _, n := range deref(o.at("connectors")).Content {
-			if c := deref(n).Value; slices.Contains(in.Spec.Connectors, c) && !slices.Contains(known, c) {
+			c := deref(n).Value
+			switch {
+			case !slices.Contains(in.Spec.Connectors, c) || slices.Contains(known, c):
+			case slices.Contains(l.opts.Had(in.FullName()), c):
+				o.src.warnAt(CodeConnectorGone, n, "take it out of the list if it is not to come back",
+					"plugin %q has no connector %q any more: it is parked, and its cursors are kept", m.Name, c)
+			default:
 				o.src.failAt(CodeUnknownConnector, n, meant(c, known), "plugin %q has no connector %q", m.Name, c)
 			}
 		}

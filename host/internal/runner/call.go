@@ -46,6 +46,9 @@ func (c *call) process(ctx context.Context) streamDone {
 	var applied store.Applied
 	if applyErr == nil {
 		e := c.end(outcome, err, progress, ctx.Err() != nil)
+		if out.veto != nil && c.stream.Type != store.StreamAllow {
+			e.State = store.StreamPending // the store leaves it out with the rest of its connector
+		}
 		c.judge(&e)
 		c.ended = e.StreamEnd
 		applied, applyErr = out.finish(applyCtx, e)
@@ -156,10 +159,14 @@ func (c *call) invoke(ctx context.Context, out *sink) (sdk.Outcome, error) {
 func (c *call) dispatch(ctx context.Context, in store.Stream, out *sink) (sdk.Outcome, error) {
 	run := sdkRun(c.run, in)
 	run.Service = c.serviceState()
+	run.Connectors = c.had(run.Connectors)
 	switch in.Type {
 	case store.StreamPreprocess:
 		return c.preprocess(ctx, run, out)
 	case store.StreamPlan:
+		if len(run.Connectors) == 0 && len(c.run.Connectors) > 0 {
+			return sdk.Outcome{}, nil // all that it was asked for are gone
+		}
 		em := sdk.NewEmitter(out)
 		err := c.plugin.Instance.GetStreams(ctx, sdk.PlanCall{Run: run, Checkpoint: in.Checkpoint}, em)
 		return sdk.Outcome{}, flush(ctx, em, err)
@@ -175,6 +182,9 @@ func (c *call) dispatch(ctx context.Context, in store.Stream, out *sink) (sdk.Ou
 }
 
 func (c *call) processStream(ctx context.Context, run sdk.Run, in store.Stream, out *sink) (sdk.Outcome, error) {
+	if c.parted(in, out) {
+		return sdk.Outcome{}, nil
+	}
 	s := sdkStream(in)
 	em := sdk.NewEmitter(out)
 	outcome, err := c.plugin.Instance.ProcessStream(ctx, sdk.StreamCall{

@@ -136,6 +136,7 @@ func (w *lane) begin() store.RunBegin {
 		Allow:       w.manifest.Has(sdk.CanAllow),
 		Complete:    complete(w.manifest),
 		DeleteGuard: w.r.opts.DeleteGuard(),
+		Gone:        gone(w.manifest, w.in.Connectors),
 	}
 }
 

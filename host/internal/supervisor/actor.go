@@ -71,11 +71,12 @@ func newActor(s *Supervisor, b Binary) *actor {
 // plugin or ctx ends; then it has stopped the process.
 func (a *actor) run(ctx context.Context) {
 	defer close(a.done)
-	timer, again := stoppedTimer(), stoppedTimer()
+	timer, again, look := stoppedTimer(), stoppedTimer(), stoppedTimer()
 	defer timer.Stop()
 	defer again.Stop()
 	attends := attention{timer: stoppedTimer()}
 	defer attends.timer.Stop()
+	defer look.Stop()
 	for {
 		var gone <-chan struct{}
 		p := a.process()
@@ -86,6 +87,11 @@ func (a *actor) run(ctx context.Context) {
 		var tried <-chan trialEnd
 		if a.trial != nil {
 			tried = a.trial.done
+		}
+		var proving <-chan time.Time
+		if a.obliged(a.wanted()) != 0 {
+			look.Reset(provenEvery)
+			proving = look.C
 		}
 		select {
 		case <-ctx.Done():
@@ -144,8 +150,12 @@ func (a *actor) run(ctx context.Context) {
 			if b, ok := a.refused(); ok {
 				a.try(ctx, b, nil)
 			}
+		case <-proving:
+			a.proven()
 		case <-a.doubts:
-			a.doubt(ctx)
+			if delay := a.doubt(ctx); delay > 0 {
+				timer.Reset(delay)
+			}
 		case <-gone:
 			if delay := a.crashed(ctx); delay > 0 {
 				timer.Reset(delay)
@@ -210,13 +220,20 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 	if err != nil {
 		return fmt.Errorf("start plugin %s: %w", a.name, err)
 	}
-	a.serve(p)
+	a.serve(ctx, p)
 	return nil
 }
 
 // serve lets p take the work from here on, and returns what took it until now.
-func (a *actor) serve(p *process) (old *process) {
+func (a *actor) serve(ctx context.Context, p *process) (old *process) {
 	b := p.binary
+	a.mu.Lock()
+	first := a.service == store.PluginNone
+	a.mu.Unlock()
+	if first {
+		a.resumeProbation(ctx, p)
+	}
+	p.oblige(a.obliged(b))
 	a.mu.Lock()
 	old = a.current
 	woken := a.asleep && a.binary == b
@@ -224,12 +241,8 @@ func (a *actor) serve(p *process) (old *process) {
 	a.manifest, a.known = p.manifest, true
 	a.state, a.restartAt = StateServing, time.Time{}
 	a.lastError, a.lastLines = "", nil
-	first := a.service == store.PluginNone
 	a.mu.Unlock()
 	p.attend(a.doubts)
-	if first {
-		a.resumeProbation(b)
-	}
 	p.become(store.ProcessServing, nil)
 	if first {
 		a.move(store.PluginActive, b, nil)

@@ -72,6 +72,7 @@ func (s *Supervisor) startAlone(ctx context.Context, a *actor) (*process, error)
 	if err != nil {
 		return nil, err
 	}
+	p.oblige(a.obliged(p.binary))
 	p.become(store.ProcessServing, nil)
 	s.mu.Lock()
 	s.alone[p] = struct{}{}

@@ -45,14 +45,17 @@ var _ stats.Handler = (*calls)(nil)
 // taggedKey is where a call's context has its *tagged.
 type taggedKey struct{}
 
-// ourMethods is what the methods of our protocol begin with. What go-plugin says to
-// itself is not counted.
-const ourMethods = "/jackfield.plugin.v1.PluginService/"
+// What the services of our protocol begin with, in each of its versions, and end with.
+// What go-plugin says to itself is not counted.
+const (
+	ourServices = "jackfield.plugin.v"
+	ourService  = ".PluginService"
+)
 
 // TagRPC implements stats.Handler.
 func (c *calls) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	method, ok := strings.CutPrefix(info.FullMethodName, ourMethods)
-	if !ok {
+	service, method, ok := strings.Cut(strings.TrimPrefix(info.FullMethodName, "/"), "/")
+	if !ok || !strings.HasPrefix(service, ourServices) || !strings.HasSuffix(service, ourService) {
 		return ctx
 	}
 	t := &tagged{method: method}

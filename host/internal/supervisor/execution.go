@@ -39,6 +39,7 @@ type execution struct {
 	lifeline *os.File // broken when the host is gone: the SDK ends the process then
 	stdout   *handshakeReader
 	pids     *runDir
+	speaks   []int           // versions of the protocol that the host does
 	raw      func(l RawLine) // told of each line of output as it is; may be nil
 
 	started chan struct{} // closed when the process runs
@@ -191,7 +192,7 @@ func (x *execution) readStdout(line []byte, cut int) {
 		x.out.stdout(line, cut)
 		return
 	}
-	h, err := parseHandshake(string(line), x.dir)
+	h, err := parseHandshake(string(line), x.dir, x.speaks)
 	x.mu.Lock()
 	x.shook, x.address, x.bad = true, h.address, err
 	x.mu.Unlock()

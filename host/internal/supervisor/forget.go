@@ -20,7 +20,7 @@ func (s *Supervisor) Opened() []sdk.Integration {
 // more: the process has no business with it. Who asks for one again gets a new one.
 func (s *Supervisor) Forget(id string, revision int64) {
 	for _, p := range s.serving() {
-		p.instances.forget(instanceKey{id, revision})
+		p.instances.forget(id, revision)
 	}
 }
 
@@ -37,15 +37,16 @@ func (s *Supervisor) serving() []*process {
 	return out
 }
 
-func (s *instances) forget(key instanceKey) {
+func (s *instances) forget(id string, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.byKey[key]
-	if e == nil {
-		return
-	}
-	s.unshare(e)
-	if e.users == 0 {
-		s.close(e)
+	for key, e := range s.byKey {
+		if key.integration != id || key.revision != revision {
+			continue
+		}
+		s.unshare(e)
+		if e.users == 0 {
+			s.close(e)
+		}
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/jackfield/jackfield/sdk/plugin"
 )
 
 // coreProtocol is go-plugin's own version, the first field of a handshake.
@@ -46,9 +44,9 @@ func number(s string) bool {
 }
 
 // parseHandshake checks a handshake before go-plugin dials what it says. The
-// plugin must listen on a socket in dir: it does not choose what the host
+// plugin has to speak one of the versions of the protocol and must listen on a socket in dir: it does not choose what the host
 // connects to.
-func parseHandshake(line, dir string) (handshake, error) {
+func parseHandshake(line, dir string, speaks []int) (handshake, error) {
 	fields := strings.Split(strings.TrimSpace(line), "|")
 	if len(fields) < 5 || len(fields) > mostFields {
 		return handshake{}, fmt.Errorf("its handshake has %d fields, not 6", len(fields))
@@ -56,8 +54,8 @@ func parseHandshake(line, dir string) (handshake, error) {
 	if fields[0] != coreProtocol {
 		return handshake{}, fmt.Errorf("it speaks go-plugin's core protocol %.20q, this host %s (hint: rebuild it)", fields[0], coreProtocol)
 	}
-	if !supports(fields[1]) {
-		return handshake{}, fmt.Errorf("it speaks protocol version %.20q, this host %s (hint: rebuild it with this host's SDK)", fields[1], versions())
+	if v, err := strconv.Atoi(fields[1]); err != nil || !slices.Contains(speaks, v) {
+		return handshake{}, fmt.Errorf("it speaks protocol version %.20q, this host %s (hint: rebuild it with this host's SDK)", fields[1], strings.Trim(fmt.Sprint(speaks), "[]"))
 	}
 	if fields[4] != "grpc" {
 		return handshake{}, fmt.Errorf("it speaks %.20q, not grpc", fields[4])
@@ -103,22 +101,4 @@ func (h handshake) check(dir string) error {
 		return fmt.Errorf("it listens on %.100q, which is no socket", h.address)
 	}
 	return nil
-}
-
-func supports(version string) bool {
-	v, err := strconv.Atoi(version)
-	if err != nil {
-		return false
-	}
-	_, ok := plugin.Plugins()[v]
-	return ok
-}
-
-func versions() string {
-	var known []int
-	for v := range plugin.Plugins() {
-		known = append(known, v)
-	}
-	slices.Sort(known)
-	return strings.Trim(fmt.Sprint(known), "[]")
 }

@@ -28,10 +28,10 @@ func TestHandshake(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
 	cert := certificate(t)
 
-	h, err := parseHandshake("1|1|unix|"+socket+"|grpc|"+cert+"\n", dir)
+	h, err := parseHandshake("1|1|unix|"+socket+"|grpc|"+cert+"\n", dir, []int{1})
 	require.NoError(t, err)
 	require.Equal(t, handshake{"unix", socket}, h)
-	_, err = parseHandshake("1|1|unix|"+socket+"|grpc|"+cert+"|false", dir)
+	_, err = parseHandshake("1|1|unix|"+socket+"|grpc|"+cert+"|false", dir, []int{1})
 	require.NoError(t, err)
 
 	for line, want := range map[string]string{
@@ -70,7 +70,7 @@ func TestHandshake(t *testing.T) {
 		"1|1|unix|" + socket + "|grpc|" + cert + "|false|x":     "has 8 fields",
 		"1|1|unix|" + socket:                                    "has 4 fields",
 	} {
-		_, err := parseHandshake(line, dir)
+		_, err := parseHandshake(line, dir, []int{1})
 		require.ErrorContains(t, err, want, line)
 		require.Less(t, len(err.Error()), 400)
 	}
@@ -91,7 +91,7 @@ func FuzzHandshake(f *testing.F) {
 	dir := f.TempDir() // it holds no socket, so nothing may pass
 	f.Fuzz(func(t *testing.T, line string) {
 		_ = looksLikeHandshake(line)
-		_, err := parseHandshake(line, dir)
+		_, err := parseHandshake(line, dir, []int{1})
 		require.Error(t, err)
 	})
 }

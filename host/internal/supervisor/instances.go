@@ -37,6 +37,7 @@ type instances struct {
 type instanceKey struct {
 	integration string
 	revision    int64
+	writes      int // version of state
 }
 
 // instance is one that is open or about to be.
@@ -65,7 +66,7 @@ func (s *instances) acquire(ctx context.Context, in sdk.Integration) (*instance,
 		s.mu.Unlock()
 		return nil, errRetired
 	}
-	key := instanceKey{in.ID, in.Revision}
+	key := instanceKey{in.ID, in.Revision, in.WriteState}
 	shared := !in.DryRun && in.Revision > 0
 	e := s.byKey[key]
 	if !shared || e == nil {
@@ -162,10 +163,10 @@ func (s *instances) drop(e *instance) {
 	s.unshare(e)
 }
 
-// supersede ends the instances of earlier revisions.
+// supersede ends the instances of earlier revisions, and of another version of state.
 func (s *instances) supersede(key instanceKey) {
 	for have, e := range s.byKey {
-		if have.integration == key.integration && have.revision < key.revision {
+		if have.integration == key.integration && have.revision <= key.revision && have != key {
 			s.unshare(e)
 			if e.users == 0 {
 				s.close(e)

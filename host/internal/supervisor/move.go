@@ -15,6 +15,7 @@ const (
 	reasonEnded     = "process_ended"
 	reasonHealth    = "unhealthy"
 	reasonVerify    = "refused"
+	reasonKeep      = "cursors_not_kept"
 )
 
 // Because returns err as the reason why a candidate is refused: a word that events
@@ -109,6 +110,9 @@ func (a *actor) move(to store.PluginState, b Binary, err error) {
 	}
 	if a.binary == b {
 		m.StateWrites = a.manifest.State.Writes
+		if pr := a.probation; pr != nil && pr.of == b && pr.writes != 0 {
+			m.StateWrites = pr.writes
+		}
 	}
 	m.Reason, m.Detail = a.sup.words(err)
 	a.sup.tell(m)

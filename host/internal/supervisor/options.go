@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	hcplugin "github.com/hashicorp/go-plugin"
 
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/sdk/plugin"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -73,6 +76,14 @@ type Options struct {
 	// Because, or returns nil. Every one may if nil.
 	Verify func(ctx context.Context, c Candidate) error
 
+	// Cursors keeps the way back from a version that writes what the one before does not
+	// read; there is none if nil.
+	Cursors Cursors
+
+	// Manifest returns what the program of a digest said of itself, if that is known;
+	// nothing is if nil.
+	Manifest func(digest string) (sdk.Manifest, bool)
+
 	// Resume returns the probation in which an earlier host left b: the version before
 	// it and the end; there is none if nil.
 	Resume func(b Binary) (previous Binary, until time.Time, ok bool)
@@ -80,6 +91,12 @@ type Options struct {
 	// Egress makes the way out of a process of b that is about to start and whose
 	// directory is dir. A process connects by itself if nil, or if it returns nil.
 	Egress func(ctx context.Context, b Binary, dir string) (Egress, error)
+
+	// Protocols are the versions of the protocol that plugins may speak, each with how
+	// it is spoken: a *plugin.Client is what is dispensed. Plugin and host take the
+	// highest that both know, so that plugins of several versions run beside each other.
+	// plugin.Plugins() if nil.
+	Protocols map[int]hcplugin.PluginSet
 
 	Env []string // NAME=value, added to the fixed environment of every plugin
 
@@ -121,11 +138,17 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
+	if o.Protocols == nil {
+		o.Protocols = plugin.Plugins()
+	}
 	if o.Room == nil {
 		o.Room = func() error { return nil }
 	}
 	if o.Verify == nil {
 		o.Verify = func(context.Context, Candidate) error { return nil }
+	}
+	if o.Manifest == nil {
+		o.Manifest = func(string) (sdk.Manifest, bool) { return sdk.Manifest{}, false }
 	}
 	if o.Resume == nil {
 		o.Resume = func(Binary) (Binary, time.Time, bool) { return Binary{}, time.Time{}, false }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
@@ -16,6 +15,10 @@ const (
 	probationEnds     = 3 // processes that end
 	probationFailures = 5 // calls that fail, if they are most of them and were not before
 )
+
+// provenEvery is how often it is looked whether a probation is over whose end changes
+// something.
+const provenEvery = time.Second
 
 // The reasons of a return to the version before.
 const (
@@ -30,6 +33,8 @@ type probation struct {
 	until    time.Time
 	ends     int     // that it may still have
 	before   float64 // share of the calls of the one before that failed
+	kept     bool    // cursors as the one before reads them: they come back with it
+	writes   int     // the version of state that both read and the new one writes; 0: its own
 }
 
 // outcomes are how the calls of a process ended.
@@ -70,19 +75,23 @@ func (p *process) outcome() outcomes {
 	return p.outcomes
 }
 
-// onProbation begins the probation of p, which is about to take over. There is none
-// if what served before could not read what p writes (K17).
+// onProbation begins the probation of p, which is about to take over. If what served
+// before could not read what p writes, its cursors were kept, or there is none (K17).
 func (a *actor) onProbation(p *process) {
 	a.mu.Lock()
-	previous, old, reads := a.binary, a.current, a.manifest.State.Reads
+	previous, old, before := a.binary, a.current, a.manifest
 	a.mu.Unlock()
-	if writes := p.manifest.State.Writes; writes != 0 && !slices.Contains(reads, writes) {
+	oneWay, writes := oneWay(before, p.manifest), 0
+	if oneWay {
+		writes = common(before, p.manifest)
+	}
+	if oneWay && writes == 0 && a.sup.opts.Cursors == nil {
 		a.log.Warn("there is no way back from the new version: the one before does not read what it writes",
-			"version", p.manifest.Version, "writes", writes, "before", previous.Version, "reads", reads)
+			"version", p.manifest.Version, "writes", p.manifest.State.Writes, "before", previous.Version, "reads", before.State.Reads)
 		a.setProbation(nil)
 		return
 	}
-	pr := &probation{of: p.binary, previous: previous, until: a.sup.opts.Now().Add(a.sup.opts.Probation), ends: probationEnds + len(a.ends.at)}
+	pr := &probation{of: p.binary, previous: previous, until: a.sup.opts.Now().Add(a.sup.patience.Load().probation), ends: probationEnds + len(a.ends.at), kept: oneWay && writes == 0, writes: writes}
 	if old != nil {
 		pr.before = old.outcome().share()
 	}
@@ -90,11 +99,22 @@ func (a *actor) onProbation(p *process) {
 }
 
 // resumeProbation goes on with a probation that an earlier host began.
-func (a *actor) resumeProbation(b Binary) {
+func (a *actor) resumeProbation(ctx context.Context, p *process) {
+	b := p.binary
 	previous, until, ok := a.sup.opts.Resume(b)
-	if ok {
-		a.setProbation(&probation{of: b, previous: previous, until: until, ends: probationEnds})
+	if !ok {
+		return
 	}
+	kept, err := a.kept(ctx, b)
+	if err != nil { // the one before might read what it does not know
+		a.log.Error("the probation is over: whether cursors were kept cannot be told", "version", b.Version, "error", err)
+		return
+	}
+	pr := &probation{of: b, previous: previous, until: until, ends: probationEnds, kept: kept}
+	if before, ok := a.sup.opts.Manifest(previous.Digest); ok && !kept && oneWay(before, p.manifest) {
+		pr.writes = common(before, p.manifest)
+	}
+	a.setProbation(pr)
 }
 
 // attend has the process tell of calls that fail.
@@ -114,24 +134,32 @@ func (a *actor) setProbation(p *probation) {
 func (a *actor) tested() *probation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.probation != nil && (a.probation.of != a.binary || !a.sup.opts.Now().Before(a.probation.until)) {
-		a.probation = nil
+	pr := a.probation
+	if pr != nil && (pr.of != a.binary || !a.sup.opts.Now().Before(pr.until)) {
+		if pr.writes == 0 || pr.of != a.binary { // else proven ends it
+			a.probation = nil
+		}
+		return nil
 	}
-	return a.probation
+	return pr
 }
 
 // doubt brings the version before back if the calls of the new one fail and its did
-// not.
-func (a *actor) doubt(ctx context.Context) {
+// not. If neither serves then, it returns when to start the new one again.
+func (a *actor) doubt(ctx context.Context) time.Duration {
 	p, pr := a.process(), a.tested()
 	if p == nil || pr == nil {
-		return
+		return 0
 	}
 	o := p.outcome()
 	if o.failed < probationFailures || o.share() <= 0.5 || pr.before > o.share()/2 {
-		return
+		return 0
 	}
-	a.rollBack(ctx, because(reasonErrorRate, fmt.Errorf("%d of its %d calls failed", o.failed, o.calls)))
+	why := because(reasonErrorRate, fmt.Errorf("%d of its %d calls failed", o.failed, o.calls))
+	if !a.rollBack(ctx, why) && a.process() == nil {
+		return a.backOff(fmt.Errorf("plugin %s: %w", a.name, why))
+	}
+	return 0
 }
 
 // endedOnProbation brings the version before back if the new one ends too often, and
@@ -161,6 +189,13 @@ func (a *actor) rollBack(ctx context.Context, why error) bool {
 		a.log.Error("the version before does not start", "version", pr.previous.Version, "error", err)
 		return false
 	}
+	if pr.kept {
+		if err := a.restore(ctx, why); err != nil {
+			a.sup.dismiss(ctx, p)
+			a.log.Error("the version before does not take over: its cursors do not come back", "version", pr.previous.Version, "error", err)
+			return false
+		}
+	}
 	bad := pr.of
 	a.setProbation(nil)
 	a.quarantined[bad.Digest] = bad
@@ -169,7 +204,7 @@ func (a *actor) rollBack(ctx context.Context, why error) bool {
 	a.setCandidate(&candidate{binary: bad, quarantined: true, err: "it is in quarantine: " + text, lines: lines})
 	a.failures, a.ends = 0, crashes{}
 	a.log.Warn("new version failed in its probation, the one before serves again", "version", bad.Version, "serving", p.manifest.Version, "error", why)
-	old := a.serve(p)
+	old := a.serve(ctx, p)
 	a.move(store.PluginRolledBack, p.binary, why)
 	a.sup.retire(ctx, old, func() {})
 	return true

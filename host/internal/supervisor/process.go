@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -45,6 +48,7 @@ type process struct {
 	instances *instances
 	egress    Egress
 
+	writes   atomic.Int32  // the version of state that instances are told to write; 0: its own
 	draining chan struct{} // closed when it takes no more work
 	drain    sync.Once
 	gone     chan struct{} // closed when it has ended and nothing of it is left
@@ -118,7 +122,7 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 	}
 	p.x = &execution{
 		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: p.environ(dir), spawn: s.spawner, pids: s.dirs,
-		out: newOutput(p.binary, s.opts, book), stdout: newHandshakeReader(), raw: s.opts.raw,
+		out: newOutput(p.binary, s.opts, book), speaks: slices.Sorted(maps.Keys(s.opts.Protocols)), stdout: newHandshakeReader(), raw: s.opts.raw,
 		started: make(chan struct{}), exited: make(chan struct{}),
 	}
 	p.hc = hcplugin.NewClient(s.clientConfig(p.x))
@@ -190,7 +194,7 @@ func dial(hc *hcplugin.Client) connection {
 func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
 	return &hcplugin.ClientConfig{
 		HandshakeConfig:  plugin.Handshake(),
-		VersionedPlugins: plugin.Plugins(),
+		VersionedPlugins: s.opts.Protocols,
 		AllowedProtocols: []hcplugin.Protocol{hcplugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
@@ -316,6 +320,7 @@ func (p *process) condemn(cause error, dump bool) {
 
 // acquire lends an instance; errRetired if the process takes no more work.
 func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, error) {
+	in.Connectors, in.WriteState = having(p.manifest, in.Connectors), int(p.writes.Load())
 	e, err := p.instances.acquire(ctx, in)
 	if err != nil {
 		if class := sdk.AsError(err).Class; !errors.Is(err, errRetired) && ctx.Err() == nil && !errors.Is(err, plugin.ErrLost) {
@@ -324,6 +329,16 @@ func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, err
 		return nil, err
 	}
 	return &Handle{Instance: e.sdk, Manifest: p.manifest, Version: p.manifest.Version, process: p, set: p.instances, entry: e, draining: p.draining}, nil
+}
+
+// having returns the connectors that the plugin has; one that names none has them all.
+func having(m sdk.Manifest, connectors []string) []string {
+	if len(m.Connectors) == 0 {
+		return connectors
+	}
+	return slices.DeleteFunc(slices.Clone(connectors), func(name string) bool {
+		return !slices.ContainsFunc(m.Connectors, func(c sdk.Connector) bool { return c.Name == name })
+	})
 }
 
 // retire takes no more work. The channel is closed when nothing is in flight.

@@ -28,6 +28,7 @@ type Supervisor struct {
 	ended    chan struct{}  // closed when Run has ended
 	wg       sync.WaitGroup // processes and what ends them
 	idle     atomic.Int64   // a time.Duration; see SetIdle
+	patience atomic.Pointer[patience]
 
 	mu       sync.Mutex // guards what follows
 	actors   map[string]*actor
@@ -62,6 +63,7 @@ func New(opts Options) (*Supervisor, error) {
 		stop:     make(chan struct{}),
 	}
 	s.idle.Store(int64(opts.Idle))
+	s.patience.Store(&patience{opts.Probation, opts.DrainTimeout})
 	return s, nil
 }
 
@@ -245,7 +247,7 @@ func (s *Supervisor) letGo(ctx context.Context, p *process, then func()) {
 	s.draining[p] = struct{}{}
 	s.mu.Unlock()
 	s.wg.Go(func() {
-		p.stop(ctx, s.opts.DrainTimeout)
+		p.stop(ctx, s.patience.Load().drain)
 		s.mu.Lock()
 		delete(s.draining, p)
 		s.mu.Unlock()

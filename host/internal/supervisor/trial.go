@@ -115,7 +115,10 @@ func (s *Supervisor) try(ctx context.Context, b Binary, serving sdk.Manifest, bo
 		return nil, err
 	}
 	p.become(store.ProcessInstances, nil)
-	if err = s.prove(ctx, p, serving); err != nil {
+	if err = s.prove(ctx, p, serving); err == nil {
+		err = s.keep(ctx, p, serving)
+	}
+	if err != nil {
 		s.dismiss(ctx, p)
 		s.tellArtifact(b, store.ArtifactRejected, err)
 		return nil, err
@@ -205,7 +208,7 @@ func (a *actor) switchTo(ctx context.Context, p *process) {
 	a.setCandidate(nil)
 	a.onProbation(p)
 	a.failures, a.refusals, a.ends = 0, 0, crashes{}
-	old := a.serve(p)
+	old := a.serve(ctx, p)
 	if old == nil {
 		a.move(store.PluginActive, p.binary, nil)
 		return

@@ -30,6 +30,10 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 		os.Exit(9)
 	case "fails":
 		return errors.New("index out of range")
+	case "newer-fails": // when others have moved
+		if stream > "s0002" {
+			return errors.New("index out of range")
+		}
 	}
 	f := i.Fault
 	if f == nil || f.Stream != stream && f.Stream != "*" {

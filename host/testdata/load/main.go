@@ -7,7 +7,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -32,6 +34,7 @@ type settings struct {
 	People int  `json:"people,omitempty"` // members of each root stream, the same people in all, each with a thread
 
 	Rotate bool       `json:"rotate,omitempty"` // a token, with each page
+	Gate   string     `json:"gate,omitempty"`   // a file that each page waits for before it rotates the token
 	Secret sdk.Secret `json:"secret,omitzero"`
 	Tell   bool       `json:"tell,omitempty"` // the secret, to everybody
 	Fault  *fault     `json:"fault,omitempty"`
@@ -58,10 +61,14 @@ func (l load) Manifest() sdk.Manifest {
 		m.Settings = strict{}
 	case "forgets":
 		m.State = sdk.StateVersions{Writes: 2, Reads: []int{2}}
+	case "newer", "newer-fails":
+		m.State = sdk.StateVersions{Writes: 2, Reads: []int{1, 2}}
 	case "elsewhere":
 		m.Connectors[0].Name = "persons"
 	case "operates":
 		m.Kind, m.Connectors = sdk.KindOperation, nil
+	case "wider":
+		m.Connectors = append(m.Connectors, sdk.Connector{Name: "persons", Label: "Persons"})
 	}
 	return m
 }
@@ -69,7 +76,13 @@ func (l load) Manifest() sdk.Manifest {
 // Open implements sdk.Plugin.
 func (l load) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
 	var s settings
-	if err := in.Settings.Decode(&s); err != nil {
+	if l.Bad == "strict" {
+		var all strict
+		if err := in.Settings.Decode(&all); err != nil {
+			return nil, err
+		}
+		s = all.settings
+	} else if err := in.Settings.Decode(&s); err != nil {
 		return nil, err
 	}
 	if l.Bad == "picky" {
@@ -113,6 +126,9 @@ func (i *instance) GetStreams(ctx context.Context, call sdk.PlanCall, out *sdk.E
 	if string(call.Run.Preprocessed) != "prepared" {
 		return fmt.Errorf("preprocessed is %q", call.Run.Preprocessed)
 	}
+	if !slices.Contains(call.Run.Connectors, "things") {
+		return nil
+	}
 	for n := range i.Streams {
 		id := fmt.Sprintf("s%04d", n)
 		if only := call.Run.Params["only"]; only != "" && only != id {
@@ -136,17 +152,43 @@ func (*instance) stream(id string) sdk.Stream {
 
 // position is a page token, a checkpoint and a cursor: how far a stream has got.
 type position struct {
-	Page   int `json:"page"`
-	Record int `json:"record"`
+	Page    int `json:"page"`
+	Record  int `json:"record"`
+	Version int `json:"version,omitempty"` // of this form; 1 if it is left out
+}
+
+// at returns the position of a page, unless this version does not write the form of
+// the first one.
+func (i *instance) at(page, record int) position {
+	p := position{Page: page, Record: record}
+	if strings.HasPrefix(i.variant.Bad, "newer") {
+		p.Version = 2
+	}
+	return p
+}
+
+// read takes a position, if this version knows its form.
+func (i *instance) read(raw []byte, p *position) error {
+	if raw == nil {
+		return nil
+	}
+	*p = position{}
+	if err := json.Unmarshal(raw, p); err != nil {
+		return err
+	}
+	if p.Version > 1 && !strings.HasPrefix(i.variant.Bad, "newer") {
+		return fmt.Errorf("a position of version %d", p.Version)
+	}
+	return nil
 }
 
 func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
-	var at position
+	var at, before position
+	if err := i.read(call.Cursor, &before); err != nil { // all is read anew each time
+		return sdk.Outcome{}, err
+	}
 	for _, raw := range [][]byte{call.Page, call.Checkpoint} {
-		if raw == nil {
-			continue
-		}
-		if err := json.Unmarshal(raw, &at); err != nil {
+		if err := i.read(raw, &at); err != nil {
 			return sdk.Outcome{}, err
 		}
 	}
@@ -165,7 +207,7 @@ func (i *instance) ProcessStream(ctx context.Context, call sdk.StreamCall, out *
 	if err := i.page(ctx, call, at, out); err != nil {
 		return sdk.Outcome{}, err
 	}
-	next := position{Page: at.Page + 1}
+	next := i.at(at.Page+1, 0)
 	outcome := sdk.Outcome{LastRecord: strconv.Itoa(next.Page), Cursor: encode(next)}
 	if next.Page < i.Pages {
 		outcome.NextPage = encode(next)
@@ -185,6 +227,9 @@ func (i *instance) page(ctx context.Context, call sdk.StreamCall, at position, o
 		return err
 	}
 	if i.Rotate {
+		if err := i.await(ctx, i.Gate); err != nil {
+			return err
+		}
 		if err := i.rotate(ctx); err != nil {
 			return err
 		}
@@ -192,7 +237,7 @@ func (i *instance) page(ctx context.Context, call sdk.StreamCall, at position, o
 	buf := make([]byte, 0, i.Size+64)
 	for n := at.Record; n < i.Records; n++ {
 		if segment > 0 && n > at.Record && (n-at.Record)%segment == 0 {
-			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: encode(position{at.Page, n})}); err != nil {
+			if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: encode(i.at(at.Page, n))}); err != nil {
 				return err
 			}
 			if err := i.pause(ctx); err != nil {

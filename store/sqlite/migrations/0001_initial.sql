@@ -25,6 +25,7 @@ CREATE TABLE integrations (
   plugin        TEXT    NOT NULL,
   identifier    TEXT,             -- the remote system's name for the account, once a plugin tells it
   connectors    TEXT    NOT NULL, -- JSON array of the enabled ones, in order
+  offered       TEXT    NOT NULL DEFAULT '[]', -- JSON array of those that it may have without being named
   every         INTEGER NOT NULL, -- ticks; negative: never
   cron          TEXT    NOT NULL DEFAULT '', -- instead of every
   timezone      TEXT    NOT NULL DEFAULT '', -- of cron
@@ -43,6 +44,7 @@ CREATE TABLE integrations (
   created_by    TEXT    NOT NULL DEFAULT '', -- file that declared it first
   state         TEXT    NOT NULL CHECK (state IN ('active', 'disabled', 'parked', 'needs-reconnect', 'waiting-approval', 'error')),
   reason        TEXT    NOT NULL DEFAULT '',
+  unfit         TEXT    NOT NULL DEFAULT '', -- why it is parked although its plugin is there
   hold          TEXT,             -- JSON: the command that disables it, with what it was
   finishing     INTEGER NOT NULL DEFAULT 0 CHECK (finishing IN (0, 1)), -- disabled, and its run goes on to its end
   revision      INTEGER NOT NULL DEFAULT 1,
@@ -516,6 +518,36 @@ CREATE TABLE plugin_states (
   version INTEGER NOT NULL, -- 0: its manifest says nothing of that
   UNIQUE (plugin, since)
 ) STRICT;
+
+-- Cursors and watermarks as they were before a program began that writes what the one
+-- before it does not read. They come back with that one.
+CREATE TABLE kept_states (
+  plugin TEXT    NOT NULL PRIMARY KEY,
+  digest TEXT    NOT NULL, -- of the program that began
+  at     INTEGER NOT NULL,
+  whole  INTEGER NOT NULL CHECK (whole IN (0, 1)) -- all of it is copied
+) STRICT;
+
+CREATE TABLE kept_cursors (
+  plugin         TEXT    NOT NULL,
+  integration_id INTEGER NOT NULL,
+  connector      TEXT    NOT NULL,
+  partition      TEXT    NOT NULL,
+  cursor         BLOB    NOT NULL,
+  updated_at     INTEGER NOT NULL,
+  UNIQUE (integration_id, connector, partition)
+) STRICT;
+CREATE INDEX kept_cursors_plugin ON kept_cursors (plugin);
+
+CREATE TABLE kept_watermarks (
+  plugin         TEXT    NOT NULL,
+  integration_id INTEGER NOT NULL,
+  connector      TEXT    NOT NULL,
+  at             INTEGER NOT NULL,
+  run_id         INTEGER NOT NULL,
+  UNIQUE (integration_id, connector)
+) STRICT;
+CREATE INDEX kept_watermarks_plugin ON kept_watermarks (plugin);
 
 CREATE TABLE plugin_services (
   plugin           TEXT    NOT NULL PRIMARY KEY,

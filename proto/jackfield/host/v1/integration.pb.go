@@ -205,7 +205,12 @@ type GetIntegrationResponse struct {
 	// tenant, host, plugin or default.
 	Origins map[string]string `protobuf:"bytes,6,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Not set without a limit.
-	Limit         *LimitUse `protobuf:"bytes,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit *LimitUse `protobuf:"bytes,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	// How its connectors stand, by name: enabled; disabled, the file has another list; new,
+	// came with a version of the plugin after the integration was declared, and has to be
+	// named in its file; parked, the plugin has it no more, its cursors are kept. Empty
+	// while the plugin is unknown.
+	Connectors    map[string]string `protobuf:"bytes,8,rep,name=connectors,proto3" json:"connectors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -285,6 +290,13 @@ func (x *GetIntegrationResponse) GetOrigins() map[string]string {
 func (x *GetIntegrationResponse) GetLimit() *LimitUse {
 	if x != nil {
 		return x.Limit
+	}
+	return nil
+}
+
+func (x *GetIntegrationResponse) GetConnectors() map[string]string {
+	if x != nil {
+		return x.Connectors
 	}
 	return nil
 }
@@ -1269,7 +1281,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\fintegrations\x18\x01 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"9\n" +
 	"\x15GetIntegrationRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xaa\x04\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xc4\x05\n" +
 	"\x16GetIntegrationResponse\x12@\n" +
 	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\x127\n" +
@@ -1277,11 +1289,17 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\arecords\x18\x04 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.RecordsEntryR\arecords\x12*\n" +
 	"\x04runs\x18\x05 \x03(\v2\x16.jackfield.host.v1.RunR\x04runs\x12P\n" +
 	"\aorigins\x18\x06 \x03(\v26.jackfield.host.v1.GetIntegrationResponse.OriginsEntryR\aorigins\x121\n" +
-	"\x05limit\x18\a \x01(\v2\x1b.jackfield.host.v1.LimitUseR\x05limit\x1a:\n" +
+	"\x05limit\x18\a \x01(\v2\x1b.jackfield.host.v1.LimitUseR\x05limit\x12Y\n" +
+	"\n" +
+	"connectors\x18\b \x03(\v29.jackfield.host.v1.GetIntegrationResponse.ConnectorsEntryR\n" +
+	"connectors\x1a:\n" +
 	"\fRecordsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
 	"\fOriginsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fConnectorsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
 	"\bLimitUse\x12\x18\n" +
@@ -1396,7 +1414,7 @@ func file_jackfield_host_v1_integration_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_integration_proto_rawDescData
 }
 
-var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_jackfield_host_v1_integration_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_jackfield_host_v1_integration_proto_goTypes = []any{
 	(*ListIntegrationsRequest)(nil),    // 0: jackfield.host.v1.ListIntegrationsRequest
 	(*ListIntegrationsResponse)(nil),   // 1: jackfield.host.v1.ListIntegrationsResponse
@@ -1416,54 +1434,56 @@ var file_jackfield_host_v1_integration_proto_goTypes = []any{
 	(*Integration)(nil),                // 15: jackfield.host.v1.Integration
 	nil,                                // 16: jackfield.host.v1.GetIntegrationResponse.RecordsEntry
 	nil,                                // 17: jackfield.host.v1.GetIntegrationResponse.OriginsEntry
-	nil,                                // 18: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	(*Manifest)(nil),                   // 19: jackfield.host.v1.Manifest
-	(*Run)(nil),                        // 20: jackfield.host.v1.Run
-	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 22: google.protobuf.Duration
+	nil,                                // 18: jackfield.host.v1.GetIntegrationResponse.ConnectorsEntry
+	nil,                                // 19: jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	(*Manifest)(nil),                   // 20: jackfield.host.v1.Manifest
+	(*Run)(nil),                        // 21: jackfield.host.v1.Run
+	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 23: google.protobuf.Duration
 }
 var file_jackfield_host_v1_integration_proto_depIdxs = []int32{
 	15, // 0: jackfield.host.v1.ListIntegrationsResponse.integrations:type_name -> jackfield.host.v1.Integration
 	15, // 1: jackfield.host.v1.GetIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	19, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	20, // 2: jackfield.host.v1.GetIntegrationResponse.manifest:type_name -> jackfield.host.v1.Manifest
 	16, // 3: jackfield.host.v1.GetIntegrationResponse.records:type_name -> jackfield.host.v1.GetIntegrationResponse.RecordsEntry
-	20, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
+	21, // 4: jackfield.host.v1.GetIntegrationResponse.runs:type_name -> jackfield.host.v1.Run
 	17, // 5: jackfield.host.v1.GetIntegrationResponse.origins:type_name -> jackfield.host.v1.GetIntegrationResponse.OriginsEntry
 	4,  // 6: jackfield.host.v1.GetIntegrationResponse.limit:type_name -> jackfield.host.v1.LimitUse
-	21, // 7: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
-	22, // 8: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
-	18, // 9: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
-	20, // 10: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
-	15, // 11: jackfield.host.v1.DeleteIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	15, // 12: jackfield.host.v1.DisableIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	15, // 13: jackfield.host.v1.EnableIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
-	21, // 14: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
-	21, // 15: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
-	21, // 16: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
-	21, // 17: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
-	21, // 18: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
-	21, // 19: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
-	21, // 20: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
-	21, // 21: jackfield.host.v1.Integration.disabled_at:type_name -> google.protobuf.Timestamp
-	0,  // 22: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
-	2,  // 23: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
-	5,  // 24: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
-	7,  // 25: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
-	9,  // 26: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
-	11, // 27: jackfield.host.v1.IntegrationService.DisableIntegration:input_type -> jackfield.host.v1.DisableIntegrationRequest
-	13, // 28: jackfield.host.v1.IntegrationService.EnableIntegration:input_type -> jackfield.host.v1.EnableIntegrationRequest
-	1,  // 29: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
-	3,  // 30: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
-	6,  // 31: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
-	8,  // 32: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
-	10, // 33: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
-	12, // 34: jackfield.host.v1.IntegrationService.DisableIntegration:output_type -> jackfield.host.v1.DisableIntegrationResponse
-	14, // 35: jackfield.host.v1.IntegrationService.EnableIntegration:output_type -> jackfield.host.v1.EnableIntegrationResponse
-	29, // [29:36] is the sub-list for method output_type
-	22, // [22:29] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	18, // 7: jackfield.host.v1.GetIntegrationResponse.connectors:type_name -> jackfield.host.v1.GetIntegrationResponse.ConnectorsEntry
+	22, // 8: jackfield.host.v1.LimitUse.reset:type_name -> google.protobuf.Timestamp
+	23, // 9: jackfield.host.v1.LimitUse.per:type_name -> google.protobuf.Duration
+	19, // 10: jackfield.host.v1.SyncIntegrationRequest.params:type_name -> jackfield.host.v1.SyncIntegrationRequest.ParamsEntry
+	21, // 11: jackfield.host.v1.SyncIntegrationResponse.run:type_name -> jackfield.host.v1.Run
+	15, // 12: jackfield.host.v1.DeleteIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	15, // 13: jackfield.host.v1.DisableIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	15, // 14: jackfield.host.v1.EnableIntegrationResponse.integration:type_name -> jackfield.host.v1.Integration
+	22, // 15: jackfield.host.v1.Integration.created_at:type_name -> google.protobuf.Timestamp
+	22, // 16: jackfield.host.v1.Integration.updated_at:type_name -> google.protobuf.Timestamp
+	22, // 17: jackfield.host.v1.Integration.onboarded_at:type_name -> google.protobuf.Timestamp
+	22, // 18: jackfield.host.v1.Integration.last_check_at:type_name -> google.protobuf.Timestamp
+	22, // 19: jackfield.host.v1.Integration.next_check_at:type_name -> google.protobuf.Timestamp
+	22, // 20: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
+	22, // 21: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
+	22, // 22: jackfield.host.v1.Integration.disabled_at:type_name -> google.protobuf.Timestamp
+	0,  // 23: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
+	2,  // 24: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
+	5,  // 25: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
+	7,  // 26: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
+	9,  // 27: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
+	11, // 28: jackfield.host.v1.IntegrationService.DisableIntegration:input_type -> jackfield.host.v1.DisableIntegrationRequest
+	13, // 29: jackfield.host.v1.IntegrationService.EnableIntegration:input_type -> jackfield.host.v1.EnableIntegrationRequest
+	1,  // 30: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
+	3,  // 31: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
+	6,  // 32: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
+	8,  // 33: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
+	10, // 34: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
+	12, // 35: jackfield.host.v1.IntegrationService.DisableIntegration:output_type -> jackfield.host.v1.DisableIntegrationResponse
+	14, // 36: jackfield.host.v1.IntegrationService.EnableIntegration:output_type -> jackfield.host.v1.EnableIntegrationResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_integration_proto_init() }
@@ -1479,7 +1499,7 @@ func file_jackfield_host_v1_integration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_integration_proto_rawDesc), len(file_jackfield_host_v1_integration_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

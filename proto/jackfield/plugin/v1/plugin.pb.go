@@ -189,6 +189,8 @@ type Manifest struct {
 	StateReads  []int32 `protobuf:"varint,15,rep,packed,name=state_reads,json=stateReads,proto3" json:"state_reads,omitempty"`
 	// records of a page, unless configuration says otherwise; 0: the plugin chooses
 	PageSize int32 `protobuf:"varint,16,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Older versions of opaque data that it writes when it is told to by OpenRequest.
+	StateMayWrite []int32 `protobuf:"varint,17,rep,packed,name=state_may_write,json=stateMayWrite,proto3" json:"state_may_write,omitempty"`
 	// What the plugin connects to whatever its settings say: slack.com, *.slack.com,
 	// files.example.com:8443; the port is that of https if none is given.
 	Hosts         []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
@@ -338,6 +340,13 @@ func (x *Manifest) GetPageSize() int32 {
 	return 0
 }
 
+func (x *Manifest) GetStateMayWrite() []int32 {
+	if x != nil {
+		return x.StateMayWrite
+	}
+	return nil
+}
+
 func (x *Manifest) GetHosts() []string {
 	if x != nil {
 		return x.Hosts
@@ -450,7 +459,10 @@ type OpenRequest struct {
 	// JSON object with secrets in it
 	Settings []byte `protobuf:"bytes,6,opt,name=settings,proto3" json:"settings,omitempty"`
 	// validate only; the answer has no handle
-	DryRun        bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// The version of opaque data to write, one of state_may_write, while the version of
+	// the plugin before this one may come back; state_writes if zero.
+	WriteState    int32 `protobuf:"varint,8,opt,name=write_state,json=writeState,proto3" json:"write_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -532,6 +544,13 @@ func (x *OpenRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *OpenRequest) GetWriteState() int32 {
+	if x != nil {
+		return x.WriteState
+	}
+	return 0
 }
 
 type OpenResponse struct {
@@ -2150,7 +2169,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"\x11\n" +
 	"\x0fDescribeRequest\"M\n" +
 	"\x10DescribeResponse\x129\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\x9a\x04\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\xc2\x04\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -2171,7 +2190,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\fstate_writes\x18\x0e \x01(\x05R\vstateWrites\x12\x1f\n" +
 	"\vstate_reads\x18\x0f \x03(\x05R\n" +
 	"stateReads\x12\x1b\n" +
-	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\x12\x14\n" +
+	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\x12&\n" +
+	"\x0fstate_may_write\x18\x11 \x03(\x05R\rstateMayWrite\x12\x14\n" +
 	"\x05hosts\x18\x14 \x03(\tR\x05hosts\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
@@ -2180,7 +2200,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05force\x18\x04 \x01(\bR\x05force\x12)\n" +
 	"\x10complete_listing\x18\x05 \x01(\bR\x0fcompleteListing\x12\x1a\n" +
 	"\bversions\x18\x06 \x01(\bR\bversions\x12\x14\n" +
-	"\x05kinds\x18\a \x03(\tR\x05kinds\"\xdf\x01\n" +
+	"\x05kinds\x18\a \x03(\tR\x05kinds\"\x80\x02\n" +
 	"\vOpenRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12%\n" +
@@ -2190,7 +2210,9 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"connectors\x18\x05 \x03(\tR\n" +
 	"connectors\x12\x1a\n" +
 	"\bsettings\x18\x06 \x01(\fR\bsettings\x12\x17\n" +
-	"\adry_run\x18\a \x01(\bR\x06dryRun\"&\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\x12\x1f\n" +
+	"\vwrite_state\x18\b \x01(\x05R\n" +
+	"writeState\"&\n" +
 	"\fOpenResponse\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\"&\n" +
 	"\fCloseRequest\x12\x16\n" +

@@ -88,6 +88,9 @@ func (z zoo) Manifest() sdk.Manifest {
 	var state sdk.StateVersions
 	if n, err := strconv.Atoi(beside("writes")); err == nil {
 		state = sdk.StateVersions{Writes: n, Reads: []int{n - 1, n}}
+		if beside("yields") != "" {
+			state.MayWrite = []int{n - 1}
+		}
 	}
 	return sdk.Manifest{State: state, Name: name, Label: "Zoo " + z.name, Version: version, Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: []string{"any"}}
 }
@@ -150,6 +153,8 @@ func (a *animal) Invoke(ctx context.Context, call sdk.HookCall) (sdk.HookResult,
 	case "stuck":
 		<-ctx.Done()
 		return sdk.HookResult{}, ctx.Err()
+	case "writes":
+		return answer(a.in.WriteState)
 	case "version":
 		return answer(a.zoo.Manifest().Version)
 	case "look":
