@@ -1,6 +1,10 @@
 package address
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
 
 // Class says what an IP address is good for.
 type Class string
@@ -40,7 +44,7 @@ func span6(first, second uint16, bits int, class Class) span {
 func addr6(groups [8]uint16) netip.Addr {
 	var raw [16]byte
 	for i, g := range groups {
-		raw[2*i], raw[2*i+1] = byte(g>>8), byte(g)
+		binary.BigEndian.PutUint16(raw[2*i:], g)
 	}
 	return netip.AddrFrom16(raw)
 }
@@ -117,10 +121,8 @@ func Classify(ip netip.Addr) Class {
 	if ip.Zone() != "" {
 		return LinkLocal
 	}
-	for _, known := range metadata() {
-		if ip == known {
-			return Metadata
-		}
+	if slices.Contains(metadata(), ip) {
+		return Metadata
 	}
 	spans, otherwise := special4(), Public
 	if ip.Is6() {

@@ -57,7 +57,7 @@ func (g *Guard) Client(opts ClientOptions) *http.Client {
 				MaxIdleConnsPerHost:    4,
 			},
 		},
-		CheckRedirect: func(req *http.Request, via []*http.Request) error { return opts.redirect(req, via) },
+		CheckRedirect: opts.redirect,
 	}
 }
 

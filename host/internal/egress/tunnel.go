@@ -110,7 +110,7 @@ func (a *activity) pass(to net.Conn, from io.Reader) {
 				return
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // io.Reader returns it as it is
+		if err == io.EOF {
 			if closeWrite(to) != nil {
 				a.end()
 			}

@@ -83,7 +83,7 @@ func newWorld(t *testing.T, opts ProxyOptions, grants ...string) *world {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", w.socket)
 	require.NoError(t, err)
 	var serving sync.WaitGroup
-	serving.Go(func() { require.NoError(t, proxy.Serve(listener)) }) //nolint:testifylint // it ends the test at its cleanup
+	serving.Go(func() { require.NoError(t, proxy.Serve(listener)) })
 	t.Cleanup(func() {
 		proxy.Close()
 		serving.Wait()
@@ -137,7 +137,7 @@ func (w *world) connect(target string) (net.Conn, *bufio.Reader, *fault) {
 	_, err := fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target)
 	require.NoError(w.t, err)
 	in := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
+	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // of a tunnel there is none, and fault reads it
 	require.NoError(w.t, err)
 	if resp.StatusCode == http.StatusOK {
 		return conn, in, nil

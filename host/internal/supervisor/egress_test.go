@@ -89,7 +89,7 @@ func TestTheWayOutKnowsForWhomAProcessWorks(t *testing.T) {
 	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
 	w := <-ways
 	require.Equal(t, "zoo-ok", w.named)
-	require.Contains(t, string(s.call(t, "zoo-ok", "look")), "JACKFIELD_EGRESS=/the/socket")
+	require.Contains(t, s.call(t, "zoo-ok", "look"), "JACKFIELD_EGRESS=/the/socket")
 	holds := func(want ...string) func() bool {
 		return func() bool {
 			got, _ := w.holds()
