@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/sandbox"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
@@ -150,8 +152,10 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 		u.failWith("plugins.scan", err)
 		return nil
 	}
+	cage := newCage(host, false)
+	u.checkSandbox(cage)
 	for _, a := range found {
-		u.checkPlugin(ctx, a, deep)
+		u.checkPlugin(ctx, a, cage, deep)
 	}
 	if !slices.ContainsFunc(found, discovery.Artifact.Runnable) {
 		u.warn("plugins.scan", "no plugin in "+host.Plugins.Dir+" may run", u.c.command("plugin approve NAME"))
@@ -159,7 +163,20 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 	return nil
 }
 
-func (u *checkup) checkPlugin(ctx context.Context, a discovery.Artifact, deep bool) {
+// checkSandbox says how much of the sandbox plugins get here.
+func (u *checkup) checkSandbox(cage *cage) {
+	level, reasons := cage.isolation()
+	text := strings.Join(append([]string{level}, reasons...), "; ")
+	if err := cage.box.Allowed(); err != nil {
+		u.failWith("plugins.sandbox", err)
+	} else if level == string(sandbox.Full) {
+		u.ok("plugins.sandbox", "%s", text)
+	} else {
+		u.warn("plugins.sandbox", text, "")
+	}
+}
+
+func (u *checkup) checkPlugin(ctx context.Context, a discovery.Artifact, cage *cage, deep bool) {
 	name := "plugin." + orElse(a.Name, a.File)
 	switch {
 	case a.Verdict == discovery.VerdictIgnored:
@@ -169,8 +186,7 @@ func (u *checkup) checkPlugin(ctx context.Context, a discovery.Artifact, deep bo
 		u.ok(name, "%s %s", a.Version, a.Verdict)
 	default:
 		begin := time.Now()
-		m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect},
-			binaryOf(a))
+		m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect, Confine: cage.confine}, binaryOf(a))
 		if err != nil {
 			u.failWith(name, err)
 			return

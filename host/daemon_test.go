@@ -141,7 +141,7 @@ func theIntegration() *hostv1.Integration {
 }
 
 func thePlugin() *hostv1.Plugin {
-	return &hostv1.Plugin{Name: "git", Version: "1.0.0", Digest: "9f2c", File: "git", Verdict: "approved", State: "serving", Pid: 42, StartedAt: at(0)}
+	return &hostv1.Plugin{Name: "git", Version: "1.0.0", Digest: "9f2c", File: "git", Verdict: "approved", State: "serving", Pid: 42, StartedAt: at(0), Sandbox: "partial", SandboxReasons: []string{"the kernel is old"}}
 }
 
 func theRecord(position string) *hostv1.Record {
@@ -164,7 +164,7 @@ func (d *fakeDaemon) GetStatus(context.Context, *hostv1.GetStatusRequest) (*host
 		Config:  &hostv1.StatusConfig{File: "/etc/jackfield/host.yaml", AppliedAt: at(1)},
 		Store:   &hostv1.StatusStore{Path: "/var/lib/jackfield", Records: 12040, DatabaseBytes: 1 << 20, WalBytes: 0, Position: "12040"},
 		Plugins: []*hostv1.Plugin{thePlugin()}, Tenants: 1, Integrations: map[string]int64{"active": 1}, Runs: map[string]int64{"processed": 2},
-		Isolation: "none", Http: "127.0.0.1:7480",
+		Isolation: "none", IsolationReasons: []string{"the kernel has no Landlock"}, Http: "127.0.0.1:7480",
 	}, nil
 }
 

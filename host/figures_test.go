@@ -36,6 +36,7 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 	measureSwaps(t, f)
 	measureMemory(t, f)
 	measureStart(t, f)
+	measureSandbox(t, f)
 	measureBinary(t, f)
 	t.Logf("\n%s", f)
 	require.Empty(t, f.missed, "goals that were not reached")

@@ -18,7 +18,8 @@ import (
 // rows: K20
 //
 // What a plugin starts may not use the API, from the first moment of its process on,
-// although it runs as the daemon's user and can read the daemon's token.
+// although it runs as the daemon's user, without the sandbox, and can read the daemon's
+// token.
 func TestAPluginIsNotTheAdministrator(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -38,6 +39,7 @@ while [ -e %[1]s ]; do
 done
 exec %[3]s
 `, tries, said, genuine, s.bin, s.dir), 0o755)
+	s.trust("load")
 	s.cli("plugin", "approve", "load")
 	require.NoError(t, os.WriteFile(tries, nil, 0o600))
 	d := s.start()

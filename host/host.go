@@ -41,6 +41,8 @@ type Host struct {
 	lifecycle  *lifecycle
 	candidates *candidates
 	unfit      *unfit
+	cage       *cage
+	reach      *reach
 	runner     *runner.Runner
 	scheduler  *scheduler.Scheduler
 	upkeep     *upkeep.Upkeep
@@ -123,7 +125,9 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.ways = h.newWays()
 	var err error
+	h.cage = newCage(h.config, true)
 	h.sup, err = supervisor.New(supervisor.Options{
+		Confine:   h.cage.confine,
 		Probation: h.config.Plugins.Probation, DrainTimeout: h.config.Plugins.Drain,
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
@@ -134,7 +138,9 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	if err != nil {
 		return err
 	}
-	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf}
+	h.reach = &reach{integrations: h.db.Integrations, keys: keys, manifest: h.processes.kept}
+	h.processes.reach, h.processes.adapted = h.reach, h.adapted
 	opts := config.Options{
 		Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config,
 		Had: func(integration string) []string { return h.files.connectors(integration) },
@@ -184,7 +190,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.api, err = api.New(api.Options{
 		Socket: filepath.Join(h.config.Data, api.SocketName), Log: h.log, Version: readBuild().version,
 		Refuse: api.Descends(h.sup.PIDs), Redact: h.redactor.Redact, Changed: h.db.Changed,
-		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening,
+		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening, Isolation: h.cage.isolation,
 	}, api.Deps{
 		Store: integrations{h.db, func() { nudge(h.adapted) }}, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
 		Database: database{h.db, h.snapshots},
@@ -318,9 +324,25 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 		}
 		if again && !busy {
 			busy, again = true, false
-			now := h.binaries(files)
-			go func() { synced <- h.sup.Sync(ctx, now) }() // slow plugins hold up nobody
+			now := files
+			go func() { // slow plugins hold up nobody
+				h.lookAround(ctx, now)
+				synced <- h.sup.Sync(ctx, h.binaries(now))
+			}()
 		}
+	}
+}
+
+// lookAround learns which files plugins may read.
+func (h *Host) lookAround(ctx context.Context, found []discovery.Artifact) {
+	var names []string
+	for _, a := range found {
+		if a.Runnable() {
+			names = append(names, a.Name)
+		}
+	}
+	if err := h.reach.look(ctx, names); err != nil && ctx.Err() == nil {
+		h.log.Warn("plugins may read what they could before, whatever settings name by now", "error", err)
 	}
 }
 

@@ -97,11 +97,11 @@ func TestTables(t *testing.T) {
 	s := startDaemon(t, &fakeDaemon{})
 	for want, args := range map[string][]string{
 		"isolation none: plugins are trusted like the operator": {"status"},
-		"git 1.0.0 approved serving 42":                         {"plugin", "list"},
-		"2026-":                                                 {"plugin", "logs", "git"},
-		"acme/history git active 20m":                           {"integration", "list"},
-		`token "***"`:                                           {"integration", "show", "acme/history"},
-		"acme/history: ok, 80ms":                                {"integration", "check", "acme/history"},
+		"git - 1.0.0 approved serving partial 42":               {"plugin", "list"},
+		"2026-":                       {"plugin", "logs", "git"},
+		"acme/history git active 20m": {"integration", "list"},
+		`token "***"`:                 {"integration", "show", "acme/history"},
+		"acme/history: ok, 80ms":      {"integration", "check", "acme/history"},
 		"acme/history: run 12 is pending. Watch: jackfield run watch 12":                                     {"integration", "sync", "acme/history"},
 		"there is more: --page 12":                                                                           {"run", "list"},
 		"why 1 of 3 streams failed: object is corrupt":                                                       {"run", "show", "12"},

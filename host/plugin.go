@@ -36,9 +36,9 @@ func (c *cli) pluginListCommand() *cobra.Command {
 }
 
 func pluginTable(t *table, plugins []*hostv1.Plugin) {
-	t.head("NAME", "KIND", "VERSION", "VERDICT", "STATE", "PID", "RESTARTS", "CALLS", "REASON")
+	t.head("NAME", "KIND", "VERSION", "VERDICT", "STATE", "SANDBOX", "PID", "RESTARTS", "CALLS", "REASON")
 	for _, p := range plugins {
-		t.row(orElse(p.GetName(), p.GetFile()), p.GetKind(), p.GetVersion(), p.GetVerdict(), p.GetState(), pidText(p), p.GetRestarts(), p.GetCalls(), p.GetReason())
+		t.row(orElse(p.GetName(), p.GetFile()), p.GetKind(), p.GetVersion(), p.GetVerdict(), p.GetState(), p.GetSandbox(), pidText(p), p.GetRestarts(), p.GetCalls(), p.GetReason())
 	}
 }
 
@@ -77,6 +77,10 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 	t.fact("verdict", p.GetVerdict())
 	t.fact("state", p.GetState())
 	t.fact("reason", p.GetReason())
+	t.fact("sandbox", p.GetSandbox())
+	for _, reason := range p.GetSandboxReasons() {
+		t.fact("  because", reason)
+	}
 	t.fact("file", p.GetFile())
 	t.fact("digest", p.GetDigest())
 	if p.GetPid() != 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -205,7 +206,14 @@ func (a *approval) examine(ctx context.Context, path string) (discovery.Artifact
 	if err != nil {
 		return taken, sdk.Manifest{}, err
 	}
-	m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect, Folder: discovery.CheckFolder}, binaryOf(taken))
+	cage := newCage(a.host, false)
+	m, err := supervisor.Probe(ctx, supervisor.Options{
+		Inspect: discovery.Inspect, Folder: discovery.CheckFolder,
+		Confine: func(cmd *exec.Cmd, l supervisor.Launch) (supervisor.Confinement, error) {
+			l.Binary.Name = orElse(l.Binary.Name, discovery.NameOf(taken.File)) // what it calls itself is not known yet
+			return cage.confine(cmd, l)
+		},
+	}, binaryOf(taken))
 	return taken, m, err
 }
 

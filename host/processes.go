@@ -32,6 +32,10 @@ type processes struct {
 	quarantined func(digest string) (why string, ok bool)
 	// revive lets a plugin's program out of quarantine and returns it, if it was in.
 	revive func(name string) (supervisor.Binary, bool)
+	// reach knows what the processes are to read; adapted is told when one may not yet.
+	reach   *reach
+	adapted chan<- struct{}
+	level   func(name string) (string, []string) // of its sandbox
 }
 
 var (
@@ -44,12 +48,32 @@ func (p *processes) Manifest(name string) (sdk.Manifest, bool) { return p.sup.Ma
 
 // Acquire implements runner.Plugins.
 func (p *processes) Acquire(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
+	if err := p.reaches(name, in); err != nil {
+		return runner.Plugin{}, err
+	}
 	return lent(p.sup.Acquire(ctx, name, in))
 }
 
 // AcquireAlone implements runner.Plugins.
 func (p *processes) AcquireAlone(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
+	if err := p.reaches(name, in); err != nil {
+		return runner.Plugin{}, err
+	}
 	return lent(p.sup.AcquireAlone(ctx, name, in))
+}
+
+// reaches returns why the plugin's process cannot serve the integration yet: its
+// settings name files that the next process may read. The work comes again.
+func (p *processes) reaches(name string, in sdk.Integration) error {
+	m, ok := p.sup.Manifest(name)
+	if !ok || p.reach == nil {
+		return nil
+	}
+	if access, ok := p.sup.Access(name); ok && p.reach.lacks(m, in, access) {
+		nudge(p.adapted)
+		return fmt.Errorf("plugin %s: a process that may read the files of %s/%s is about to start: %w", name, in.Tenant, in.Name, supervisor.ErrNotLoaded)
+	}
+	return nil
 }
 
 // lent is a handle as the runner knows it.
@@ -128,6 +152,9 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
 			Verdict: string(f.Verdict), Reason: f.Reason, Network: string(m.network(f.Name)),
 		}
+		if f.Runnable() {
+			p.Sandbox, p.SandboxReasons = m.level(f.Name)
+		}
 		s, ok := byDigest[f.Digest]
 		if ok = ok && f.Runnable(); ok {
 			describe(&p, s)
@@ -142,6 +169,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
 		s := byDigest[digest]
 		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone", Network: string(m.network(s.Name))}
+		p.Sandbox, p.SandboxReasons = m.level(s.Name)
 		if stays[s.Name] {
 			p.Verdict, p.Reason = string(discovery.VerdictKept), "another program has its place in the plugin directory"
 		}

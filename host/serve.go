@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/sandbox"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/store"
 )
@@ -62,6 +63,9 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 			"trust: lock, or serve --dev on a machine of your own")
 	}
 	ownerOnly()
+	if err := sandbox.Harden(); err != nil {
+		return nil, environmentError(fmt.Errorf("keep others out of this process: %w", err), "")
+	}
 	if socket := filepath.Join(cfg.Data, api.SocketName); len(socket) > maxSocketPath { // before anything is made there
 		return nil, environmentError(fmt.Errorf("the path of %s has %d bytes; a socket can have %d", socket, len(socket), maxSocketPath),
 			"choose a shorter data: in host.yaml, or a place nearer to the root")

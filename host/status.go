@@ -47,8 +47,9 @@ func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	t.fact("runs", counts(s.GetRuns()))
 	t.fact("work due", counted(s.GetLanesDue(), "lane"))
 	t.fact("http", s.GetHttp())
-	if s.GetIsolation() == "none" {
-		t.fact("isolation", "none: plugins are trusted like the operator")
+	t.fact("isolation", isolationText(s))
+	for _, reason := range s.GetIsolationReasons() {
+		t.fact("  because", reason)
 	}
 	if len(s.GetPlugins()) > 0 {
 		t.section("Plugins")
@@ -57,6 +58,18 @@ func statusTable(t *table, s *hostv1.GetStatusResponse) {
 	if text := problemText(s.GetConfig().GetProblems()); text != "" {
 		t.section("Configuration")
 		t.text.WriteString(text + "\n")
+	}
+}
+
+// isolationText says what plugins are kept from.
+func isolationText(s *hostv1.GetStatusResponse) string {
+	switch s.GetIsolation() {
+	case "none":
+		return "none: plugins are trusted like the operator"
+	case "partial":
+		return "partial: plugins are kept from some of what is not theirs"
+	default:
+		return s.GetIsolation()
 	}
 }
 

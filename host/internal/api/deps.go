@@ -73,6 +73,9 @@ type Plugin struct {
 	Memory    int64    // bytes of the process; 0 where the system does not tell
 	CPU       time.Duration
 	Network   string // how it reaches remote systems: proxy or direct
+
+	Sandbox        string   // full, partial or none; empty if it may not run
+	SandboxReasons []string // why it is not full
 }
 
 // LogLine is a line that a plugin logged.

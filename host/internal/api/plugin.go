@@ -127,6 +127,9 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		CpuMs:     p.CPU.Milliseconds(),
 		Kind:      p.Kind,
 		Network:   p.Network,
+
+		Sandbox:        p.Sandbox,
+		SandboxReasons: p.SandboxReasons,
 	}
 }
 

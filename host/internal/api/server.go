@@ -58,7 +58,10 @@ type Options struct {
 	// Web tells where the HTTP listener answers, or why it does not; there is none if
 	// both are nil, or if it is.
 	Web func() (net.Addr, error)
-	Now func() time.Time // time.Now if nil
+	// Isolation tells what keeps plugins from what is not theirs: full, partial or none,
+	// and why it is not full; none if it is nil.
+	Isolation func() (level string, reasons []string)
+	Now       func() time.Time // time.Now if nil
 }
 
 // Server is the host's API.

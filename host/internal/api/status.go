@@ -42,6 +42,7 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 	if len(reasons) > 0 {
 		state = "degraded"
 	}
+	isolation, why := s.isolation()
 	return &hostv1.GetStatusResponse{
 		State:        state,
 		Reasons:      reasons,
@@ -56,9 +57,19 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 		Integrations: byName(kept.Integrations),
 		Runs:         byName(kept.Runs),
 		LanesDue:     kept.LanesDue,
-		Isolation:    "none",
+		Isolation:    isolation,
 		Http:         s.webAddress(),
+
+		IsolationReasons: why,
 	}, nil
+}
+
+// isolation tells what keeps plugins from what is not theirs.
+func (s *Server) isolation() (level string, reasons []string) {
+	if s.opts.Isolation == nil {
+		return "none", nil
+	}
+	return s.opts.Isolation()
 }
 
 // web asks how the HTTP listener is.

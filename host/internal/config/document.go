@@ -148,6 +148,11 @@ func hostSchema() schemaNode {
 				"type": "object", "additionalProperties": schemaNode{"enum": []string{string(NetworkProxy), string(NetworkDirect)}},
 				"description": "How plugins reach remote systems, by name. proxy, if nothing is said: through the host, to the hosts that the manifest and the settings name. direct: by themselves, wherever they want. Needs a restart.",
 			},
+			"sandbox": closed(schemaNode{
+				"require": schemaNode{"enum": []string{"full", "partial", "none"}, "description": "How much of the sandbox this machine must have for a plugin to be started; none if absent. Needs a restart."},
+				"trusted": schemaNode{"type": "array", "items": nameSchema("A plugin."), "description": "Plugins that run without the sandbox, with all rights of the daemon's user. Needs a restart."},
+			}),
+			"memory": schemaNode{"type": []string{"string", "integer"}, "pattern": `^[0-9]+ *([KMG]iB)?$`, "minimum": leastMemory, "description": "How much each process of a plugin may have, such as 512MiB; 1GiB if absent. Needs a restart."},
 		}),
 		"log": closed(schemaNode{
 			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},

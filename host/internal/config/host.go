@@ -70,6 +70,9 @@ type PluginDir struct {
 	// OnIncompatible says what happens when a new version does not take the settings of
 	// integrations.
 	OnIncompatible Incompatible `json:"on_incompatible"`
+
+	Sandbox Sandbox `json:"sandbox"`
+	Memory  uint64  `json:"memory"` // bytes that each process of a plugin may have
 }
 
 // Snapshots say when the store is copied, how many copies are kept, and where.
@@ -222,7 +225,7 @@ func (l *loader) listen(o object, otherwise string) string {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible")
+	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "sandbox", "memory")
 	if !ok {
 		return otherwise
 	}
@@ -230,6 +233,7 @@ func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
 	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustSigned), string(TrustDir)))
 	out.Keys = p.signingKeys("keys")
 	out.Network = p.network("network")
+	out.Sandbox, out.Memory = p.sandbox(otherwise.Sandbox), p.memory("memory", otherwise.Memory)
 	if out.Trust == TrustSigned && !p.has("keys") {
 		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}

@@ -133,6 +133,13 @@ func (s *Snapshot) keep(running Host) Problems {
 	network := fmt.Sprint(s.Host.Plugins.Network)
 	same("plugins.network", &network, fmt.Sprint(running.Plugins.Network))
 	s.Host.Plugins.Network = maps.Clone(running.Plugins.Network)
+	same("plugins.sandbox.require", &s.Host.Plugins.Sandbox.Require, running.Plugins.Sandbox.Require)
+	trusted := strings.Join(s.Host.Plugins.Sandbox.Trusted, " ")
+	same("plugins.sandbox.trusted", &trusted, strings.Join(running.Plugins.Sandbox.Trusted, " "))
+	s.Host.Plugins.Sandbox.Trusted = slices.Clone(running.Plugins.Sandbox.Trusted)
+	memory := strconv.FormatUint(s.Host.Plugins.Memory, 10)
+	same("plugins.memory", &memory, strconv.FormatUint(running.Plugins.Memory, 10))
+	s.Host.Plugins.Memory = running.Plugins.Memory
 	return out
 }
 

@@ -130,7 +130,7 @@ func (a *actor) run(ctx context.Context) {
 				a.release()
 			}
 			if req.restart && (req.binary == (Binary{}) || req.binary == a.wanted() && a.process() == nil) {
-				err = a.restart(ctx)
+				err = a.restart(ctx, a.wanted(), "plugin was restarted as asked")
 			} else {
 				again.Stop()
 				if a.tries(ctx, req) {
@@ -185,15 +185,14 @@ func (a *actor) first(ctx context.Context, b Binary) error {
 	return a.launch(ctx, b)
 }
 
-// restart runs the binary in a new process, now: whatever it did before, it is not
-// resting. What serves goes on until the new one does, and ends when its calls
-// have; if the new one does not start it stays.
-func (a *actor) restart(ctx context.Context) error {
+// restart runs b, which is the program that there is, in a new process, now: whatever
+// it did before, it is not resting. What serves goes on until the new one does, and
+// ends when its calls have; if the new one does not start it stays.
+func (a *actor) restart(ctx context.Context, b Binary, done string) error {
 	old := a.process()
 	if old == nil {
 		a.become(StateStarting, nil)
 	}
-	b := a.wanted()
 	if old != nil {
 		a.move(store.PluginUpgrading, b, nil)
 	}
@@ -204,7 +203,7 @@ func (a *actor) restart(ctx context.Context) error {
 		}
 		return err
 	}
-	a.log.Info("plugin was restarted as asked")
+	a.log.Info(done)
 	a.failures, a.ends = 0, crashes{}
 	if old == nil {
 		return nil
@@ -212,6 +211,22 @@ func (a *actor) restart(ctx context.Context) error {
 	a.move(store.PluginDraining, b, nil)
 	a.sup.retire(ctx, old, func() { a.drained(b) })
 	return nil
+}
+
+// renew gives the program that serves a process that may reach other things.
+func (a *actor) renew(ctx context.Context, access Access) {
+	b := a.wanted()
+	b.Access = access
+	if err := a.restart(ctx, b, "plugin has a new process, which may reach what its integrations need by now"); err != nil && ctx.Err() == nil {
+		a.log.Warn("plugin may not reach all that its integrations need: its new process does not start", "error", err)
+	}
+}
+
+// reach notes what the next process may reach.
+func (a *actor) reach(access Access) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.binary.Access = access
 }
 
 // launch starts b and lets it take the work.

@@ -46,7 +46,7 @@ func (p *process) oblige(version int) { p.writes.Store(int32(version)) } //nolin
 func (a *actor) obliged(b Binary) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if pr := a.probation; pr != nil && pr.of == b {
+	if pr := a.probation; pr != nil && pr.of.same(b) {
 		return pr.writes
 	}
 	return 0
@@ -57,7 +57,7 @@ func (a *actor) obliged(b Binary) int {
 func (a *actor) proven() {
 	a.mu.Lock()
 	pr, p := a.probation, a.current
-	over := pr != nil && pr.writes != 0 && pr.of == a.binary && a.service != store.PluginUpgrading && !a.sup.opts.Now().Before(pr.until)
+	over := pr != nil && pr.writes != 0 && pr.of.same(a.binary) && a.service != store.PluginUpgrading && !a.sup.opts.Now().Before(pr.until)
 	if over {
 		a.probation = nil
 	}

@@ -30,7 +30,9 @@ const (
 // the process's output to the end; go-plugin gets the handshake alone.
 type execution struct {
 	name     string
-	dir      string // of the process: its sockets are there
+	binary   Binary
+	cage     func(cmd *exec.Cmd, l Launch) (Confinement, error) // Options.Confine
+	dir      string                                             // of the process: its sockets are there
 	exe      *program
 	env      []string // go-plugin's variables; the rest is ours
 	base     []string
@@ -47,7 +49,9 @@ type execution struct {
 
 	mu     sync.Mutex // guards what follows
 	cmd    *exec.Cmd
-	killed bool // told to end, perhaps before it began
+	cell   Confinement
+	fate   string // why the kernel ended it, if for a limit
+	killed bool   // told to end, perhaps before it began
 	reaped bool
 	busy   func() []string // names the integrations that it works for; nil before there can be any
 	doing  []string        // what busy said when the process ended
@@ -112,15 +116,27 @@ func (x *execution) start(ctx context.Context) (err error) {
 		Stderr:      pipes[2][1],
 		SysProcAttr: sysProcAttr(),
 	}
+	cell, err := x.confine(cmd)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			cell.Close()
+		}
+	}()
 	if err := x.spawn.do(ctx, cmd.Start); err != nil {
 		return err //nolint:wrapcheck // explained by startFailure
 	}
 	x.mu.Lock()
-	x.cmd = cmd
+	x.cmd, x.cell = cmd, cell
 	if x.killed { // while it was being started
 		signalGroup(cmd.Process.Pid, sigKill)
 	}
 	x.mu.Unlock()
+	if err := x.launched(cmd, cell); err != nil {
+		return err
+	}
 	x.lifeline = pipes[0][1]
 	x.out.started(cmd.Process.Pid)
 	_ = x.pids.add(cmd.Process.Pid) // only a help for the next boot
@@ -159,6 +175,7 @@ func (x *execution) reap(reading *sync.WaitGroup, pipes ...*os.File) {
 	x.reaped = true
 	x.mu.Unlock()
 	doing := x.remember()
+	x.cell.Kill()
 	closeFile(x.lifeline)
 
 	read := make(chan struct{})
@@ -174,7 +191,12 @@ func (x *execution) reap(reading *sync.WaitGroup, pipes ...*os.File) {
 		closeFile(p)
 	}
 	<-read
+	fate := x.cell.Explain(x.out.lastLines(stderrLines))
+	x.mu.Lock()
+	x.fate = fate
+	x.mu.Unlock()
 	x.out.ended(x.ending(), doing)
+	x.cell.Close()
 	_ = x.pids.remove(pid) // only a help for the next boot
 	x.stdout.end()
 	close(x.exited)
@@ -253,10 +275,14 @@ func (x *execution) ending() string {
 	if x.cmd == nil || !x.reaped || x.cmd.ProcessState == nil {
 		return ""
 	}
+	text := "was ended by " + strings.Replace(x.cmd.ProcessState.String(), "signal: ", "signal ", 1)
 	if code := x.cmd.ProcessState.ExitCode(); code >= 0 {
-		return fmt.Sprintf("exited with code %d", code)
+		text = fmt.Sprintf("exited with code %d", code)
 	}
-	return "was ended by " + strings.Replace(x.cmd.ProcessState.String(), "signal: ", "signal ", 1)
+	if x.fate != "" {
+		text += ": " + x.fate
+	}
+	return text
 }
 
 // handshaken reports whether there was a handshake, why it was refused, and what

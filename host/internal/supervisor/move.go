@@ -105,12 +105,12 @@ func (a *actor) move(to store.PluginState, b Binary, err error) {
 	}
 	a.service = to
 	m := store.PluginMove{Machine: store.MachinePlugin, Plugin: a.name, Version: b.Version, Digest: b.Digest, From: from, To: to}
-	if pr := a.probation; pr != nil && pr.of == b {
+	if pr := a.probation; pr != nil && pr.of.same(b) {
 		m.Previous, m.PreviousVersion, m.Probation = pr.previous.Digest, pr.previous.Version, pr.until
 	}
-	if a.binary == b {
+	if a.binary.same(b) {
 		m.StateWrites = a.manifest.State.Writes
-		if pr := a.probation; pr != nil && pr.of == b && pr.writes != 0 {
+		if pr := a.probation; pr != nil && pr.of.same(b) && pr.writes != 0 {
 			m.StateWrites = pr.writes
 		}
 	}
@@ -121,7 +121,7 @@ func (a *actor) move(to store.PluginState, b Binary, err error) {
 // drained moves the plugin on once nothing but b serves it.
 func (a *actor) drained(b Binary) {
 	a.mu.Lock()
-	draining := a.service == store.PluginDraining && a.current != nil && a.current.binary == b
+	draining := a.service == store.PluginDraining && a.current != nil && a.current.binary.same(b)
 	a.mu.Unlock()
 	if draining {
 		a.move(store.PluginActive, b, nil)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -27,6 +28,8 @@ type Binary struct {
 	// program, and Digest is of the folder's list of files.
 	Folder  string // handed to the program as FolderEnv
 	Program string // digest of Path, verified at each start in the place of Digest
+
+	Access Access // what its processes may reach
 }
 
 // socketDirEnv is the variable that names the directory of a process. What a process
@@ -117,6 +120,11 @@ type Options struct {
 	// the plugin is told, and what is told of the end; an empty one if the call is not
 	// traced. No call is if nil. It must not block.
 	Trace func(ctx context.Context, plugin, method string) (parent string, end func(TracedCall))
+
+	// Confine puts a start into a sandbox: it changes cmd, which executes the program, to
+	// one that does so with fewer rights. There is no sandbox if it is nil, or
+	// answers nil.
+	Confine func(cmd *exec.Cmd, l Launch) (Confinement, error)
 
 	raw func(RawLine) // of Examine
 }

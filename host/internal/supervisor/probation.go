@@ -135,8 +135,8 @@ func (a *actor) tested() *probation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	pr := a.probation
-	if pr != nil && (pr.of != a.binary || !a.sup.opts.Now().Before(pr.until)) {
-		if pr.writes == 0 || pr.of != a.binary { // else proven ends it
+	if pr != nil && (!pr.of.same(a.binary) || !a.sup.opts.Now().Before(pr.until)) {
+		if pr.writes == 0 || !pr.of.same(a.binary) { // else proven ends it
 			a.probation = nil
 		}
 		return nil

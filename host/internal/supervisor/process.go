@@ -121,7 +121,7 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 		return err
 	}
 	p.x = &execution{
-		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), dir: dir, exe: exe, base: p.environ(dir), spawn: s.spawner, pids: s.dirs,
+		name: cmp.Or(p.binary.Name, filepath.Base(p.binary.Path)), binary: p.binary, cage: s.opts.Confine, dir: dir, exe: exe, base: p.environ(dir), spawn: s.spawner, pids: s.dirs,
 		out: newOutput(p.binary, s.opts, book), speaks: slices.Sorted(maps.Keys(s.opts.Protocols)), stdout: newHandshakeReader(), raw: s.opts.raw,
 		started: make(chan struct{}), exited: make(chan struct{}),
 	}

@@ -64,17 +64,23 @@ func (a *actor) tries(ctx context.Context, req request) bool {
 	}
 	a.abandon(ctx, fmt.Errorf("plugin %s: another program is wanted by now", a.name))
 	a.mu.Lock()
-	served, same := a.known, a.binary == b
+	served, same, renew := a.known, a.binary.same(b), a.binary.Access != b.Access && a.current != nil
 	a.mu.Unlock()
+	if served && renew {
+		a.renew(ctx, b.Access)
+	}
 	switch {
 	case !served:
 		return false
-	case a.quarantined[b.Digest] == b:
+	case a.quarantined[b.Digest].same(b):
 		req.reply <- nil // it was said when it was put there
 		return true
 	case same:
 		if c := a.tried(); c != nil && !c.quarantined {
 			a.setCandidate(nil)
+		}
+		if a.process() == nil {
+			a.reach(b.Access)
 		}
 		if a.process() == nil && !a.sleeps() {
 			return false // it is down, and started in its own time
@@ -89,7 +95,7 @@ func (a *actor) tries(ctx context.Context, req request) bool {
 
 // try begins a trial of b.
 func (a *actor) try(ctx context.Context, b Binary, waiting []chan<- error) {
-	if c := a.setCandidate(&candidate{binary: b}); c == nil || c.binary != b {
+	if c := a.setCandidate(&candidate{binary: b}); c == nil || !c.binary.same(b) {
 		a.refusals = 0
 	}
 	a.move(store.PluginUpgrading, a.wanted(), nil)

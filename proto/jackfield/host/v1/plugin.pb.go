@@ -566,6 +566,11 @@ type Plugin struct {
 	// where the system does not tell.
 	Memory int64 `protobuf:"varint,12,opt,name=memory,proto3" json:"memory,omitempty"`
 	CpuMs  int64 `protobuf:"varint,13,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	// How much of the sandbox the system holds: full, partial or none. Empty for a
+	// program that may not run.
+	Sandbox string `protobuf:"bytes,14,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
+	// Why it is not full.
+	SandboxReasons []string `protobuf:"bytes,15,rep,name=sandbox_reasons,json=sandboxReasons,proto3" json:"sandbox_reasons,omitempty"`
 	// data imports records, operation answers hooks alone and cannot be synced, combined
 	// does both. Empty while nobody knows.
 	Kind string `protobuf:"bytes,24,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -695,6 +700,20 @@ func (x *Plugin) GetCpuMs() int64 {
 		return x.CpuMs
 	}
 	return 0
+}
+
+func (x *Plugin) GetSandbox() string {
+	if x != nil {
+		return x.Sandbox
+	}
+	return ""
+}
+
+func (x *Plugin) GetSandboxReasons() []string {
+	if x != nil {
+		return x.SandboxReasons
+	}
+	return nil
 }
 
 func (x *Plugin) GetKind() string {
@@ -946,7 +965,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\x86\x03\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xc9\x03\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -962,7 +981,9 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	" \x01(\rR\brestarts\x12\x14\n" +
 	"\x05calls\x18\v \x01(\rR\x05calls\x12\x16\n" +
 	"\x06memory\x18\f \x01(\x03R\x06memory\x12\x15\n" +
-	"\x06cpu_ms\x18\r \x01(\x03R\x05cpuMs\x12\x12\n" +
+	"\x06cpu_ms\x18\r \x01(\x03R\x05cpuMs\x12\x18\n" +
+	"\asandbox\x18\x0e \x01(\tR\asandbox\x12'\n" +
+	"\x0fsandbox_reasons\x18\x0f \x03(\tR\x0esandboxReasons\x12\x12\n" +
 	"\x04kind\x18\x18 \x01(\tR\x04kind\x12\x18\n" +
 	"\anetwork\x18\x14 \x01(\tR\anetwork\"\xe5\x02\n" +
 	"\bManifest\x12\x12\n" +

@@ -233,12 +233,15 @@ type GetStatusResponse struct {
 	Runs map[string]int64 `protobuf:"bytes,12,rep,name=runs,proto3" json:"runs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Lanes that are due and not held: work that waits.
 	LanesDue int64 `protobuf:"varint,13,opt,name=lanes_due,json=lanesDue,proto3" json:"lanes_due,omitempty"`
-	// trusted: plugins run as the operator, without a sandbox.
+	// What keeps plugins from what is not theirs: full, partial or none. With none they
+	// are trusted like the operator.
 	Isolation string `protobuf:"bytes,14,opt,name=isolation,proto3" json:"isolation,omitempty"`
 	// Where HTTP is served; empty while it is not.
-	Http          string `protobuf:"bytes,15,opt,name=http,proto3" json:"http,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Http string `protobuf:"bytes,15,opt,name=http,proto3" json:"http,omitempty"`
+	// Why the isolation is not full.
+	IsolationReasons []string `protobuf:"bytes,16,rep,name=isolation_reasons,json=isolationReasons,proto3" json:"isolation_reasons,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -374,6 +377,13 @@ func (x *GetStatusResponse) GetHttp() string {
 		return x.Http
 	}
 	return ""
+}
+
+func (x *GetStatusResponse) GetIsolationReasons() []string {
+	if x != nil {
+		return x.IsolationReasons
+	}
+	return nil
 }
 
 type StatusConfig struct {
@@ -546,7 +556,7 @@ const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05found\x18\x04 \x01(\tR\x05found\"\x12\n" +
-	"\x10GetStatusRequest\"\xe7\x05\n" +
+	"\x10GetStatusRequest\"\x94\x06\n" +
 	"\x11GetStatusResponse\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x18\n" +
 	"\areasons\x18\x02 \x03(\tR\areasons\x12\x18\n" +
@@ -564,7 +574,8 @@ const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\x04runs\x18\f \x03(\v2..jackfield.host.v1.GetStatusResponse.RunsEntryR\x04runs\x12\x1b\n" +
 	"\tlanes_due\x18\r \x01(\x03R\blanesDue\x12\x1c\n" +
 	"\tisolation\x18\x0e \x01(\tR\tisolation\x12\x12\n" +
-	"\x04http\x18\x0f \x01(\tR\x04http\x1a?\n" +
+	"\x04http\x18\x0f \x01(\tR\x04http\x12+\n" +
+	"\x11isolation_reasons\x18\x10 \x03(\tR\x10isolationReasons\x1a?\n" +
 	"\x11IntegrationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a7\n" +
