@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"bytes"
 	"context"
+	"math"
 	"net"
 	"slices"
 	"strings"
@@ -50,7 +51,11 @@ func (w *wild) invoke(t *testing.T) error {
 	wg.Go(func() { _ = server.Serve(listener) })
 	defer wg.Wait()
 	defer server.Stop()
-	conn, err := grpc.NewClient(listener.Addr().String(), append(plugin.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	opts := []grpc.DialOption{ // as go-plugin has them, which takes 2 GiB
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	}
+	conn, err := grpc.NewClient(listener.Addr().String(), append(opts, plugin.DialOptions()...)...)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
 	i, err := plugin.NewClient(conn).Open(t.Context(), sdk.Integration{})
