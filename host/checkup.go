@@ -18,6 +18,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/host/internal/sandbox"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
@@ -41,10 +42,10 @@ func (u *checkup) checkConfig() (config.Snapshot, bool) {
 	if lock, err := discovery.LoadLock(host.LockFile()); err == nil { // else the check of plugins says so
 		manifests = discovery.ApprovedManifests(host.Data, lock)
 	}
-	snap := config.Load(u.c.config, config.Options{LookupEnv: u.c.lookupEnv, Plugins: func(name string) (sdk.Manifest, bool) {
+	snap := config.Load(u.c.config, templateOptions(endpoint.NewCompiler(), config.Options{LookupEnv: u.c.lookupEnv, Plugins: func(name string) (sdk.Manifest, bool) {
 		m, ok := manifests[name]
 		return m, ok
-	}})
+	}}))
 	for _, p := range snap.Problems {
 		text := fmt.Sprintf("%s: %s (%s)", place(p.File, uint32(max(p.Line, 0))), p.Message, p.Code) //nolint:gosec // a line of a file of at most 1 MiB
 		if p.Severity == config.SeverityError {

@@ -27,6 +27,7 @@ type configuration struct {
 	keys     *secret.Keyring
 	db       *sqlite.DB
 	manifest func(name string) (sdk.Manifest, bool)
+	types    *templates
 	log      hclog.Logger
 	now      func() time.Time
 
@@ -62,6 +63,9 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	changes, problems, err := c.plan(ctx, snap, confirm)
 	if err != nil {
 		return nil, problems, err
+	}
+	if err := c.types.apply(ctx, snap); err != nil { // before the integrations that are of them
+		return nil, problems, fmt.Errorf("apply configuration: %w", err)
 	}
 	if len(changes) > 0 {
 		if err := c.db.ApplyChanges(ctx, changes); err != nil {
@@ -235,6 +239,9 @@ func (c *configuration) Settings(_ context.Context, in store.Integration) (setti
 	open, err := config.OpenSettings(c.keys, in)
 	if err != nil {
 		return nil, nil, err
+	}
+	if in.Template != "" {
+		return open.Reveal(), c.types.schema(in), nil
 	}
 	if m, ok := c.manifest(in.Plugin); ok {
 		schema = m.SettingsSchema

@@ -47,6 +47,7 @@ type Host struct {
 	scheduler  *scheduler.Scheduler
 	upkeep     *upkeep.Upkeep
 	members    *identity.Projector
+	templates  *templates
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
 	metrics    *telemetry.Metrics
@@ -108,7 +109,7 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 		h.lifecycle.count = h.metrics.Moved
 	}
 	if err == nil {
-		err = h.wire(keys, patience)
+		err = h.wire(ctx, keys, patience)
 	}
 	if err == nil {
 		var all []store.Integration
@@ -122,7 +123,7 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 }
 
 // wire makes the parts around the store.
-func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
+func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.Options) error {
 	h.ways = h.newWays()
 	var err error
 	h.cage = newCage(h.config, true)
@@ -141,13 +142,16 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf}
 	h.reach = &reach{integrations: h.db.Integrations, keys: keys, manifest: h.processes.kept}
 	h.processes.reach, h.processes.adapted = h.reach, h.adapted
-	opts := config.Options{
+	if err := h.wireTemplates(ctx, keys); err != nil {
+		return err
+	}
+	opts := h.templates.options(config.Options{
 		Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config,
 		Had: func(integration string) []string { return h.files.connectors(integration) },
-	}
+	})
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,
-		manifest: h.processes.kept, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention, guard: h.config.DeleteGuard,
+		manifest: h.processes.kept, types: h.templates, log: h.log.Named("config"), now: time.Now, retention: h.config.Retention, guard: h.config.DeleteGuard,
 		paused: h.config.Paused, stuck: h.config.StuckAfter, parks: h.config.Plugins.OnIncompatible == config.IncompatiblePark,
 	}
 	h.snapshots = &snapshots{
@@ -163,6 +167,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		h.sup.SetIdle(c.Plugins.Idle)
 		h.ways.guard.Allow(c.Egress.Grants())
 		h.sup.SetPatience(c.Plugins.Probation, c.Plugins.Drain)
+		h.templates.allow(c.Egress.Grants())
 		h.scheduler.Wake() // it may have been paused, or be no longer
 	}
 	h.watch = config.NewWatcher(h.config.File, opts, config.WatchOptions{Log: h.log.Named("config")})
@@ -193,7 +198,7 @@ func (h *Host) wire(keys *secret.Keyring, patience runner.Options) error {
 		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening, Isolation: h.cage.isolation,
 	}, api.Deps{
 		Store: integrations{h.db, func() { nudge(h.adapted) }}, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
-		Database: database{h.db, h.snapshots},
+		Database: database{h.db, h.snapshots}, Endpoints: h.templates,
 	})
 	if err != nil {
 		return err

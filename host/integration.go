@@ -62,7 +62,7 @@ func more(t *table, next string) {
 func integrationTable(t *table, list []*hostv1.Integration) {
 	t.head("INTEGRATION", "PLUGIN", "STATE", "EVERY", "LAST CHECK", "NEXT CHECK", "REASON")
 	for _, i := range list {
-		t.row(i.GetId(), i.GetPlugin(), i.GetState(), rhythm(i), i.GetLastCheckAt(), i.GetNextCheckAt(), i.GetReason())
+		t.row(i.GetId(), orElse(i.GetPlugin(), i.GetTemplate()), i.GetState(), rhythm(i), i.GetLastCheckAt(), i.GetNextCheckAt(), i.GetReason())
 	}
 }
 
@@ -118,7 +118,14 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 	t.fact("integration", i.GetId())
 	t.fact("uid", i.GetUid())
 	t.fact("label", i.GetLabel())
-	t.fact("plugin", i.GetPlugin()+" "+m.GetVersion())
+	templated := i.GetTemplate() != ""
+	if templated {
+		t.fact("template", i.GetTemplate())
+		t.fact("callcenter", i.GetCallcenter())
+		t.fact("host", i.GetHost())
+	} else {
+		t.fact("plugin", i.GetPlugin()+" "+m.GetVersion())
+	}
 	t.fact("state", i.GetState())
 	t.fact("reason", i.GetReason())
 	if i.GetDisabledBy() != "" {
@@ -134,16 +141,20 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 			t.fact("  "+name, "new, and disabled: name it in the file to have it")
 		}
 	}
-	if i.GetCron() != "" {
+	switch {
+	case templated:
+	case i.GetCron() != "":
 		t.fact("schedule", from("cron", i.GetSchedule()))
 		t.fact("timezone", from("timezone", orElse(i.GetTimezone(), "UTC")))
-	} else {
+	default:
 		t.fact("schedule", from("every", i.GetSchedule()))
 	}
 	if i.GetPageSize() != 0 {
 		t.fact("page size", from("page_size", fmt.Sprint(i.GetPageSize())))
 	}
-	t.fact("concurrency", from("concurrency", concurrencyText(i.GetConcurrency())))
+	if !templated {
+		t.fact("concurrency", from("concurrency", concurrencyText(i.GetConcurrency())))
+	}
 	if l := resp.GetLimit(); l != nil {
 		t.fact("limit", from("limit", limitText(l)))
 		t.fact("  used", thousands(l.GetUsed()))

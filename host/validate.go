@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/sdk"
 )
 
@@ -20,8 +21,9 @@ func (c *cli) validateCommand() *cobra.Command {
 		Use:   "validate [PATH...]",
 		Short: "Check configuration files",
 		Long: `Validate reads configuration files as the daemon does and tells everything that is
-wrong at once. A PATH is a host.yaml, a directory with one, or a tenant's file;
-without any it is the configuration that --config names, with all its tenants.
+wrong at once. A PATH is a host.yaml, a directory with one, or the file of a tenant or template;
+without any it is the configuration that --config names, with all its templates and
+tenants.
 
 Settings are checked against the schemas of approved plugins; plugins that could
 not be checked are named. It needs no daemon and connects to nothing. It exits
@@ -68,6 +70,8 @@ func (c *cli) validate(paths []string) (verdict, error) {
 			return v, usageError(fmt.Errorf("validate %s: %w", path, err), "")
 		case info.IsDir():
 			v.addHost(filepath.Join(path, "host.yaml"), c)
+		case config.DeclaresTemplate(path):
+			v.addTemplate(path, c)
 		case config.DeclaresTenant(path):
 			v.addTenant(path, c)
 		default:
@@ -89,16 +93,28 @@ func (v *verdict) addHost(path string, c *cli) {
 	snap := config.Load(path, c.configOptions(host))
 	v.Files = append(v.Files, relative(snap.Host.File))
 	v.Problems = append(v.Problems, snap.Problems...)
+	for _, f := range snap.Templates {
+		v.Files = append(v.Files, relative(f.Path))
+	}
 	for _, f := range snap.Files {
 		v.addFile(f)
 	}
+}
+
+// addTemplate checks a template's file.
+func (v *verdict) addTemplate(path string, c *cli) {
+	f, problems := config.LoadTemplateFile(path, c.configOptions(config.Default(path)))
+	v.Files = append(v.Files, relative(f.Path))
+	v.Problems = append(v.Problems, problems...)
 }
 
 // addTenant checks a tenant's file, with the plugins and defaults of --config if
 // there is one.
 func (v *verdict) addTenant(path string, c *cli) {
 	host, _ := config.LoadHost(c.config, config.Options{LookupEnv: c.lookupEnv})
-	f, problems := config.LoadTenantFile(path, host.Defaults, c.configOptions(host))
+	opts := c.configOptions(host)
+	templates, _ := config.LoadTemplates(host.Templates, opts)
+	f, problems := config.LoadTenantFile(path, host.Defaults, templates, opts)
 	v.Problems = append(v.Problems, problems...)
 	v.addFile(f)
 }
@@ -115,9 +131,9 @@ func (v *verdict) addFile(f config.TenantFile) {
 
 // configOptions reads configuration with the manifests that approve kept.
 func (c *cli) configOptions(host config.Host) config.Options {
-	return config.Options{LookupEnv: c.lookupEnv, Plugins: func(name string) (sdk.Manifest, bool) {
+	return templateOptions(endpoint.NewCompiler(), config.Options{LookupEnv: c.lookupEnv, Plugins: func(name string) (sdk.Manifest, bool) {
 		return keptManifest(host.LockFile(), host.Data, name)
-	}}
+	}})
 }
 
 func (c *cli) printVerdict(v verdict) error {

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Tenant is a customer of the platform.
 type Tenant struct {
@@ -12,11 +15,18 @@ type Tenant struct {
 
 // IntegrationSpec is what configuration says of an integration.
 type IntegrationSpec struct {
-	Tenant     string
-	Name       string
-	Label      string
-	Plugin     string
-	Connectors []string // enabled, in order; those that the plugin has no more are parked
+	Tenant string
+	Name   string
+	Label  string
+	Plugin string // empty: it is of a template
+	// Template is what it is of instead, with what it gives to it: the fields are the
+	// settings.
+	Template   string
+	Callcenter string
+	Host       string          // of the remote system, without a scheme
+	Info       json.RawMessage // instead of the template's, key by key
+	Iframe     json.RawMessage // likewise
+	Connectors []string        // enabled, in order; those that the plugin has no more are parked
 	// Offered are the connectors that the plugin had when the integration was declared,
 	// and those that its file has named since. One that comes with a later version begins
 	// disabled (K17). Empty while the plugin is not known.
@@ -80,6 +90,14 @@ type Hold struct {
 	Scheduled bool             `json:"scheduled"` // it had a next check
 }
 
+// Kind returns the plugin or template that it is of.
+func (s IntegrationSpec) Kind() string {
+	if s.Template != "" {
+		return "template " + s.Template
+	}
+	return "plugin " + s.Plugin
+}
+
 // FullName returns tenant/name.
 func (i Integration) FullName() string { return i.Tenant + "/" + i.Name }
 
@@ -135,7 +153,9 @@ type IntegrationFilter struct {
 	Name   string
 	Plugin string
 	UID    string
-	Unfit  bool // those alone that are parked as unfit
-	Limit  int  // 1,000 if zero
-	After  int64
+	// Template selects those of a template.
+	Template string
+	Unfit    bool // those alone that are parked as unfit
+	Limit    int  // 1,000 if zero
+	After    int64
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.template, i.callcenter, i.host, i.info, i.iframe, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until, i.hold, i.finishing, i.unfit
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
@@ -24,10 +24,10 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		i                                                         store.Integration
 		connectors, offered                                       string
 		created, updated, per, age                                int64
-		held                                                      nullString
+		held, info, iframe                                        nullString
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &i.Template, &i.Callcenter, &i.Host, &info, &iframe, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
 		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until, &held, &i.Finishing, &i.Unfit)
 	if err != nil {
@@ -42,6 +42,7 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	if i.Hold, err = decodeHold(held); err != nil {
 		return store.Integration{}, err
 	}
+	i.Info, i.Iframe = rawJSON(info), rawJSON(iframe)
 	i.OnboardingMaxAge = time.Duration(age) * time.Millisecond
 	i.Limit.Per = time.Duration(per) * time.Millisecond
 	if i.Limit.Records == 0 { // none, as it was declared: its factor is nobody's
@@ -54,6 +55,22 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	return i, nil
 }
 
+// rawJSON returns JSON as it is stored; nothing of NULL.
+func rawJSON(s nullString) json.RawMessage {
+	if !s.Valid {
+		return nil
+	}
+	return json.RawMessage(s.String)
+}
+
+// nullJSON returns what a column holds for JSON that may not be there.
+func nullJSON(raw json.RawMessage) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	return string(raw)
+}
+
 // Integrations returns the integrations that f selects, the removed ones whose
 // data is kept among them, in the order they were made.
 func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error) {
@@ -64,9 +81,9 @@ func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]st
 	var out []store.Integration
 	err := db.list(ctx, `SELECT`+integrationColumns+`
 		WHERE i.id > $1 AND `+of+` AND ($3 = '' OR i.name = $3)
-		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5) AND ($7 = 0 OR i.unfit <> '' AND i.removed_at IS NULL)
+		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5) AND ($7 = 0 OR i.unfit <> '' AND i.removed_at IS NULL) AND ($8 = '' OR i.template = $8)
 		ORDER BY i.id
-		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000), flag(f.Unfit)}, func(s scanner) error {
+		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000), flag(f.Unfit), f.Template}, func(s scanner) error {
 		i, err := scanIntegration(s)
 		out = append(out, i)
 		return err
@@ -163,7 +180,7 @@ func (db *DB) ParkIntegrations(ctx context.Context, loaded []string) (parked, re
 	err = db.always(ctx, func(ctx context.Context, t *tx) error {
 		parked, resumed = nil, nil
 		var plugins []string
-		err := t.each(ctx, "SELECT DISTINCT plugin FROM integrations", nil, func(s scanner) error {
+		err := t.each(ctx, "SELECT DISTINCT plugin FROM integrations WHERE plugin <> ''", nil, func(s scanner) error {
 			var p string
 			err := s.Scan(&p)
 			plugins = append(plugins, p)

@@ -23,6 +23,8 @@ type Store interface {
 	IntegrationByUID(ctx context.Context, uid string) (store.Integration, error)
 	IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error)
 	Tenants(ctx context.Context) ([]store.Tenant, error)
+	ApplyTemplates(ctx context.Context, want []store.Template, keep []string) (changed, deleted []string, err error)
+	Templates(ctx context.Context, name string) ([]store.StoredTemplate, error)
 	ParkIntegrations(ctx context.Context, loaded []string) (parked, resumed []string, err error)
 	ParkUnfit(ctx context.Context, why map[int64]string) (parked []string, err error)
 	ResumeFit(ctx context.Context, ids []int64) (resumed []string, err error)
@@ -105,6 +107,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, func(*testing.T) *world){
 		"Configuration": testConfiguration,
+		"Templates":     testTemplates,
 		"Lanes":         testLanes,
 		"Fairness":      testFairness,
 		"Runs":          testRuns,

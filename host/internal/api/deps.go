@@ -10,11 +10,12 @@ import (
 
 // Deps are the parts of the host that the API speaks for. All are required.
 type Deps struct {
-	Store    Store
-	Plugins  Plugins
-	Engine   Engine
-	Config   Config
-	Database Database
+	Store     Store
+	Plugins   Plugins
+	Engine    Engine
+	Config    Config
+	Database  Database
+	Endpoints Endpoints
 }
 
 // Store is what the API reads of the store and does in it.

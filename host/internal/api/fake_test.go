@@ -98,7 +98,7 @@ func (f *fakeStore) Tenants(context.Context) ([]store.Tenant, error) {
 func (f *fakeStore) Integrations(_ context.Context, q store.IntegrationFilter) ([]store.Integration, error) {
 	return locked(f, func() ([]store.Integration, error) {
 		return pick(f.integrations, q.Limit, func(i store.Integration) bool {
-			return i.ID > q.After && (q.Tenant == "" || i.Tenant == q.Tenant) && (q.Plugin == "" || i.Plugin == q.Plugin)
+			return i.ID > q.After && (q.Tenant == "" || i.Tenant == q.Tenant) && (q.Plugin == "" || i.Plugin == q.Plugin) && (q.Template == "" || i.Template == q.Template)
 		}), nil
 	})
 }

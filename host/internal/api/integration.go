@@ -129,6 +129,9 @@ func (s *integrationService) CheckIntegration(ctx context.Context, req *hostv1.C
 	if err != nil {
 		return nil, err
 	}
+	if in.Template != "" {
+		return nil, invalid("jackfield endpoint call "+in.FullName()+" ENDPOINT", "integration %s is of template %s, which has no plugin that could check it", in.FullName(), in.Template)
+	}
 	var settings []byte
 	if len(req.GetSettings()) > 0 {
 		var object map[string]json.RawMessage
@@ -198,6 +201,9 @@ func (s *Server) integration(i store.Integration) *hostv1.Integration {
 		Name:        i.Name,
 		Label:       i.Label,
 		Plugin:      i.Plugin,
+		Template:    i.Template,
+		Callcenter:  i.Callcenter,
+		Host:        i.Host,
 		State:       string(i.State),
 		Reason:      s.opts.Redact(i.Reason),
 		Connectors:  i.Connectors,

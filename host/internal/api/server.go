@@ -86,7 +86,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 	if opts.Socket == "" {
 		return nil, errors.New("api: no socket")
 	}
-	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil || deps.Database == nil {
+	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil || deps.Database == nil || deps.Endpoints == nil {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	opts.Token = cmp.Or(opts.Token, filepath.Join(filepath.Dir(opts.Socket), TokenName))
@@ -210,6 +210,8 @@ func (s *Server) register(srv *grpc.Server) {
 	hostv1.RegisterStreamServiceServer(srv, &streamService{Server: s})
 	hostv1.RegisterRecordServiceServer(srv, &recordService{Server: s})
 	hostv1.RegisterMemberServiceServer(srv, &memberService{Server: s})
+	hostv1.RegisterTemplateServiceServer(srv, &templateService{Server: s})
+	hostv1.RegisterEndpointServiceServer(srv, &endpointService{Server: s})
 }
 
 // acquire takes a place among the calls that do not end by themselves.

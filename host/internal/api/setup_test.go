@@ -35,6 +35,7 @@ type rig struct {
 	engine   *fakeEngine
 	config   *fakeConfig
 	database *fakeDatabase
+	types    *fakeEndpoints
 	log      *buffer
 	stop     func() error // ends Run and returns its error
 }
@@ -59,6 +60,7 @@ func serve(t *testing.T, change ...func(*Options)) *rig {
 		engine:   &fakeEngine{created: true},
 		config:   &fakeConfig{},
 		database: &fakeDatabase{},
+		types:    &fakeEndpoints{},
 		log:      &buffer{},
 	}
 	opts := Options{
@@ -69,7 +71,7 @@ func serve(t *testing.T, change ...func(*Options)) *rig {
 		f(&opts)
 	}
 	var err error
-	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database})
+	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database, Endpoints: r.types})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

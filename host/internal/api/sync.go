@@ -86,6 +86,8 @@ func runnable(in store.Integration) error {
 		return refuse("is parked", "jackfield plugin list")
 	case in.State == store.IntegrationWaitingApproval:
 		return refuse("waits for an approval", "jackfield plugin approve "+in.Plugin)
+	case in.Template != "":
+		return refuse("is of template "+in.Template+", which imports nothing", "jackfield endpoint list "+in.FullName())
 	case len(in.Connectors) == 0:
 		return refuse("has no connector to import", "name one under connectors:")
 	default:

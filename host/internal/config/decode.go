@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unique"
 
 	"go.yaml.in/yaml/v4"
 
@@ -187,12 +188,20 @@ func (o object) word(key, otherwise string, words ...string) string {
 	if !ok {
 		return otherwise
 	}
-	if !slices.Contains(words, v) {
+	i := slices.Index(words, v)
+	if i < 0 {
 		help := "one of " + strings.Join(words, ", ")
 		o.src.failAt(CodeBadValue, o.at(key), help, "%s: %q is unknown", join(o.path, key), short(v))
 		return otherwise
 	}
-	return v
+	return words[i] // not the file's copy
+}
+
+// shared reads a string of which there are many alike in a thousand files: they are
+// kept once.
+func (o object) shared(key string) string {
+	v, _ := o.text(key)
+	return unique.Make(v).Value()
 }
 
 // names reads a list of names, each once.
@@ -239,16 +248,6 @@ func (o object) need(keys ...string) {
 	for _, key := range keys {
 		if !o.has(key) {
 			o.src.failAt(CodeMissingKey, o.node, "", "%s needs the key %q", orTop(o.path), key)
-		}
-	}
-}
-
-// refuse reports keys that this version does not support.
-func (o object) refuse(help string, keys ...string) {
-	for _, key := range keys {
-		if o.has(key) {
-			o.src.hide(o.at(key))
-			o.src.failAt(CodeNotSupported, o.pairs[key].key, help, "%s is not supported by this version", join(o.path, key))
 		}
 	}
 }

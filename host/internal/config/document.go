@@ -134,7 +134,7 @@ func hostSchema() schemaNode {
 		"listen":    described("string", "Address of the HTTP listener, on this machine. Needs a restart."),
 		"data":      described("string", "Directory of the store. Needs a restart."),
 		"tenants":   described("string", "Directory of the tenants' files, *.yaml; read again when they change."),
-		"templates": described("string", "Directory of templates; not read by this version."),
+		"templates": described("string", "Directory of the templates, *.yaml; read again when they change."),
 		"key":       described("string", "The key file; made at the first start, never inside data."),
 		"plugins": closed(schemaNode{
 			"dir":             described("string", "Directory of the plugins' binaries."),
@@ -216,10 +216,18 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 		"log_warnings":   described("boolean", "true logs each record that is skipped."),
 		"settings":       described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
 		"moved_from":     nameSchema("The name before; keeps state and data."),
+		"template":       nameSchema("The template that it is of, instead of a plugin."),
+		"callcenter":     described("string", "Of a template: the call center whose calls it is for."),
+		"host":           described("string", "Of a template: the host of the remote system, without https://."),
+		"info":           described("object", "Of a template: instead of the template's, key by key."),
+		"iframe":         described("object", "Of a template: instead of the template's, key by key."),
+		"fields":         described("object", "Of a template: the values of its parameters. Strings may refer: ${env:NAME}, ${file:PATH}."),
 	}
 	schedule, _ := scheduleSchema()["properties"].(schemaNode)
 	maps.Copy(properties, schedule)
-	return closed(properties, "name", "plugin")
+	out := closed(properties, "name")
+	out["oneOf"] = []any{schemaNode{"required": []string{"plugin"}}, schemaNode{"required": []string{"template"}}}
+	return out
 }
 
 func connectorsSchema(m sdk.Manifest) schemaNode {

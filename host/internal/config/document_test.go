@@ -74,7 +74,7 @@ func TestSchemaHasTheKeysOfTheReader(t *testing.T) {
 	}
 	require.Equal(t, sorted(hostKeys()), keys(hostSchema()))
 	require.Equal(t, sorted(tenantKeys()), keys(tenantSchema()))
-	require.Equal(t, sorted(integrationKeys(), laterKeys()...), keys(integrationSchema(nil)))
+	require.Equal(t, sorted(integrationKeys()), keys(integrationSchema(nil)))
 	require.Equal(t, sorted(scheduleKeys()), keys(scheduleSchema()))
 	require.Equal(t, sorted(limitKeys()), keys(limitSchema()))
 }

@@ -34,7 +34,7 @@ func FuzzTenantFile(f *testing.F) {
 			return
 		}
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		file, problems := LoadTenantFile(path, Defaults{}, testOptions())
+		file, problems := LoadTenantFile(path, Defaults{}, nil, testOptions())
 		require.Equal(t, !problems.Failed(), file.Good, "%v", problems)
 		require.NotContains(t, problems.Error(), canary)
 		lines := len(readSource(path).lines) + 1

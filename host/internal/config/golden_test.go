@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -68,10 +69,21 @@ func testOptions() Options {
 		Plugins:   func(name string) (sdk.Manifest, bool) { m, ok := manifests[name]; return m, ok },
 		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		Redactor:  &secret.Redactor{},
+		HostFault: endpoint.HostFault,
+		CheckTemplate: func(t store.Template) []TemplateFault {
+			var out []TemplateFault
+			for _, f := range endpoint.NewCompiler().Check(t) {
+				out = append(out, TemplateFault(f))
+			}
+			return out
+		},
+		Template: func(name string) (store.Template, bool) {
+			return store.Template{Name: name, Parameters: []store.TemplateParameter{{Name: "old"}}}, name == "was-good"
+		},
 	}
 }
 
-// rows: O03, O07, O08, O09, O10, O13, O14, O23, O34, O43, C01, C03, C59, F17, E04, E05, F20
+// rows: G01, G02, G09, G10, G18, O03, O07, O08, O09, O10, O13, O14, O23, O34, O43, C01, C03, C59, F17, E04, E05, F20
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -131,9 +143,18 @@ func problemText(p Problems) string {
 func resultText(t *testing.T, snap Snapshot) string {
 	t.Helper()
 	var b strings.Builder
+	templates, _ := snap.GoodTemplates()
+	for _, tpl := range templates {
+		text, err := json.MarshalIndent(tpl, "", " ")
+		require.NoError(t, err)
+		fmt.Fprintf(&b, "template %s\n", text)
+	}
 	for _, in := range snap.Integrations() {
 		s := in.Spec
 		fmt.Fprintf(&b, "%s plugin=%s label=%q connectors=%q every=%d concurrency=%d enabled=%v line=%d checked=%v", in.FullName(), s.Plugin, s.Label, s.Connectors, s.Every, s.Concurrency, s.Enabled, s.Line, in.Checked)
+		if s.Template != "" {
+			fmt.Fprintf(&b, " template=%s callcenter=%q host=%q info=%s iframe=%s", s.Template, s.Callcenter, s.Host, s.Info, s.Iframe)
+		}
 		if s.Cron != "" {
 			fmt.Fprintf(&b, " cron=%q timezone=%q", s.Cron, s.Timezone)
 		}

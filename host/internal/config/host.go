@@ -151,7 +151,6 @@ func (l *loader) host(path string) (Host, Problems) {
 		h.Plugins = l.pluginDir(o, h.Plugins)
 	}
 	if o.has("templates") {
-		s.warnAt(CodeNoEffect, o.pairs["templates"].key, "", "templates are not read by this version")
 		if info, err := os.Stat(h.Templates); err == nil && !info.IsDir() {
 			s.failAt(CodeBadValue, o.at("templates"), "", "templates: not a directory")
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // Options are what a reader of the configuration needs from outside the files.
@@ -31,6 +32,17 @@ type Options struct {
 	LookupEnv func(name string) (string, bool)
 	// Redactor is told the secrets that are found; nil: nobody.
 	Redactor *secret.Redactor
+	// Template returns a template as it was when its file was good the last time; nil:
+	// nobody knows.
+	Template func(name string) (store.Template, bool)
+	// HostFault says what is wrong with the host of an integration of a template, or
+	// nothing; nil: nobody looks.
+	HostFault func(host string) string
+	// Read remembers templates that did not change; nil: each is looked at again.
+	Read *ReadTemplates
+	// CheckTemplate returns what is wrong with a template that can be read; nil:
+	// nobody looks.
+	CheckTemplate func(store.Template) []TemplateFault
 	// Running is the configuration that a daemon was started with: what is read at
 	// start alone stays as it is there, and stands in for a host.yaml that is bad.
 	Running *Host
@@ -38,9 +50,10 @@ type Options struct {
 
 // Snapshot is all of the configuration as the files had it at one time.
 type Snapshot struct {
-	Host   Host
-	HostOK bool // host.yaml has no error
-	Files  []TenantFile
+	Host      Host
+	HostOK    bool // host.yaml has no error
+	Files     []TenantFile
+	Templates []TemplateFile
 	// Listed reports whether the tenants directory could be read: if not, nothing
 	// is known of what is declared.
 	Listed   bool
@@ -58,6 +71,19 @@ func (s Snapshot) Integrations() []Integration {
 		}
 	}
 	return out
+}
+
+// GoodTemplates returns the templates of the good files, and the names of those
+// whose files are bad.
+func (s Snapshot) GoodTemplates() (good []store.Template, bad []string) {
+	for _, f := range s.Templates {
+		if f.Good {
+			good = append(good, f.Template)
+		} else if f.Name != "" {
+			bad = append(bad, f.Name)
+		}
+	}
+	return good, bad
 }
 
 // Unchecked returns the plugins whose manifests are not known, sorted.
@@ -83,11 +109,13 @@ func Load(hostFile string, opts Options) Snapshot {
 	if opts.Running != nil {
 		problems = append(problems, s.keep(*opts.Running)...)
 	}
+	templates, wrong := l.templates(s.Host.Templates)
+	l.keepTemplates(templates)
 	files, more := l.tenants(s.Host.Tenants, s.Host.Defaults)
 	s.Listed = !slices.ContainsFunc(more, func(p Problem) bool { return p.File == s.Host.Tenants })
 	if s.Listed || s.HostOK || opts.Running != nil { // a bad host.yaml may name another directory
-		s.Files = files
-		problems = append(problems, more...)
+		s.Files, s.Templates = files, templates
+		problems = append(append(problems, wrong...), more...)
 	}
 	s.Problems = problems.sorted()
 	s.Sum = s.sum()
@@ -157,6 +185,9 @@ func (s Snapshot) sum() string {
 			_ = enc.Encode([]any{in.Spec, in.MovedFrom, in.Limit, in.Origins, in.Checked, in.scheduled, settings})
 		}
 	}
+	for _, f := range s.Templates {
+		_ = enc.Encode([]any{f, f.Template.Sum})
+	}
 	_ = enc.Encode(s.Problems)
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -164,8 +195,9 @@ func (s Snapshot) sum() string {
 // loader reads files once. It is used by one goroutine.
 type loader struct {
 	opts     Options
-	checkers map[string]*checker // by plugin; nil: its schema cannot be used
-	secrets  []string            // of the file that is read
+	checkers map[string]*checker       // by plugin; nil: its schema cannot be used
+	declared map[string]store.Template // by name: of good files, and what those of bad ones were
+	secrets  []string                  // of the file that is read
 }
 
 func newLoader(opts Options) *loader {
@@ -178,7 +210,7 @@ func newLoader(opts Options) *loader {
 	if opts.LookupEnv == nil {
 		opts.LookupEnv = os.LookupEnv
 	}
-	return &loader{opts: opts, checkers: map[string]*checker{}}
+	return &loader{opts: opts, checkers: map[string]*checker{}, declared: map[string]store.Template{}}
 }
 
 var errBadSchema = errors.New("bad settings schema")

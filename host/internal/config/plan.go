@@ -167,8 +167,14 @@ func (p *planner) match(d Integration, have []store.Integration) bool {
 // change turns in into what d declares.
 func (p *planner) change(op store.ChangeOp, in store.Integration, d Integration) {
 	if in.Plugin != d.Spec.Plugin {
-		p.fail(d, CodePluginChanged, "give it a new name, or put the old plugin back",
-			"integration %s is of plugin %q; it cannot become one of plugin %q", in.FullName(), in.Plugin, d.Spec.Plugin)
+		help, was, is := "give it a new name, or put the old plugin back", fmt.Sprintf("plugin %q", in.Plugin), fmt.Sprintf("plugin %q", d.Spec.Plugin)
+		if in.Template != "" {
+			was = fmt.Sprintf("template %q", in.Template)
+		}
+		if d.Spec.Template != "" {
+			is = fmt.Sprintf("template %q", d.Spec.Template)
+		}
+		p.fail(d, CodePluginChanged, help, "integration %s is of %s; it cannot become one of %s", in.FullName(), was, is)
 		return
 	}
 	spec := d.Spec
@@ -226,9 +232,9 @@ func (d Integration) connect(spec *store.IntegrationSpec, in store.Integration) 
 // create adds an integration, unless it looks like one that has just gone.
 func (p *planner) create(d Integration, removed []store.Integration) {
 	for _, r := range removed {
-		if r.Plugin == d.Spec.Plugin && !p.opts.Confirm {
+		if r.Plugin == d.Spec.Plugin && r.Template == d.Spec.Template && !p.opts.Confirm {
 			p.fail(d, CodeMovedOrNew, "moved_from: "+r.Name+" if it was renamed; else confirm with: jackfield reload --confirm",
-				"integration %s is gone and %s of the same plugin is new", r.FullName(), d.FullName())
+				"integration %s is gone and %s of the same %s is new", r.FullName(), d.FullName(), kindWord(d.Spec))
 			return
 		}
 	}
@@ -238,6 +244,13 @@ func (p *planner) create(d Integration, removed []store.Integration) {
 		return
 	}
 	p.changes = append(p.changes, store.Change{Op: store.ChangeCreate, UID: uid, Spec: spec, Sync: spec.Enabled, Fields: []string{"declaration"}})
+}
+
+func kindWord(s store.IntegrationSpec) string {
+	if s.Template != "" {
+		return "template"
+	}
+	return "plugin"
 }
 
 // seal puts the settings into spec: those that are there if they say the same.
@@ -287,6 +300,11 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("on_disable", a.FinishOnDisable != b.FinishOnDisable)
 	add("on_type_change", a.OnTypeChange != b.OnTypeChange)
 	add("log_warnings", a.LogWarnings != b.LogWarnings)
+	add("template", a.Template != b.Template)
+	add("callcenter", a.Callcenter != b.Callcenter)
+	add("host", a.Host != b.Host)
+	add("info", !bytes.Equal(a.Info, b.Info))
+	add("iframe", !bytes.Equal(a.Iframe, b.Iframe))
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))
 	return out
 }

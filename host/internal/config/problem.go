@@ -22,6 +22,7 @@ const (
 	CodeBadReference     = "bad-reference"     // ${...} that names nothing that exists in this version
 	CodeBadSchema        = "bad-schema"        // a plugin settings schema that cannot be used
 	CodeBadSetting       = "bad-setting"       // the plugin's schema refuses the value
+	CodeBadTemplate      = "bad-template"      // a template that can be read and cannot be used
 	CodeBadType          = "bad-type"          // such as a list where a number is needed
 	CodeBadValue         = "bad-value"         // of the right type, but out of range or unknown
 	CodeDuplicateKey     = "duplicate-key"     // a key twice in one mapping
@@ -44,6 +45,7 @@ const (
 	CodeUnknownConnector = "unknown-connector" // that the plugin does not have
 	CodeUnknownKey       = "unknown-key"       // that configuration does not have
 	CodeUnknownSetting   = "unknown-setting"   // that the plugin does not have
+	CodeUnknownTemplate  = "unknown-template"  // that no good file declares
 	CodeUnreadable       = "unreadable"        // a file that cannot be read
 	CodeSeal             = "seal"              // settings that cannot be sealed
 )

@@ -54,9 +54,12 @@ func LoadTenants(dir string, defaults Defaults, opts Options) ([]TenantFile, Pro
 	return newLoader(opts).tenants(dir, defaults)
 }
 
-// LoadTenantFile reads one tenant file.
-func LoadTenantFile(path string, defaults Defaults, opts Options) (TenantFile, Problems) {
-	file := newLoader(opts).tenant(path, defaults)
+// LoadTenantFile reads one tenant file, whose integrations may be of these
+// templates.
+func LoadTenantFile(path string, defaults Defaults, templates []TemplateFile, opts Options) (TenantFile, Problems) {
+	l := newLoader(opts)
+	l.keepTemplates(templates)
+	file := l.tenant(path, defaults)
 	return file, file.src.done()
 }
 
@@ -82,6 +85,7 @@ func (l *loader) tenants(dir string, defaults Defaults) ([]TenantFile, Problems)
 			f.Good = false
 		}
 	}
+	callcenters(files)
 	for _, f := range files {
 		if f.src != nil {
 			problems = append(problems, f.src.done()...)
@@ -139,6 +143,16 @@ func (l *loader) tenantRoot(f *TenantFile, root *yaml.Node, defaults Defaults) {
 	f.checkLimits(list)
 }
 
+// misplaced reports keys that mean nothing here.
+func (o object) misplaced(help string, keys ...string) {
+	for _, key := range keys {
+		if o.has(key) {
+			o.src.hide(o.at(key))
+			o.src.failAt(CodeUnknownKey, o.pairs[key].key, help, "%s has no effect here", join(o.path, key))
+		}
+	}
+}
+
 // checkLimits refuses a limit that integrations share and do not agree on.
 func (f *TenantFile) checkLimits(list *yaml.Node) {
 	first := map[string]int{}
@@ -180,11 +194,18 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append([]string{"name", "label", "plugin", "connectors", "every", "cron", "timezone", "enabled", "limit", "concurrency", "page_size", "on_disable", "on_type_change", "log_warnings", "onboarding_max_age", "settings", "moved_from"}, laterKeys()...)
+	return append(append([]string{"name", "label", "enabled", "moved_from"}, pluginKeys()...), templatedKeys()...)
 }
 
-// laterKeys are known, and refused by this version.
-func laterKeys() []string { return []string{"template", "callcenter", "host", "fields"} }
+// pluginKeys belong to integrations of a plugin, templatedKeys to those of a
+// template.
+func pluginKeys() []string {
+	return []string{"plugin", "connectors", "every", "cron", "timezone", "limit", "concurrency", "page_size", "on_disable", "on_type_change", "log_warnings", "onboarding_max_age", "settings"}
+}
+
+func templatedKeys() []string {
+	return []string{"template", "callcenter", "host", "info", "iframe", "fields"}
+}
 
 func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host Defaults) Integration {
 	in := Integration{Origins: map[string]Origin{}}
@@ -193,12 +214,12 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	if !ok {
 		return in
 	}
-	o.refuse("use plugin:", "template")
-	o.refuse("it belongs to templates", "callcenter", "host", "fields")
 	o.need("name")
-	if !o.has("template") {
-		o.need("plugin")
+	if o.has("template") {
+		return l.templated(f, o, n)
 	}
+	o.need("plugin")
+	o.misplaced("it belongs to integrations of a template", templatedKeys()...)
 	in.Spec = store.IntegrationSpec{Tenant: f.Tenant, File: f.Path, Line: n.Line, Enabled: o.boolean("enabled", true)}
 	in.Spec.FinishOnDisable = o.word("on_disable", "abort", "abort", "finish") == "finish"
 	in.Spec.OnTypeChange = store.TypePolicy(o.word("on_type_change", string(store.TypesPass), string(store.TypesPass), string(store.TypesQuarantine), string(store.TypesHalt)))

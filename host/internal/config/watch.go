@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (w *Watcher) Run(ctx context.Context, apply func(context.Context, Snapshot)
 	for {
 		pending := false
 		snap := Load(w.file, w.opts)
-		hints.follow(filepath.Dir(w.file), snap.Host.Tenants)
+		hints.follow(filepath.Dir(w.file), snap.Host.Tenants, snap.Host.Templates)
 		if forced || snap.Sum != last {
 			apply(ctx, snap)
 		}
@@ -82,7 +83,7 @@ func (w *Watcher) Run(ctx context.Context, apply func(context.Context, Snapshot)
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			case event := <-hints.events():
-				if !w.concerns(event, snap.Host.Tenants) {
+				if !w.concerns(event, snap.Host.Tenants, snap.Host.Templates) {
 					continue
 				}
 				settle.Reset(w.watch.Settle)
@@ -107,12 +108,13 @@ func (w *Watcher) Run(ctx context.Context, apply func(context.Context, Snapshot)
 
 // concerns reports whether an event may change what the files say. The directory of
 // host.yaml has other files, which may change all the time.
-func (w *Watcher) concerns(event fsnotify.Event, tenants string) bool {
+func (w *Watcher) concerns(event fsnotify.Event, dirs ...string) bool {
 	if event.Op == fsnotify.Chmod {
 		return false
 	}
 	name := filepath.Base(event.Name)
-	return tenantFile(name) || strings.HasPrefix(name, "..") || name == filepath.Base(w.file) || name == filepath.Base(tenants)
+	directory := slices.ContainsFunc(dirs, func(dir string) bool { return name == filepath.Base(dir) })
+	return tenantFile(name) || strings.HasPrefix(name, "..") || name == filepath.Base(w.file) || directory
 }
 
 func stopped() *time.Timer {

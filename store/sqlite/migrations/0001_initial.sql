@@ -22,7 +22,12 @@ CREATE TABLE integrations (
   tenant_id     INTEGER NOT NULL REFERENCES tenants (id),
   name          TEXT    NOT NULL,
   label         TEXT    NOT NULL DEFAULT '',
-  plugin        TEXT    NOT NULL,
+  plugin        TEXT    NOT NULL, -- empty: it is of a template
+  template      TEXT    NOT NULL DEFAULT '',
+  callcenter    TEXT    NOT NULL DEFAULT '', -- of the template's, with host
+  host          TEXT    NOT NULL DEFAULT '',
+  info          TEXT,             -- JSON: instead of the template's
+  iframe        TEXT,             -- likewise
   identifier    TEXT,             -- the remote system's name for the account, once a plugin tells it
   connectors    TEXT    NOT NULL, -- JSON array of the enabled ones, in order
   offered       TEXT    NOT NULL DEFAULT '[]', -- JSON array of those that it may have without being named
@@ -67,6 +72,45 @@ CREATE TABLE integrations (
 CREATE UNIQUE INDEX integrations_name ON integrations (tenant_id, name) WHERE removed_at IS NULL;
 CREATE INDEX integrations_tenant ON integrations (tenant_id);
 CREATE INDEX integrations_plugin ON integrations (plugin, state);
+CREATE INDEX integrations_template ON integrations (template) WHERE template <> '';
+
+-- What files declare: integration types without code, and the calls that they can
+-- make. Details that nothing is selected by are JSON.
+CREATE TABLE templates (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  name        TEXT    NOT NULL UNIQUE,
+  label       TEXT    NOT NULL,
+  type        TEXT    NOT NULL CHECK (type IN ('CRM', 'SMS')),
+  description TEXT    NOT NULL DEFAULT '',
+  region      TEXT    NOT NULL DEFAULT '',
+  info        TEXT    NOT NULL,
+  iframe      TEXT,
+  parameters  TEXT    NOT NULL,
+  request     TEXT    NOT NULL,
+  auth        TEXT    NOT NULL,
+  file        TEXT    NOT NULL, -- that declares it
+  sum         BLOB    NOT NULL, -- of the file
+  created_at  INTEGER NOT NULL,
+  updated_at  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE endpoints (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  template_id  INTEGER NOT NULL REFERENCES templates (id),
+  place        INTEGER NOT NULL, -- in its template
+  name         TEXT    NOT NULL,
+  label        TEXT    NOT NULL DEFAULT '',
+  type         TEXT    NOT NULL CHECK (type IN ('Auth', 'GetData', 'PostData', 'SendSMS')),
+  method       TEXT    NOT NULL CHECK (method IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
+  url          TEXT    NOT NULL,
+  description  TEXT    NOT NULL DEFAULT '',
+  trigger_at   TEXT    NOT NULL DEFAULT '', -- the event that it is called at
+  response     TEXT    NOT NULL,
+  hard_params  TEXT    NOT NULL,
+  parameters   TEXT    NOT NULL,
+  request      TEXT    NOT NULL, -- headers, body and how it is sent
+  UNIQUE (template_id, name)
+) STRICT;
 
 CREATE TABLE lanes (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,

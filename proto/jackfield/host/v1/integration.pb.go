@@ -1028,7 +1028,12 @@ type Integration struct {
 	PageSize uint32 `protobuf:"varint,28,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// What becomes of a record with a field of another type than before: pass,
 	// quarantine, halt.
-	OnTypeChange  string `protobuf:"bytes,29,opt,name=on_type_change,json=onTypeChange,proto3" json:"on_type_change,omitempty"`
+	OnTypeChange string `protobuf:"bytes,29,opt,name=on_type_change,json=onTypeChange,proto3" json:"on_type_change,omitempty"`
+	// The template that it is of, instead of a plugin.
+	Template string `protobuf:"bytes,30,opt,name=template,proto3" json:"template,omitempty"`
+	// Of a template: the call center whose calls it is for, and the remote system.
+	Callcenter    string `protobuf:"bytes,31,opt,name=callcenter,proto3" json:"callcenter,omitempty"`
+	Host          string `protobuf:"bytes,32,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1266,6 +1271,27 @@ func (x *Integration) GetOnTypeChange() string {
 	return ""
 }
 
+func (x *Integration) GetTemplate() string {
+	if x != nil {
+		return x.Template
+	}
+	return ""
+}
+
+func (x *Integration) GetCallcenter() string {
+	if x != nil {
+		return x.Callcenter
+	}
+	return ""
+}
+
+func (x *Integration) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
 var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
@@ -1353,7 +1379,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\"]\n" +
 	"\x19EnableIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\x89\b\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xd9\b\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1392,7 +1418,12 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"disabledAt\x12\x1c\n" +
 	"\tfinishing\x18\x1b \x01(\bR\tfinishing\x12\x1b\n" +
 	"\tpage_size\x18\x1c \x01(\rR\bpageSize\x12$\n" +
-	"\x0eon_type_change\x18\x1d \x01(\tR\fonTypeChange2\x92\x06\n" +
+	"\x0eon_type_change\x18\x1d \x01(\tR\fonTypeChange\x12\x1a\n" +
+	"\btemplate\x18\x1e \x01(\tR\btemplate\x12\x1e\n" +
+	"\n" +
+	"callcenter\x18\x1f \x01(\tR\n" +
+	"callcenter\x12\x12\n" +
+	"\x04host\x18  \x01(\tR\x04host2\x92\x06\n" +
 	"\x12IntegrationService\x12k\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\x12e\n" +
 	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\x12k\n" +

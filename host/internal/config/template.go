@@ -1,0 +1,462 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unique"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// TemplateFault is one thing that is wrong in a template that can be read, at the
+// place of a key such as endpoints[2].url.
+type TemplateFault struct {
+	Path    string
+	Message string
+	Help    string
+	Offset  int // in the text at Path, in bytes
+}
+
+// TemplateFile is one file of the templates directory.
+type TemplateFile struct {
+	Path     string         `json:"path"`
+	Name     string         `json:"name"` // empty if the file does not tell
+	Good     bool           `json:"good"` // no error: what it declares counts
+	Template store.Template `json:"-"`
+
+	src  *source
+	name *yaml.Node
+}
+
+// LoadTemplates reads the template files of a directory, *.yaml and *.yml. One that
+// does not exist has none.
+func LoadTemplates(dir string, opts Options) ([]TemplateFile, Problems) {
+	return newLoader(opts).templates(dir)
+}
+
+// LoadTemplateFile reads one template file.
+func LoadTemplateFile(path string, opts Options) (TemplateFile, Problems) {
+	f := newLoader(opts).template(path)
+	return f, f.src.done()
+}
+
+// templates reads all files, and refuses a name that two of them have.
+func (l *loader) templates(dir string) (files []TemplateFile, problems Problems) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: "the templates directory cannot be read: " + cause(err).Error()}}
+	}
+	first, there := map[string]int{}, map[string]bool{}
+	for _, e := range entries {
+		if !tenantFile(e.Name()) || e.IsDir() {
+			continue
+		}
+		f := l.template(filepath.Join(dir, e.Name()))
+		there[f.Path] = true
+		if j, twice := first[f.Name]; twice && f.Name != "" {
+			f.src.failAt(CodeDuplicateName, f.name, "one file a template", "template %q is declared in %s too", f.Name, files[j].Path)
+			f.Good = false
+		} else if f.Name != "" {
+			first[f.Name] = len(files)
+		}
+		problems = append(problems, f.src.done()...)
+		f.src, f.name = nil, nil // a thousand of them are large
+		files = append(files, f)
+	}
+	l.opts.Read.only(there)
+	return files, problems.sorted()
+}
+
+// keepTemplates remembers what integrations can be of: one whose file is bad is as
+// it was when that was good.
+func (l *loader) keepTemplates(files []TemplateFile) {
+	for _, f := range files {
+		if f.Good {
+			l.declared[f.Name] = f.Template
+		} else if f.Name != "" && l.opts.Template != nil {
+			if last, ok := l.opts.Template(f.Name); ok {
+				l.declared[f.Name] = last
+			}
+		}
+	}
+}
+
+func (l *loader) template(path string) TemplateFile {
+	s := readSource(path)
+	f := TemplateFile{Path: path, src: s}
+	sum := sha256.Sum256([]byte(s.text))
+	f.Template.File, f.Template.Sum = path, sum[:]
+	if last, ok := l.opts.Read.get(path, sum[:]); ok && !s.failed() {
+		last.src = s
+		return last
+	}
+	root := s.parse()
+	if root != nil {
+		l.templateRoot(&f, root)
+	}
+	if root != nil && !s.failed() && l.opts.CheckTemplate != nil {
+		for _, fault := range l.opts.CheckTemplate(f.Template) {
+			s.fault(root, fault)
+		}
+	}
+	f.Good = root != nil && !s.failed()
+	if f.Good && len(s.problems) == 0 {
+		l.opts.Read.put(f)
+	}
+	return f
+}
+
+// ReadTemplates remember the good files of templates, so that one which did not
+// change is not checked again. It is safe for concurrent use; a nil *ReadTemplates
+// remembers nothing.
+type ReadTemplates struct {
+	mu    sync.Mutex // guards files
+	files map[string]TemplateFile
+}
+
+func (r *ReadTemplates) get(path string, sum []byte) (TemplateFile, bool) {
+	if r == nil {
+		return TemplateFile{}, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f, ok := r.files[path]
+	return f, ok && bytes.Equal(f.Template.Sum, sum)
+}
+
+func (r *ReadTemplates) put(f TemplateFile) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.files == nil {
+		r.files = map[string]TemplateFile{}
+	}
+	f.src = nil
+	f.name = &yaml.Node{Kind: yaml.ScalarNode, Line: f.name.Line, Column: f.name.Column, Value: f.Name}
+	r.files[f.Path] = f
+}
+
+// only forgets the files that are not there any more.
+func (r *ReadTemplates) only(paths map[string]bool) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.files, func(path string, _ TemplateFile) bool { return !paths[path] })
+}
+
+// fault adds an error where the template has it.
+func (s *source) fault(root *yaml.Node, f TemplateFault) {
+	n, exact := find(root, f.Path)
+	line, col := n.Line, n.Column
+	if text := deref(n); exact && f.Offset > 0 && text.Kind == yaml.ScalarNode && !strings.Contains(text.Value, "\n") {
+		if text.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+			col++
+		}
+		col += len([]rune(text.Value[:min(f.Offset, len(text.Value))]))
+	}
+	s.fail(CodeBadTemplate, line, col, f.Help, "%s", f.Message)
+}
+
+// find returns the node at a path such as endpoints[2].response.token, or the
+// nearest one around it.
+func find(root *yaml.Node, path string) (n *yaml.Node, exact bool) {
+	n = root
+	for path != "" {
+		at := deref(n)
+		if rest, ok := strings.CutPrefix(path, "["); ok {
+			number, tail, _ := strings.Cut(rest, "]")
+			i, err := strconv.Atoi(number)
+			if err != nil || at.Kind != yaml.SequenceNode || i >= len(at.Content) {
+				return n, false
+			}
+			n, path = at.Content[i], strings.TrimPrefix(tail, ".")
+			continue
+		}
+		next, rest := below1(at, path)
+		if next == nil {
+			return n, false
+		}
+		n, path = next, rest
+	}
+	return n, true
+}
+
+// below1 returns the value of the key that a path begins with, which may have dots
+// of its own.
+func below1(at *yaml.Node, path string) (*yaml.Node, string) {
+	if at.Kind != yaml.MappingNode {
+		return nil, ""
+	}
+	for i := 0; i+1 < len(at.Content); i += 2 {
+		rest, ok := strings.CutPrefix(path, at.Content[i].Value)
+		if ok && (rest == "" || rest[0] == '[' || rest[0] == '.') {
+			return at.Content[i+1], strings.TrimPrefix(rest, ".")
+		}
+	}
+	return nil, ""
+}
+
+func templateKeys() []string {
+	return []string{"name", "label", "type", "description", "region", "info", "iframe", "parameters", "request", "auth", "endpoints"}
+}
+
+func (l *loader) templateRoot(f *TemplateFile, root *yaml.Node) {
+	o, ok := f.src.object(root, "", templateKeys()...)
+	if !ok {
+		return
+	}
+	o.need("name", "type", "endpoints")
+	t := &f.Template
+	if name, ok := o.name("name"); ok {
+		t.Name, f.Name, f.name = name, name, o.at("name")
+	}
+	t.Label, _ = o.text("label")
+	t.Label = cmp.Or(t.Label, t.Name)
+	t.Type = store.TemplateType(o.word("type", "", store.TemplateTypes()...))
+	t.Description, _ = o.text("description")
+	if region, ok := o.text("region"); ok {
+		t.Region = region
+		if len(region) != 2 || strings.ToUpper(region) != region {
+			o.src.failAt(CodeBadValue, o.at("region"), "such as VN or DE", "region: %q is not the code of a country", short(region))
+		}
+	}
+	if o.has("info") {
+		t.Info = l.templateInfo(o)
+	}
+	if o.has("iframe") {
+		t.Iframe = o.mapping("iframe")
+	}
+	o.each("parameters", func(n *yaml.Node, path string) {
+		t.Parameters = append(t.Parameters, l.templateParameter(o.src, n, path))
+	})
+	o.unique("parameters", len(t.Parameters), func(i int) string { return t.Parameters[i].Name })
+	if o.has("request") {
+		t.Request = l.requestDefaults(o)
+	}
+	if o.has("auth") {
+		t.Auth = l.templateAuth(o.src, o.at("auth"), "auth")
+	}
+	o.each("endpoints", func(n *yaml.Node, path string) {
+		t.Endpoints = append(t.Endpoints, l.templateEndpoint(o.src, n, path))
+	})
+	t.Endpoints = append([]store.Endpoint(nil), t.Endpoints...) // no more room than they need
+	o.unique("endpoints", len(t.Endpoints), func(i int) string { return t.Endpoints[i].Name })
+}
+
+func (l *loader) templateParameter(s *source, n *yaml.Node, path string) store.TemplateParameter {
+	var p store.TemplateParameter
+	o, ok := s.object(n, path, "name", "label", "description", "in", "as", "required", "secret", "default")
+	if !ok {
+		return p
+	}
+	o.need("name")
+	p.Name = o.identifier("name")
+	p.Label, _ = o.text("label")
+	p.Description, _ = o.text("description")
+	p.In = store.Place(o.word("in", "", store.Places()...))
+	p.As, _ = o.text("as")
+	p.Required = o.boolean("required", false)
+	p.Secret = o.boolean("secret", false)
+	if o.has("default") {
+		p.Default = o.anyText("default")
+	}
+	if p.Secret && p.Default != "" {
+		s.hide(o.at("default"))
+		s.failAt(CodeBadValue, o.at("default"), "an integration gives it: fields: {"+p.Name+": ...}", "%s: a secret has no default", join(path, "default"))
+	}
+	if p.As != "" && p.In == "" {
+		s.failAt(CodeBadValue, o.at("as"), "", "%s: it has no place of its own without in", join(path, "as"))
+	}
+	return p
+}
+
+func (l *loader) requestDefaults(o object) store.RequestDefaults {
+	var r store.RequestDefaults
+	p, ok := o.src.object(o.at("request"), "request", "base_url", "timeout", "headers", "query")
+	if !ok {
+		return r
+	}
+	r.BaseURL, _ = p.text("base_url")
+	r.Timeout = p.wait("timeout")
+	r.Headers = p.texts("headers")
+	r.Query = p.texts("query")
+	return r
+}
+
+// longestCall bounds how long an endpoint may be waited for.
+const longestCall = 2 * time.Minute
+
+// wait reads how long something is waited for.
+func (o object) wait(key string) time.Duration {
+	text, ok := o.text(key)
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 100*time.Millisecond || d > longestCall {
+		o.src.failAt(CodeBadValue, o.at(key), "such as 5s, at most 2m", "%s: %q is not such a time", join(o.path, key), short(text))
+		return 0
+	}
+	return d
+}
+
+// each reads a list of mappings.
+func (o object) each(key string, read func(n *yaml.Node, path string)) {
+	if !o.has(key) || empty(o.at(key)) {
+		return
+	}
+	list := deref(o.at(key))
+	if list.Kind != yaml.SequenceNode {
+		o.src.failAt(CodeBadType, o.at(key), "", "%s: a list is needed, this is %s", join(o.path, key), kindOf(list))
+		return
+	}
+	for i, n := range list.Content {
+		read(n, join(o.path, key)+"["+strconv.Itoa(i)+"]")
+	}
+}
+
+// unique refuses a name that two entries of a list have.
+func (o object) unique(key string, n int, name func(i int) string) {
+	lines := map[string]int{}
+	for i := range n {
+		at := deref(o.at(key)).Content[i]
+		if line := lines[name(i)]; line > 0 && name(i) != "" {
+			o.src.failAt(CodeDuplicateName, at, "", "%s[%d]: the name %q stands in line %d already", join(o.path, key), i, name(i), line)
+			continue
+		}
+		lines[name(i)] = at.Line
+	}
+}
+
+// identifier reads a name that expressions can have too.
+func (o object) identifier(key string) string {
+	v, ok := o.text(key)
+	if !ok {
+		return ""
+	}
+	good := v != "" && len(v) <= 63 && strings.IndexFunc(v, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')
+	}) < 0
+	if !good {
+		o.src.failAt(CodeBadName, o.at(key), "1 to 63 of a-z, A-Z, 0-9, '_', '-' and '.'", "%s: %q is not a name", join(o.path, key), short(v))
+		return ""
+	}
+	return v
+}
+
+// anyText reads a scalar of any kind as it is written.
+func (o object) anyText(key string) string {
+	n, ok := o.scalar(key, "a string", "!!str", "!!int", "!!float", "!!bool", "!!timestamp")
+	if !ok {
+		return ""
+	}
+	return n.Value
+}
+
+// texts reads a mapping of texts.
+func (o object) texts(key string) map[string]string {
+	if !o.has(key) || empty(o.at(key)) {
+		return nil
+	}
+	path := join(o.path, key)
+	n := deref(o.at(key))
+	if n.Kind != yaml.MappingNode {
+		o.src.failAt(CodeBadType, o.at(key), "", "%s: a mapping is needed, this is %s", path, kindOf(n))
+		return nil
+	}
+	out := map[string]string{}
+	for _, p := range o.src.pairsOf(n, path) {
+		v := deref(p.value)
+		if v.Kind != yaml.ScalarNode || v.ShortTag() == "!!null" {
+			o.src.failAt(CodeBadType, p.value, "", "%s: a string is needed, this is %s", join(path, p.key.Value), kindOf(v))
+			continue
+		}
+		out[unique.Make(p.key.Value).Value()] = unique.Make(v.Value).Value()
+	}
+	return out
+}
+
+// mapping reads a mapping of anything as JSON.
+func (o object) mapping(key string) json.RawMessage {
+	if n := deref(o.at(key)); n.Kind != yaml.MappingNode {
+		o.src.failAt(CodeBadType, o.at(key), "", "%s: a mapping is needed, this is %s", join(o.path, key), kindOf(n))
+		return nil
+	}
+	return o.json(key)
+}
+
+// json reads anything as JSON.
+func (o object) json(key string) json.RawMessage {
+	v := o.src.tree(o.at(key), join(o.path, key))
+	raw, err := json.Marshal(v)
+	if err != nil {
+		o.src.failAt(CodeBadValue, o.at(key), "", "%s: it cannot be written as JSON", join(o.path, key))
+		return nil
+	}
+	return raw
+}
+
+// tree converts a node.
+func (s *source) tree(n *yaml.Node, path string) any {
+	n = deref(n)
+	switch n.Kind {
+	case yaml.MappingNode:
+		out := map[string]any{}
+		for _, p := range s.pairsOf(n, path) {
+			out[p.key.Value] = s.tree(p.value, join(path, p.key.Value))
+		}
+		return out
+	case yaml.SequenceNode:
+		out := make([]any, len(n.Content))
+		for i, item := range n.Content {
+			out[i] = s.tree(item, path+"["+strconv.Itoa(i)+"]")
+		}
+		return out
+	}
+	r := settings{s: s, path: path, ok: true}
+	switch n.ShortTag() {
+	case "!!null":
+		return nil
+	case "!!bool":
+		return strings.EqualFold(n.Value, "true")
+	case "!!int", "!!float":
+		return r.number(n, nil)
+	default:
+		return n.Value
+	}
+}
+
+// DeclaresTemplate reports whether the file at path is a template.
+func DeclaresTemplate(path string) bool {
+	root := readSource(path).parse()
+	if root == nil || root.Kind != yaml.MappingNode {
+		return filepath.Base(filepath.Dir(path)) == "templates"
+	}
+	for i := 0; i < len(root.Content); i += 2 {
+		if slices.Contains([]string{"endpoints", "iframe", "parameters"}, root.Content[i].Value) {
+			return true
+		}
+	}
+	return false
+}
