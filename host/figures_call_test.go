@@ -17,7 +17,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/host/internal/telemetry"
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // callsMeasured is how many calls a round makes, one after the other.
@@ -52,7 +54,11 @@ func hookCalls(t *testing.T, payload []byte) (start, call time.Duration) {
 	t.Helper()
 	bin, err := builds()
 	require.NoError(t, err)
-	sup, err := supervisor.New(supervisor.Options{RunDir: t.TempDir(), HealthEvery: time.Hour})
+	m := telemetry.New(telemetry.Options{Plugins: func() []telemetry.Plugin { return nil }, Store: func(context.Context) (store.Gauges, error) { return store.Gauges{}, nil }})
+	sup, err := supervisor.New(supervisor.Options{
+		RunDir: t.TempDir(), HealthEvery: time.Hour, Idle: time.Hour,
+		OnCall: func(c supervisor.Call) { m.Called(c.Plugin, c.Method, c.Code, c.Took) }, // as the daemon counts it
+	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(untimed(t))
 	ended := make(chan error, 1)

@@ -79,6 +79,8 @@ func (c *collected) called(service, name string) (out []collectedSpan) {
 
 // A run is one trace over the boundary: run, claims of streams, calls, and the
 // plugin's side of each; and nothing that is secret or a record's is in it.
+//
+// rows: I10
 func TestTraceCrossesTheBoundary(t *testing.T) {
 	t.Parallel()
 	const canary = "xoxb-1234567890-canary"
