@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,8 +82,10 @@ func TestIdlePluginCostsNoProcess(t *testing.T) {
 	s.idle("0")
 	s.cli("reload")
 	require.Equal(t, "processed", s.sync("--force").State)
-	pid := s.serving().PID
-	require.NotZero(t, pid)
+	s.until("it runs on, as the file says now", func() bool {
+		p := s.serving()
+		return p.PID != 0 && time.Since(p.StartedAt) > 4*time.Second
+	})
 	s.idle("1s")
 	s.cli("reload")
 	s.until("it rests as the file says now", func() bool { return s.rested().Name == "load" })
