@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/conformance"
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/sdk/plugin"
 )
 
 // conformFlags are those of plugin test.
@@ -76,6 +78,7 @@ func (c *cli) conform(ctx context.Context, path string, f conformFlags) error {
 		}
 		return x, nil
 	}
+	opts.Reopen = func(err error) bool { return errors.Is(err, plugin.ErrReopen) }
 	report, err := conformance.Test(ctx, opts)
 	if err != nil {
 		return failed(err, "")

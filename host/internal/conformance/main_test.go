@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/conformance"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/sdk/plugin"
 )
 
 // built is where the programs are that the tests hold against the contract.
@@ -69,6 +71,7 @@ func test(t *testing.T, path string, opts conformance.Options) (conformance.Repo
 		}
 		return x, nil
 	}
+	opts.Reopen = func(err error) bool { return errors.Is(err, plugin.ErrReopen) }
 	report, err := conformance.Test(t.Context(), opts)
 	require.NoError(t, err)
 	checks := map[string]conformance.Check{}

@@ -70,6 +70,7 @@ func rules() map[string]rule {
 		"rate_limit":    {"a 429 with Retry-After is passed on as a rate limit", "return sdk.RateLimitedFor(what Retry-After says)", "--remote-setting NAME: the setting that holds the remote system's address"},
 		"kill":          {"a new process goes on where one was killed", "keep all in cursors, checkpoints and pages, nothing in the process", ""},
 		"close":         {"an instance closes", "", ""},
+		"handle":        {"a handle that it does not know is answered with reopen", "answer with status FAILED_PRECONDITION and an Error whose code is reopen", "give it settings that fit: --settings FILE"},
 		"parent":        {"it ends when its host is gone", "end the process when stdin ends", ""},
 	}
 }

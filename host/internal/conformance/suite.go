@@ -38,6 +38,8 @@ type Process interface {
 type Options struct {
 	// Start starts the program anew; lines is told of all that it prints.
 	Start func(ctx context.Context, lines func(Line)) (Process, error)
+	// Reopen reports an error by which a process says that it does not know a handle.
+	Reopen func(err error) bool
 
 	Settings      []byte            // that work; {} if nil
 	BadSettings   []byte            // that must be refused, besides those that follow from the schema
@@ -99,6 +101,7 @@ func (s *suite) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.handle(ctx, m)
 	s.rateLimit(ctx, m)
 	s.parent(ctx)
 	s.output(m)
