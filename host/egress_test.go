@@ -3,8 +3,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,8 +14,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/egress"
+	"github.com/jackfield/jackfield/host/internal/supervisor"
+	"github.com/jackfield/jackfield/host/internal/telemetry"
+	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -193,4 +201,42 @@ func TestP09AnOperatorLetsAPluginConnectByItself(t *testing.T) {
 	require.Equal(t, "reached", got["get "+first].Code, got)
 	require.Equal(t, "reached", got["dial "+strings.TrimPrefix(first, "http://")].Code, got)
 	require.Contains(t, s.cli("plugin", "show", "reach", "-o", "json"), `"network": "direct"`)
+}
+
+// rows: P09
+//
+// What a program says of itself when it runs does not widen what was approved.
+func TestP09TheApprovedManifestCounts(t *testing.T) {
+	t.Parallel()
+	approved := sdk.Manifest{Name: "crm", Hosts: []string{"api.crm.example"}, SettingsSchema: []byte(`{"properties": {"url": {"format": "uri"}}}`)}
+	said := sdk.Manifest{Name: "crm", Hosts: []string{"evil.example"}, SettingsSchema: []byte(`{"properties": {"url": {"format": "uri"}, "note": {"format": "uri"}}}`)}
+	metrics := telemetry.New(telemetry.Options{
+		Plugins: func() []telemetry.Plugin { return nil },
+		Store:   func(context.Context) (store.Gauges, error) { return store.Gauges{}, nil },
+	})
+	for _, known := range []bool{true, false} {
+		ways := &ways{
+			guard: egress.New(egress.Options{}), metrics: metrics, log: hclog.NewNullLogger(),
+			network: func(string) config.Network { return config.NetworkProxy },
+			room:    func() error { return nil },
+			kept: func(string) (sdk.Manifest, error) {
+				if known {
+					return approved, nil
+				}
+				return sdk.Manifest{}, fs.ErrNotExist
+			},
+		}
+		out, err := ways.open(t.Context(), supervisor.Binary{Name: "crm", Digest: "d"}, t.TempDir())
+		require.NoError(t, err)
+		out.Describe(said)
+		left := out.Open(sdk.Integration{Settings: sdk.NewSettings([]byte(`{"url": "https://own.example:8443/", "note": "https://note.example/"}`))})
+		list := out.(*way).list
+		require.Equal(t, known, list.Allows("api.crm.example", 443))
+		require.Equal(t, !known, list.Allows("evil.example", 443))
+		require.Equal(t, !known, list.Allows("note.example", 443))
+		require.True(t, list.Allows("own.example", 8443))
+		left()
+		require.False(t, list.Allows("own.example", 8443))
+		out.Close()
+	}
 }
