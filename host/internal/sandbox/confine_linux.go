@@ -131,7 +131,7 @@ func (c *Cell) Await() error {
 	if err != nil {
 		return fmt.Errorf("await launch: %w", err)
 	}
-	return launcher.Failure(told)
+	return launchError(told)
 }
 
 // Explain says why the kernel ended the process, whose last lines are given; empty if

@@ -91,10 +91,10 @@ func TestAFailedLaunchIsExplained(t *testing.T) {
 	require.ErrorIs(t, launch(t, "#!/no/such/interpreter\n", 0o700), syscall.ENOENT)
 	require.ErrorIs(t, launch(t, "#!/bin/sh\n", 0o600), syscall.EACCES)
 
-	err := launcher.Failure([]byte{byte(launcher.StepFilter), byte(syscall.EACCES), 0, 0, 0})
+	err := launchError([]byte{byte(launcher.StepFilter), byte(syscall.EACCES), 0, 0, 0})
 	require.EqualError(t, err, "set the filter of system calls: permission denied")
 	require.NotErrorIs(t, err, syscall.EACCES)
-	require.NoError(t, launcher.Failure(nil))
+	require.NoError(t, launchError(nil))
 }
 
 func TestSpecIsReadAsItWasWritten(t *testing.T) {
@@ -162,4 +162,17 @@ func TestAWeakSystemStartsNothing(t *testing.T) {
 	box.can.landlock.abi = landlockScopes
 	require.Equal(t, Verdict{Level: Full}, box.Verdict())
 	require.NoError(t, box.Allowed())
+}
+
+// What a launch costs is the start of a Go program, and of this one only a little is
+// initialized for it.
+func TestALaunchWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = []string{launcher.Variable + "=nonsense", "GODEBUG=inittrace=1"}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, 127, cmd.ProcessState.ExitCode(), string(out))
+	require.Less(t, strings.Count(string(out), "init "), 30, "package launcher imports what has to be initialized first:\n%s", out)
+	require.NotContains(t, string(out), "init os ")
 }

@@ -1,9 +1,6 @@
 package launcher
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // Variable is the one of the environment in which a Spec is handed over. A process
 // that has it becomes what the Spec says. The program does not get to see it.
@@ -29,47 +26,63 @@ type Spec struct {
 
 // Encode returns the Spec as the value of Variable.
 func (s Spec) Encode() string {
-	var filter strings.Builder
+	out := strconv.AppendBool(nil, s.Landlock)
+	out = strconv.AppendBool(append(out, ' '), s.Bare)
+	out = strconv.AppendUint(append(out, ' '), s.Data, 10)
+	out = strconv.AppendUint(append(out, ' '), s.Files, 10)
+	out = append(out, ' ')
 	for _, b := range s.Filter {
-		filter.WriteByte(hex[b>>4])
-		filter.WriteByte(hex[b&15])
+		out = append(out, hex[b>>4], hex[b&15])
 	}
-	return strings.Join([]string{
-		strconv.FormatBool(s.Landlock), strconv.FormatBool(s.Bare), strconv.FormatUint(s.Data, 10), strconv.FormatUint(s.Files, 10),
-		filter.String(), strconv.Quote(s.Name), strconv.Quote(s.Path),
-	}, " ")
+	out = strconv.AppendQuote(append(out, ' '), s.Name)
+	out = strconv.AppendQuote(append(out, ' '), s.Path)
+	return string(out)
 }
 
 // Decode is the reverse of Encode, and false for anything else.
 func Decode(text string) (s Spec, ok bool) {
-	fields := strings.SplitN(text, " ", 6)
-	if len(fields) != 6 || len(fields[4])%2 != 0 {
+	var fields [5]string
+	for i := range fields {
+		if fields[i], text, ok = cut(text); !ok {
+			return Spec{}, false
+		}
+	}
+	name, err := strconv.QuotedPrefix(text)
+	if err != nil || len(text) == len(name) || text[len(name)] != ' ' || len(fields[4])%2 != 0 {
 		return Spec{}, false
 	}
-	name, err := strconv.QuotedPrefix(fields[5])
-	if err != nil {
-		return Spec{}, false
-	}
+	path := text[len(name)+1:]
 	var errs [6]error
 	s.Landlock, errs[0] = strconv.ParseBool(fields[0])
 	s.Bare, errs[1] = strconv.ParseBool(fields[1])
 	s.Data, errs[2] = strconv.ParseUint(fields[2], 10, 64)
 	s.Files, errs[3] = strconv.ParseUint(fields[3], 10, 64)
 	s.Name, errs[4] = strconv.Unquote(name)
-	s.Path, errs[5] = strconv.Unquote(strings.TrimPrefix(fields[5][len(name):], " "))
+	s.Path, errs[5] = strconv.Unquote(path)
 	for _, err := range errs {
 		if err != nil {
 			return Spec{}, false
 		}
 	}
 	for i := 0; i < len(fields[4]); i += 2 {
-		high, low := strings.IndexByte(hex, fields[4][i]), strings.IndexByte(hex, fields[4][i+1])
-		if high < 0 || low < 0 {
+		b, err := strconv.ParseUint(fields[4][i:i+2], 16, 8)
+		if err != nil {
 			return Spec{}, false
 		}
-		s.Filter = append(s.Filter, byte(high<<4|low)) //nolint:gosec // two digits
+		s.Filter = append(s.Filter, byte(b))
 	}
 	return s, true
 }
 
 const hex = "0123456789abcdef"
+
+// cut parts text at its first space. Package strings has one too, and would have to be
+// initialized first, with the tables of Unicode and all that comes before these.
+func cut(text string) (before, after string, ok bool) {
+	for i := range len(text) {
+		if text[i] == ' ' {
+			return text[:i], text[i+1:], true
+		}
+	}
+	return text, "", false
+}
