@@ -269,7 +269,7 @@ parameters: [{name: to, in: body, from: body, required: true}, {name: text, in: 
 	_, err := e.Call(t.Context(), in, "it", given)
 	require.Equal(t, endpoint.OutcomeUnknown, failed(t, err).Outcome)
 	require.Len(t, c.requests(), 1)
-	c.answer = ok(`{"message": {"sid": "SM1", "state": "queued"}}`)
+	c.say(ok(`{"message": {"sid": "SM1", "state": "queued"}}`))
 	out, err := e.Call(t.Context(), in, "it", given)
 	require.NoError(t, err)
 	require.Equal(t, "SM1", out.Items[0].ID())

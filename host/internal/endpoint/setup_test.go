@@ -103,8 +103,9 @@ func newRemote(t *testing.T, answer func(w http.ResponseWriter, r *http.Request,
 		body, _ := io.ReadAll(r.Body)
 		c.mu.Lock()
 		c.got = append(c.got, seen{r.Method, r.URL.Path, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(), string(body)})
+		answer := c.answer
 		c.mu.Unlock()
-		c.answer(w, r, string(body))
+		answer(w, r, string(body))
 	}))
 	t.Cleanup(c.Close)
 	return c
@@ -116,6 +117,13 @@ func ok(text string) func(http.ResponseWriter, *http.Request, string) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, text)
 	}
+}
+
+// say changes what it answers from now on.
+func (c *remote) say(answer func(http.ResponseWriter, *http.Request, string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = answer
 }
 
 func (c *remote) requests() []seen {
