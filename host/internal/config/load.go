@@ -41,7 +41,7 @@ type Options struct {
 	// Read remembers templates that did not change; nil: each is looked at again.
 	Read *ReadTemplates
 	// CheckTemplate returns what is wrong with a template that can be read; nil:
-	// nobody looks.
+	// nobody looks. It is called from several goroutines.
 	CheckTemplate func(store.Template) []TemplateFault
 	// Running is the configuration that a daemon was started with: what is read at
 	// start alone stays as it is there, and stands in for a host.yaml that is bad.

@@ -10,10 +10,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unique"
 
@@ -63,12 +65,14 @@ func (l *loader) templates(dir string) (files []TemplateFile, problems Problems)
 	if err != nil {
 		return nil, Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: "the templates directory cannot be read: " + cause(err).Error()}}
 	}
-	first, there := map[string]int{}, map[string]bool{}
+	var paths []string
 	for _, e := range entries {
-		if !tenantFile(e.Name()) || e.IsDir() {
-			continue
+		if tenantFile(e.Name()) && !e.IsDir() {
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
-		f := l.template(filepath.Join(dir, e.Name()))
+	}
+	first, there := map[string]int{}, map[string]bool{}
+	for _, f := range l.readTemplates(paths) {
 		there[f.Path] = true
 		if j, twice := first[f.Name]; twice && f.Name != "" {
 			f.src.failAt(CodeDuplicateName, f.name, "one file a template", "template %q is declared in %s too", f.Name, files[j].Path)
@@ -77,11 +81,31 @@ func (l *loader) templates(dir string) (files []TemplateFile, problems Problems)
 			first[f.Name] = len(files)
 		}
 		problems = append(problems, f.src.done()...)
-		f.src, f.name = nil, nil // a thousand of them are large
+		f.src, f.name = nil, nil
 		files = append(files, f)
 	}
 	l.opts.Read.only(there)
 	return files, problems.sorted()
+}
+
+// readTemplates reads files, as many at once as there are processors: of a thousand
+// it takes a second of one.
+func (l *loader) readTemplates(paths []string) []TemplateFile {
+	out := make([]TemplateFile, len(paths))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(paths)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(paths)); i = next.Add(1) - 1 {
+				out[i] = l.template(paths[i])
+				if s := out[i].src; len(s.problems) == 0 {
+					s.starts = nil // of a thousand files they are large
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return out
 }
 
 // keepTemplates remembers what integrations can be of: one whose file is bad is as

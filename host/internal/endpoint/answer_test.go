@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,23 @@ func TestAnswersAreBounded(t *testing.T) {
 	require.Equal(t, "answer_too_large", failed(t, err).Code)
 }
 
+// rows: R01
+func TestAnswersWithoutEndAreLeft(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	_, err := ask(t, one("type: GetData\nurl: /x\ntimeout: 2m\n"), func(w http.ResponseWriter, r *http.Request, _ string) {
+		block := make([]byte, 64<<10)
+		for r.Context().Err() == nil {
+			n, err := w.Write(block)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	})
+	require.Equal(t, "answer_too_large", failed(t, err).Code)
+	require.Less(t, sent.Load(), int64(64<<20))
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
@@ -167,6 +185,8 @@ func TestGatewayErrorsAreTriedAgainWhereThatDoesNoHarm(t *testing.T) {
 		"POST":            {"type: PostData", 503, 1, sdk.ClassTransient},
 		"PATCH":           {"type: PostData\nmethod: PATCH", 502, 1, sdk.ClassTransient},
 		"idempotent POST": {"type: PostData\nidempotent: true", 503, 3, ""},
+		"429 of a GET":    {"type: GetData", 429, 3, ""},
+		"429 of a POST":   {"type: PostData", 429, 1, sdk.ClassRateLimited},
 		"500":             {"type: GetData", 500, 1, sdk.ClassTransient},
 		"404":             {"type: GetData", 404, 1, sdk.ClassRemote},
 		"409":             {"type: PostData\nidempotent: true", 409, 1, sdk.ClassRemote},

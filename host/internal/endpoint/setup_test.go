@@ -36,6 +36,11 @@ func options(c *endpoint.Compiler) config.Options {
 // load reads a template from its YAML, and what is wrong with it.
 func load(t *testing.T, text string) (store.Template, config.Problems) {
 	t.Helper()
+	return loadText(t, text)
+}
+
+func loadText(t testing.TB, text string) (store.Template, config.Problems) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "template.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	f, problems := config.LoadTemplateFile(path, options(endpoint.NewCompiler()))
