@@ -248,3 +248,26 @@ func TestRestingPluginChanges(t *testing.T) {
 	require.Equal(t, store.PluginGone, served[len(served)-1])
 	told.legal(t)
 }
+
+// What a plugin that rests may reach by now wakes nobody: the process of its next call
+// may reach it.
+//
+// rows: P04, C60
+func TestRestingPluginReachesMoreWithItsNextCall(t *testing.T) {
+	t.Parallel()
+	var c cages
+	s := setup(t, func(o *Options) { o.Confine, o.Idle = c.confine, idleSoon })
+	b := variant(t, animal(t, "ok"), "1.0.0")
+	require.NoError(t, s.Sync(t.Context(), []Binary{b}))
+	s.resting(t, b.Name)
+	b.Access = Access{Reads: "/srv/a"}
+	require.NoError(t, s.Sync(t.Context(), []Binary{b}))
+	require.Equal(t, StateIdle, s.status(b.Name).State)
+	require.JSONEq(t, `"hi"`, s.call(t, b.Name, "echo"))
+	s.resting(t, b.Name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Len(t, c.launched, 2)
+	require.Equal(t, Access{}, c.launched[0].Binary.Access)
+	require.Equal(t, b.Access, c.launched[1].Binary.Access)
+}
