@@ -267,7 +267,7 @@ func (s *site) place(name string, program []byte, mode os.FileMode) {
 	require.NoError(s.t, os.Rename(path+".tmp", path))
 }
 
-func (s *site) program(name string) []byte {
+func (s *site) program(name string) []byte { //nolint:unparam // who reads a test sees which program it is
 	s.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(s.bin, name))
 	require.NoError(s.t, err)
