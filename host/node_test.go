@@ -135,6 +135,7 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 	dir, service := javaScript(t), newNotesService(t, 430)
 	service.huge, service.hold = 150, "200"
 	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 1})
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\nplugins: {dir: ./plugins}\negress: {allow: [127.0.0.1]}\n")
 	require.NoError(t, os.CopyFS(filepath.Join(s.dir, "plugins", "notes"), os.DirFS(filepath.Join(dir, "package"))))
 	s.write("tenants/writers.yaml", fmt.Sprintf("tenant: writers\nintegrations:\n  - {name: notes, plugin: notes, every: -1, settings: %s}\n", service.settings(notesToken)))
 	d := s.start()

@@ -4,6 +4,7 @@
 
 const { PluginError, rateLimited } = require('./jackfield/error');
 const { canonical } = require('./jackfield/emitter');
+const { get } = require('./jackfield/http');
 
 const PAGE = 100; // notes asked for at once
 const SEGMENT = 25; // notes between two checkpoints
@@ -78,26 +79,24 @@ class Notes {
     const url = new URL(this.settings.api_url);
     url.pathname = `${url.pathname.replace(/\/$/, '')}/notes`;
     url.search = new URLSearchParams({ after, limit });
-    let response, text;
+    let response;
     try {
-      response = await fetch(url, {
+      response = await get(url, {
         headers: { authorization: `Bearer ${this.settings.token.reveal()}` },
-        redirect: 'error',
         signal: AbortSignal.any([call.signal, AbortSignal.timeout(TIMEOUT)]),
       });
-      text = await response.text();
     } catch (err) {
       call.signal.throwIfAborted();
-      throw new PluginError('transient', 'not_reached', 'the service is not reached', { cause: err });
+      throw err instanceof PluginError ? err : new PluginError('transient', 'not_reached', 'the service is not reached', { cause: err });
     }
     switch (response.status) {
       case 200:
-        return list(text);
+        return list(response.text);
       case 401:
       case 403:
         throw new PluginError('auth', 'refused', 'the service refuses the token');
       case 429:
-        throw rateLimited(Number(response.headers.get('retry-after')) || 60);
+        throw rateLimited(Number(response.headers['retry-after']) || 60);
       default:
         throw new PluginError('remote', 'bad_status', `the service answers ${response.status}`, {
           request: { method: 'GET', url: url.origin + url.pathname, host: url.host, status: response.status },
