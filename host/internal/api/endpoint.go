@@ -182,6 +182,36 @@ func (s *Server) findTemplated(ctx context.Context, name string) (store.Integrat
 	return in, err
 }
 
+// screenOf returns what the page and the screen of an integration are: its own words
+// over those of its template.
+func (s *Server) screenOf(ctx context.Context, in store.Integration) (info, iframe []byte, err error) {
+	list, err := s.deps.Endpoints.Templates(ctx, in.Template)
+	if err != nil || len(list) == 0 {
+		return nil, nil, err
+	}
+	if info, err = over(in.Info, rawOf(list[0].Info)); err == nil {
+		iframe, err = over(in.Iframe, list[0].Iframe)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("screen of %s: %w", in.FullName(), err)
+	}
+	return info, iframe, nil
+}
+
+// over lays one JSON object over another one, key by key.
+func over(top, bottom []byte) ([]byte, error) {
+	out := map[string]json.RawMessage{}
+	for _, raw := range [][]byte{bottom, top} {
+		if len(raw) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(raw, &out); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(out)
+}
+
 func endpoint(template string, e store.Endpoint) *hostv1.Endpoint {
 	hard, parameters := e.Hard, e.Parameters
 	if hard == nil {

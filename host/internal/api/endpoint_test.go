@@ -130,6 +130,31 @@ func TestEndpointsAreRenderedAndCalled(t *testing.T) {
 	require.ErrorContains(t, err, "has no endpoints")
 }
 
+// rows: G11
+func TestAnIntegrationsScreenGoesOverItsTemplates(t *testing.T) {
+	t.Parallel()
+	r := serveEndpoints(t)
+	r.types.templates[0].Info = store.TemplateInfo{
+		RenderTooltip: []store.Tooltip{{Path: "/c", Element: "#p"}}, ListOptions: []store.ListOption{{Name: "auto", Label: "Auto"}},
+	}
+	r.types.templates[0].Iframe = []byte(`{"title": "theirs", "parts": [1]}`)
+	r.store.edit(func(f *fakeStore) {
+		f.integrations[0].Info = []byte(`{"listOptions": []}`)
+		f.integrations[0].Iframe = []byte(`{"title": "mine"}`)
+	})
+	client := hostv1.NewIntegrationServiceClient(r.dial())
+	shown, err := client.GetIntegration(r.ctx(), &hostv1.GetIntegrationRequest{Integration: "acme/crm"})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"renderTooltip": [{"path": "/c", "element": "#p"}], "listOptions": []}`, string(shown.GetInfo()))
+	require.JSONEq(t, `{"title": "mine", "parts": [1]}`, string(shown.GetIframe()))
+	plain, err := client.GetIntegration(r.ctx(), &hostv1.GetIntegrationRequest{Integration: "acme/gone"})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"title": "theirs", "parts": [1]}`, string(plain.GetIframe()), "one that says nothing has the template's")
+	git, err := client.GetIntegration(r.ctx(), &hostv1.GetIntegrationRequest{Integration: "acme/git"})
+	require.NoError(t, err)
+	require.Empty(t, git.GetInfo())
+}
+
 func TestNothingIsImportedOfATemplate(t *testing.T) {
 	t.Parallel()
 	r := serveEndpoints(t)

@@ -82,6 +82,11 @@ func (s *integrationService) GetIntegration(ctx context.Context, req *hostv1.Get
 	if resp.Limit, err = s.limitUse(ctx, in); err != nil {
 		return nil, err
 	}
+	if in.Template != "" {
+		if resp.Info, resp.Iframe, err = s.screenOf(ctx, in); err != nil {
+			return nil, err
+		}
+	}
 	if m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin); ok {
 		resp.Manifest = manifest(m)
 		resp.Manifest.SettingsSchema = nil // plugin show has it

@@ -210,7 +210,11 @@ type GetIntegrationResponse struct {
 	// came with a version of the plugin after the integration was declared, and has to be
 	// named in its file; parked, the plugin has it no more, its cursors are kept. Empty
 	// while the plugin is unknown.
-	Connectors    map[string]string `protobuf:"bytes,8,rep,name=connectors,proto3" json:"connectors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Connectors map[string]string `protobuf:"bytes,8,rep,name=connectors,proto3" json:"connectors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// JSON, of a template: what the integration's file says, and else the template's, key
+	// by key. Not set otherwise.
+	Info          []byte `protobuf:"bytes,9,opt,name=info,proto3" json:"info,omitempty"`
+	Iframe        []byte `protobuf:"bytes,10,opt,name=iframe,proto3" json:"iframe,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,6 +301,20 @@ func (x *GetIntegrationResponse) GetLimit() *LimitUse {
 func (x *GetIntegrationResponse) GetConnectors() map[string]string {
 	if x != nil {
 		return x.Connectors
+	}
+	return nil
+}
+
+func (x *GetIntegrationResponse) GetInfo() []byte {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *GetIntegrationResponse) GetIframe() []byte {
+	if x != nil {
+		return x.Iframe
 	}
 	return nil
 }
@@ -1307,7 +1325,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\fintegrations\x18\x01 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"9\n" +
 	"\x15GetIntegrationRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xc4\x05\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xf0\x05\n" +
 	"\x16GetIntegrationResponse\x12@\n" +
 	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\x127\n" +
@@ -1318,7 +1336,10 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x05limit\x18\a \x01(\v2\x1b.jackfield.host.v1.LimitUseR\x05limit\x12Y\n" +
 	"\n" +
 	"connectors\x18\b \x03(\v29.jackfield.host.v1.GetIntegrationResponse.ConnectorsEntryR\n" +
-	"connectors\x1a:\n" +
+	"connectors\x12\x12\n" +
+	"\x04info\x18\t \x01(\fR\x04info\x12\x16\n" +
+	"\x06iframe\x18\n" +
+	" \x01(\fR\x06iframe\x1a:\n" +
 	"\fRecordsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
