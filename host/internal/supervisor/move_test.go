@@ -91,7 +91,10 @@ func TestEveryTransitionIsTold(t *testing.T) {
 	require.Eventually(t, func() bool { return s.status("zoo-ok").Restarts == 1 && len(s.Loaded()) == 1 }, 20*time.Second, time.Millisecond)
 	require.Error(t, s.Sync(t.Context(), []Binary{bad}))
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
-	require.Eventually(t, func() bool { return len(s.Status()) == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool {
+		states, _ := told.of(store.MachinePlugin, "")
+		return slices.Contains(states, store.PluginDraining) && states[len(states)-1] == store.PluginActive
+	}, time.Minute, time.Millisecond, "it is drained")
 	require.NoError(t, s.Sync(t.Context(), nil))
 	require.Eventually(t, func() bool { return len(s.Status()) == 0 }, 20*time.Second, time.Millisecond)
 
