@@ -119,3 +119,43 @@ integrations:
 	d.stop(t)
 	s.verified()
 }
+
+// rows: F05, H29, P08
+//
+// A plugin that takes more memory than it may have dies alone: that is said, with what
+// it was busy with, the other plugin does not notice, and all goes on.
+func TestAPluginThatTakesTooMuchMemoryDiesAlone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux bounds the memory of a process")
+	}
+	s := newSite(t, nil)
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock, memory: 256MiB}\ntenants: ./tenants\n")
+	s.place("other", append(s.program("load"), "\n--variant:"+`{"name": "other", "version": "1.0.0"}`...), 0o755)
+	s.cli("plugin", "approve", "other")
+	bad := s.path("bad", "")
+	s.write("tenants/acme.yaml", fmt.Sprintf(`tenant: acme
+integrations:
+  - {name: load, plugin: load, connectors: [things], every: -1, settings: {streams: 2, pages: 1, records: 5, fault: {do: hog, stream: s0001, while: %s}}}
+  - {name: other, plugin: other, connectors: [things], every: -1, settings: {streams: 4, pages: 5, records: 5, pause_ms: 50}}
+`, bad))
+	d := s.start()
+	s.ready()
+	var died []eventDoc
+	s.until("its end is told", func() bool {
+		died = s.events("plugin.process.exited")
+		return len(died) > 0
+	})
+	require.NoError(t, os.Remove(bad))
+	require.Equal(t, "load", died[0].Data.Plugin)
+	require.Contains(t, died[0].Data.Detail, "it needed more than the 256 MiB of memory that it may use")
+	require.Contains(t, died[0].Data.Detail, "busy with: acme/load")
+	for _, name := range []string{"acme/load", "acme/other"} {
+		s.within(2*patience, "the run of "+name+" ends", func() bool { return s.runOf(name).State == string(store.RunProcessed) })
+	}
+	for _, p := range s.plugins() {
+		require.Equal(t, "serving", p.State, p.Name)
+		require.Equal(t, p.Name == "load", p.Restarts > 0, p.Name)
+	}
+	d.stop(t)
+}

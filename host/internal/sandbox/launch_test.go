@@ -17,7 +17,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/sandbox/launcher"
 )
 
-// rows: P03
+// rows: P03, H29
 func TestNothingOfTheLaunchIsLeft(t *testing.T) {
 	t.Parallel()
 	own := t.TempDir()
@@ -113,7 +113,7 @@ func TestSpecIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// rows: P08
+// rows: P08, H29
 func TestAMemoryHogIsEndedAndExplained(t *testing.T) {
 	t.Parallel()
 	for name, limit := range map[string]uint64{"Limited": 256 << 20, "Unlimited": 0} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 // fault is what goes wrong on purpose, before the first record of a stream's
 // page.
 type fault struct {
-	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood,enum=abort-stream,enum=abort-run"`
+	Do     string `json:"do" jsonschema:"enum=exit,enum=panic,enum=hang,enum=config,enum=remote,enum=huge,enum=endless,enum=flood,enum=hog,enum=abort-stream,enum=abort-run"`
 	Stream string `json:"stream"`          // * is each
 	While  string `json:"while,omitempty"` // a file: nothing goes wrong without it
 }
@@ -72,6 +73,12 @@ func (i *instance) strike(ctx context.Context, stream string, out *sdk.Emitter) 
 				return err
 			}
 		}
+	case "hog":
+		var taken [][]byte
+		for range 1 << 10 { // of 1 MiB, used
+			taken = append(taken, bytes.Repeat([]byte("x"), 1<<20))
+		}
+		return fmt.Errorf("%d MiB were to be had", len(taken))
 	case "flood":
 		for range 50_000 {
 			fmt.Fprintln(os.Stderr, `{"@message":1}`)
