@@ -177,7 +177,7 @@ func TestTheWayBackFromANewState(t *testing.T) {
 // How long a probation and a drain are may change while the host runs.
 func TestPatienceChanges(t *testing.T) {
 	t.Parallel()
-	s := setup(t)
+	s := setup(t, func(o *Options) { o.DrainTimeout = 24 * time.Hour })
 	base := animal(t, "ok")
 	one, two := variant(t, base, "1.0.0"), variant(t, base, "2.0.0")
 	require.NoError(t, s.Sync(t.Context(), []Binary{one}))
@@ -185,7 +185,7 @@ func TestPatienceChanges(t *testing.T) {
 	require.NoError(t, err)
 	defer h.Release()
 	s.SetPatience(time.Hour, 0)
-	require.Equal(t, patience{time.Hour, 5 * time.Second}, *s.patience.Load(), "zero leaves it")
+	require.Equal(t, patience{time.Hour, 24 * time.Hour}, *s.patience.Load(), "zero leaves it")
 	s.SetPatience(0, time.Millisecond)
 	before := time.Now()
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
