@@ -190,6 +190,14 @@ func TestIntegrationsThatAVersionDoesNotTakeAreParked(t *testing.T) {
 	s.until("another one serves", func() bool { return s.serving().Version == "3.0.0" })
 	s.until("it takes what the one before did not", func() bool { return state("bolt/load") == "active" })
 	require.Equal(t, `version 3.0.0 of plugin "load" does not take its settings: setting "region" is unknown`, s.shown("acme/load").Reason)
+
+	s.upgrade("4.0.0", "picky") // by its own word, not by its schema
+	s.until("the one that takes nothing serves", func() bool { return s.serving().Version == "4.0.0" })
+	require.Contains(t, s.shown("bolt/load").Reason, "no settings are good enough")
+	s.upgrade("5.0.0", "")
+	s.until("the next one serves", func() bool { return s.serving().Version == "5.0.0" })
+	s.until("it takes them", func() bool { return state("bolt/load") == "active" })
+	require.Empty(t, s.events("plugin.rolled_back"), "what it does not take is no failure of a version")
 	d.stop(t)
 }
 

@@ -122,6 +122,22 @@ func TestProbation(t *testing.T) {
 		<-h.Draining()
 		x.back(t, "error_rate")
 	})
+	t.Run("SettingsThatAreOnlyTriedSayNothing", func(t *testing.T) {
+		t.Parallel()
+		x := onTrial(t)
+		bad := integration(1)
+		bad.Name, bad.ID = "bad", "i2"
+		_, err := x.Acquire(t.Context(), "zoo-ok", bad)
+		require.ErrorContains(t, err, "the settings are bad")
+		before := x.actor("zoo-ok").process().outcome()
+		require.Equal(t, int64(1), before.failed, "what a run has is no trial")
+		bad.DryRun = true
+		for range 2 * probationFailures {
+			_, err := x.Acquire(t.Context(), "zoo-ok", bad)
+			require.ErrorContains(t, err, "the settings are bad")
+		}
+		require.Equal(t, before, x.actor("zoo-ok").process().outcome())
+	})
 	t.Run("CallsThatFailedBeforeTooSayNothing", func(t *testing.T) {
 		t.Parallel()
 		x := onTrial(t)

@@ -323,7 +323,7 @@ func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, err
 	in.Connectors, in.WriteState = having(p.manifest, in.Connectors), int(p.writes.Load())
 	e, err := p.instances.acquire(ctx, in)
 	if err != nil {
-		if class := sdk.AsError(err).Class; !errors.Is(err, errRetired) && ctx.Err() == nil && !errors.Is(err, plugin.ErrLost) {
+		if class := sdk.AsError(err).Class; !in.DryRun && !errors.Is(err, errRetired) && ctx.Err() == nil && !errors.Is(err, plugin.ErrLost) {
 			p.report(class == sdk.ClassConfig || class == sdk.ClassSystem)
 		}
 		return nil, err
