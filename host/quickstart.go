@@ -99,6 +99,9 @@ func (c *cli) installPlugins(ctx context.Context, snap config.Snapshot, from str
 	var names []string
 	installed := map[string]bool{}
 	for _, in := range snap.Integrations() {
+		if in.Spec.Template != "" { // nothing to install and nothing to import
+			continue
+		}
 		names = append(names, in.Spec.Tenant+"/"+in.Spec.Name)
 		plugin := in.Spec.Plugin
 		if installed[plugin] {

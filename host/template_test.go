@@ -167,6 +167,9 @@ func TestATemplateIsAnIntegration(t *testing.T) {
 	require.Contains(t, s.cli("endpoint", "call", "acme/crm", "more"), `{"path":"/more"}`)
 	require.EqualValues(t, 1, c.logins.Load())
 
+	require.Contains(t, s.cli("db", "check", "--deep"), "ok")
+	require.NotContains(t, s.cli("status"), "parked")
+
 	// Credentials that are not good any more need a person, who is told once.
 	c.locked.Store(true)
 	for range 3 {

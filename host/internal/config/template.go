@@ -1,23 +1,15 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
-	"unique"
 
 	"go.yaml.in/yaml/v4"
 
@@ -88,26 +80,6 @@ func (l *loader) templates(dir string) (files []TemplateFile, problems Problems)
 	return files, problems.sorted()
 }
 
-// readTemplates reads files, as many at once as there are processors: of a thousand
-// it takes a second of one.
-func (l *loader) readTemplates(paths []string) []TemplateFile {
-	out := make([]TemplateFile, len(paths))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(paths)) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(paths)); i = next.Add(1) - 1 {
-				out[i] = l.template(paths[i])
-				if s := out[i].src; len(s.problems) == 0 {
-					s.starts = nil // of a thousand files they are large
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return out
-}
-
 // keepTemplates remembers what integrations can be of: one whose file is bad is as
 // it was when that was good.
 func (l *loader) keepTemplates(files []TemplateFile) {
@@ -145,48 +117,6 @@ func (l *loader) template(path string) TemplateFile {
 		l.opts.Read.put(f)
 	}
 	return f
-}
-
-// ReadTemplates remember the good files of templates, so that one which did not
-// change is not checked again. It is safe for concurrent use; a nil *ReadTemplates
-// remembers nothing.
-type ReadTemplates struct {
-	mu    sync.Mutex // guards files
-	files map[string]TemplateFile
-}
-
-func (r *ReadTemplates) get(path string, sum []byte) (TemplateFile, bool) {
-	if r == nil {
-		return TemplateFile{}, false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f, ok := r.files[path]
-	return f, ok && bytes.Equal(f.Template.Sum, sum)
-}
-
-func (r *ReadTemplates) put(f TemplateFile) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.files == nil {
-		r.files = map[string]TemplateFile{}
-	}
-	f.src = nil
-	f.name = &yaml.Node{Kind: yaml.ScalarNode, Line: f.name.Line, Column: f.name.Column, Value: f.Name}
-	r.files[f.Path] = f
-}
-
-// only forgets the files that are not there any more.
-func (r *ReadTemplates) only(paths map[string]bool) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	maps.DeleteFunc(r.files, func(path string, _ TemplateFile) bool { return !paths[path] })
 }
 
 // fault adds an error where the template has it.
@@ -326,149 +256,6 @@ func (l *loader) requestDefaults(o object) store.RequestDefaults {
 	r.Headers = p.texts("headers")
 	r.Query = p.texts("query")
 	return r
-}
-
-// longestCall bounds how long an endpoint may be waited for.
-const longestCall = 2 * time.Minute
-
-// wait reads how long something is waited for.
-func (o object) wait(key string) time.Duration {
-	text, ok := o.text(key)
-	if !ok {
-		return 0
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 100*time.Millisecond || d > longestCall {
-		o.src.failAt(CodeBadValue, o.at(key), "such as 5s, at most 2m", "%s: %q is not such a time", join(o.path, key), short(text))
-		return 0
-	}
-	return d
-}
-
-// each reads a list of mappings.
-func (o object) each(key string, read func(n *yaml.Node, path string)) {
-	if !o.has(key) || empty(o.at(key)) {
-		return
-	}
-	list := deref(o.at(key))
-	if list.Kind != yaml.SequenceNode {
-		o.src.failAt(CodeBadType, o.at(key), "", "%s: a list is needed, this is %s", join(o.path, key), kindOf(list))
-		return
-	}
-	for i, n := range list.Content {
-		read(n, join(o.path, key)+"["+strconv.Itoa(i)+"]")
-	}
-}
-
-// unique refuses a name that two entries of a list have.
-func (o object) unique(key string, n int, name func(i int) string) {
-	lines := map[string]int{}
-	for i := range n {
-		at := deref(o.at(key)).Content[i]
-		if line := lines[name(i)]; line > 0 && name(i) != "" {
-			o.src.failAt(CodeDuplicateName, at, "", "%s[%d]: the name %q stands in line %d already", join(o.path, key), i, name(i), line)
-			continue
-		}
-		lines[name(i)] = at.Line
-	}
-}
-
-// identifier reads a name that expressions can have too.
-func (o object) identifier(key string) string {
-	v, ok := o.text(key)
-	if !ok {
-		return ""
-	}
-	good := v != "" && len(v) <= 63 && strings.IndexFunc(v, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')
-	}) < 0
-	if !good {
-		o.src.failAt(CodeBadName, o.at(key), "1 to 63 of a-z, A-Z, 0-9, '_', '-' and '.'", "%s: %q is not a name", join(o.path, key), short(v))
-		return ""
-	}
-	return v
-}
-
-// anyText reads a scalar of any kind as it is written.
-func (o object) anyText(key string) string {
-	n, ok := o.scalar(key, "a string", "!!str", "!!int", "!!float", "!!bool", "!!timestamp")
-	if !ok {
-		return ""
-	}
-	return n.Value
-}
-
-// texts reads a mapping of texts.
-func (o object) texts(key string) map[string]string {
-	if !o.has(key) || empty(o.at(key)) {
-		return nil
-	}
-	path := join(o.path, key)
-	n := deref(o.at(key))
-	if n.Kind != yaml.MappingNode {
-		o.src.failAt(CodeBadType, o.at(key), "", "%s: a mapping is needed, this is %s", path, kindOf(n))
-		return nil
-	}
-	out := map[string]string{}
-	for _, p := range o.src.pairsOf(n, path) {
-		v := deref(p.value)
-		if v.Kind != yaml.ScalarNode || v.ShortTag() == "!!null" {
-			o.src.failAt(CodeBadType, p.value, "", "%s: a string is needed, this is %s", join(path, p.key.Value), kindOf(v))
-			continue
-		}
-		out[unique.Make(p.key.Value).Value()] = unique.Make(v.Value).Value()
-	}
-	return out
-}
-
-// mapping reads a mapping of anything as JSON.
-func (o object) mapping(key string) json.RawMessage {
-	if n := deref(o.at(key)); n.Kind != yaml.MappingNode {
-		o.src.failAt(CodeBadType, o.at(key), "", "%s: a mapping is needed, this is %s", join(o.path, key), kindOf(n))
-		return nil
-	}
-	return o.json(key)
-}
-
-// json reads anything as JSON.
-func (o object) json(key string) json.RawMessage {
-	v := o.src.tree(o.at(key), join(o.path, key))
-	raw, err := json.Marshal(v)
-	if err != nil {
-		o.src.failAt(CodeBadValue, o.at(key), "", "%s: it cannot be written as JSON", join(o.path, key))
-		return nil
-	}
-	return raw
-}
-
-// tree converts a node.
-func (s *source) tree(n *yaml.Node, path string) any {
-	n = deref(n)
-	switch n.Kind {
-	case yaml.MappingNode:
-		out := map[string]any{}
-		for _, p := range s.pairsOf(n, path) {
-			out[p.key.Value] = s.tree(p.value, join(path, p.key.Value))
-		}
-		return out
-	case yaml.SequenceNode:
-		out := make([]any, len(n.Content))
-		for i, item := range n.Content {
-			out[i] = s.tree(item, path+"["+strconv.Itoa(i)+"]")
-		}
-		return out
-	}
-	r := settings{s: s, path: path, ok: true}
-	switch n.ShortTag() {
-	case "!!null":
-		return nil
-	case "!!bool":
-		return strings.EqualFold(n.Value, "true")
-	case "!!int", "!!float":
-		return r.number(n, nil)
-	default:
-		return n.Value
-	}
 }
 
 // DeclaresTemplate reports whether the file at path is a template.
