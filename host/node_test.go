@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -137,7 +138,8 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 1})
 	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\nplugins: {dir: ./plugins}\negress: {allow: [127.0.0.1]}\n")
 	require.NoError(t, os.CopyFS(filepath.Join(s.dir, "plugins", "notes"), os.DirFS(filepath.Join(dir, "package"))))
-	s.write("tenants/writers.yaml", fmt.Sprintf("tenant: writers\nintegrations:\n  - {name: notes, plugin: notes, every: -1, settings: %s}\n", service.settings(notesToken)))
+	s.write("tenants/writers.yaml", fmt.Sprintf("tenant: writers\nintegrations:\n  - {name: notes, plugin: notes, every: -1, settings: %s}\n"+
+		"  - {name: far, plugin: notes, every: -1, settings: {api_url: \"http://127.0.0.2/api\", token: %s}}\n", service.settings(notesToken), notesToken))
 	d := s.start()
 	s.ready()
 	s.until("the package is found whole", func() bool { return s.file("notes").Verdict == "unapproved" })
@@ -150,6 +152,9 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 	require.NoError(t, syscall.Kill(s.file("notes").PID, syscall.SIGKILL))
 	s.until("all notes are there but one", func() bool { return s.stored("writers/notes") == 429 })
 	s.cli("integration", "check", "writers/notes")
+	shell := newShell(t)
+	require.Equal(t, exitFailed, shell.run("-c", filepath.Join(s.dir, "host.yaml"), "integration", "check", "writers/far", "-o", "json"))
+	require.Contains(t, shell.stdout, `"code": "egress_address"`, "it goes the way that the host gives it, and passes on what that refuses")
 
 	sync := func() runDoc {
 		out, err := s.try("integration", "sync", "writers/notes", "--wait", "-q", "-o", "json")
@@ -161,7 +166,11 @@ func TestAPluginInJavaScriptServes(t *testing.T) {
 	require.Zero(t, sync().Stats.Read, "nothing came after the cursor")
 	service.notes.Store(435)
 	require.Equal(t, 5, sync().Stats.Added)
-	require.Contains(t, s.cli("run", "show", "2", "-o", "json"), "record_too_large: note/150")
+	var doc struct{ Runs []runDoc }
+	s.read(&doc, "run", "list")
+	first := slices.IndexFunc(doc.Runs, func(r runDoc) bool { return r.Integration == "writers/notes" && r.Kind == "onboarding" })
+	require.GreaterOrEqual(t, first, 0)
+	require.Contains(t, s.cli("run", "show", doc.Runs[first].ID, "-o", "json"), "record_too_large: note/150")
 	require.Contains(t, s.cli("plugin", "logs", "notes", "-o", "jsonl"), `"writers`)
 	require.NotContains(t, d.log.String(), notesToken)
 	d.stop(t)
