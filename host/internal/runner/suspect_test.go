@@ -54,7 +54,7 @@ func TestTheInnocentAreFoundInnocent(t *testing.T) {
 	})
 }
 
-// rows: K11, F23
+// rows: K11, F23, H15
 //
 // A process that a stream had to itself counts against it when it ends, until the
 // stream gets on; one that it shared never does.
