@@ -86,6 +86,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	bolt("")
 	d := s.start()
 	s.ready()
+	s.until("both are declared", func() bool { return s.shown("acme/load").ID != "" && s.shown("bolt/load").ID != "" })
 	s.until("all is imported", func() bool { return s.things("acme/load") == 10 && s.things("bolt/load") == 10 })
 	require.Equal(t, map[string]string{"things": "enabled"}, s.standing("bolt/load"))
 
