@@ -170,6 +170,7 @@ func TestIntegrationsThatAVersionDoesNotTakeAreParked(t *testing.T) {
 	s.write("tenants/bolt.yaml", strings.Replace(declared("load", small), "tenant: acme", "tenant: bolt", 1))
 	d := s.start()
 	s.ready()
+	s.until("they are declared", func() bool { return s.shown("acme/load").ID != "" && s.shown("bolt/load").ID != "" })
 	s.until("all is imported", func() bool { return s.things("acme/load") == 10 && s.things("bolt/load") == 10 })
 	state := func(name string) string { return s.shown(name).State }
 
