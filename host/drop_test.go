@@ -24,7 +24,7 @@ import (
 func TestDroppedPluginAnswersItsHooks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	const drops = 3
+	const drops = 6
 	var programs [drops][]byte
 	for n := range drops {
 		name := fmt.Sprintf("drop%d", n)
@@ -37,9 +37,9 @@ func TestDroppedPluginAnswersItsHooks(t *testing.T) {
 	h, stop := s.host(runner.Options{})
 	s.ready()
 	fastest := time.Hour
-	for n, program := range programs {
+	for n := 0; n < drops && fastest >= 2*time.Second; n++ { // others work on this machine, too
 		name := fmt.Sprintf("drop%d", n)
-		s.place(name, program, 0o755)
+		s.place(name, programs[n], 0o755)
 		written := time.Now()
 		s.until("it answers", func() bool { return answers(t, h, name) })
 		fastest = min(fastest, time.Since(written))

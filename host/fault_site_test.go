@@ -203,12 +203,15 @@ func (s *site) run() runDoc {
 	return doc.Runs[0]
 }
 
-// sync starts a run and waits for its end, whatever that is.
+// sync starts a run of acme/load and waits for its end, whatever that is.
 func (s *site) sync(args ...string) runDoc {
 	s.t.Helper()
 	out, err := s.try(append([]string{"integration", "sync", "acme/load", "--wait", "-q", "-o", "json"}, args...)...)
 	require.Contains(s.t, []int{exitDone, exitFailed}, exitCode(err), out)
-	return s.run()
+	var doc struct{ Runs []runDoc }
+	s.read(&doc, "run", "list", "--integration", "acme/load", "--limit", "1")
+	require.Len(s.t, doc.Runs, 1)
+	return doc.Runs[0]
 }
 
 func (s *site) streams(run string) []streamDoc {
