@@ -42,7 +42,7 @@ func (k killing) records() int { return k.streams * 3 * k.pages * killedPage }
 // no process is left. A host that was killed commits again at once.
 func TestKilledAtRandomEndsLikeUndisturbed(t *testing.T) {
 	t.Parallel()
-	k := killing{kills: 70, streams: 12, pages: 2, uptime: 60}
+	k := killing{kills: 200, streams: 30, pages: 2, uptime: 60}
 	switch {
 	case soaking():
 		k = killing{kills: 1000, streams: 84, pages: 8, uptime: 60, firstGoal: 300 * time.Millisecond}
