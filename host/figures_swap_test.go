@@ -124,15 +124,13 @@ func measureSwaps(t *testing.T, f *figures) {
 	clock, s, stop := swapping(t)
 	defer stop()
 	quiet := time.Now()
-	for range 20 { // of the same work without a swap
-		time.Sleep(swapWindow / 10) // what is measured goes on meanwhile
-	}
+	wait(t, 2*int(swapWindow.Milliseconds())) // of the same work without a swap
 	usual := clock.longest(quiet, time.Now())
 	for n := range swapsMeasured {
 		version := fmt.Sprintf("1.0.%d", n+1)
 		s.upgrade(version, "")
 		s.within(time.Minute, "version "+version+" serves", func() bool { return s.serving().Version == version })
-		time.Sleep(swapWindow)
+		wait(t, int(swapWindow.Milliseconds()))
 	}
 	clock.mu.Lock()
 	begins, takes := slices.Clone(clock.begins), slices.Clone(clock.takes)
