@@ -186,6 +186,9 @@ func errorOf(ctx context.Context, err error) error {
 			if e.GetCode() == codeReopen && st.Code() == codes.FailedPrecondition {
 				return ErrReopen
 			}
+			if e.GetCode() == codeCallEnded && ctx.Err() != nil {
+				return context.Cause(ctx) // this side ended the call, and the plugin heard of it as an answer first
+			}
 			return errorFromProto(e)
 		}
 	}

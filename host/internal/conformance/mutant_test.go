@@ -110,7 +110,11 @@ func TestEachMutantFailsItsCheckAlone(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			report, checks := test(t, mutate(t, fault), options(t))
-			require.Equal(t, []string{rule}, failed(report), "%v", report.Checks)
+			failures := failed(report)
+			if fault == "leaking" { // a line that comes before its host listens goes to stderr, where it is found as well
+				failures = slices.DeleteFunc(failures, func(name string) bool { return name == "output" })
+			}
+			require.Equal(t, []string{rule}, failures, "%v", report.Checks)
 			require.NotEmpty(t, checks[rule].Reasons)
 			text := fmt.Sprint(report)
 			require.False(t, strings.Contains(text, canary) || strings.Contains(text, refused), "the report itself leaks: %s", text)
