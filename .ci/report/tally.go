@@ -26,6 +26,8 @@ type tally struct {
 	printed        map[string]*strings.Builder // by package and test
 	failures       map[string]int              // failed test cases by package
 	builds         map[string]bool             // failed builds that were counted
+	broken         bool                        // something failed that is no test's assertion
+	missed         []string                    // failed test cases: package, name
 	skipped        []string
 }
 
@@ -105,14 +107,18 @@ func (t *tally) end(e event) {
 }
 
 func (t *tally) fail(e event) {
-	fmt.Fprint(t.w, t.take(e))
+	printed := t.take(e)
+	fmt.Fprint(t.w, printed)
+	t.broken = t.broken || grave(printed)
 	switch {
 	case e.Test != "":
 		if !strings.Contains(e.Test, "/") {
 			t.failed++
 			t.failures[e.Package]++
+			t.missed = append(t.missed, e.Package+" "+e.Test)
 		}
 	case e.FailedBuild != "": // one build may fail several packages
+		t.broken = true
 		if !t.builds[e.FailedBuild] {
 			t.builds[e.FailedBuild] = true
 			t.failed++
@@ -121,8 +127,31 @@ func (t *tally) fail(e event) {
 		t.rest(e.Package)
 		if t.failures[e.Package] == 0 { // a crash, a leak, a timeout
 			t.failed++
+			t.broken = true
 		}
 	}
+}
+
+// grave reports whether printed tells of what is never put down to a busy machine.
+func grave(printed string) bool {
+	for _, sign := range []string{"panic:", "DATA RACE", "race detected", "goleak", "fatal error:", "test timed out"} {
+		if strings.Contains(printed, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostUnsteady is how many failed tests are tried again at most.
+const mostUnsteady = 2
+
+// again returns the failed test cases that deserve another try, each as its package
+// and its name: a few whose assertions failed while nothing else was wrong.
+func (t *tally) again() []string {
+	if t.broken || len(t.missed) > mostUnsteady || t.failed != len(t.missed) {
+		return nil
+	}
+	return t.missed
 }
 
 // rest shows what the tests printed that were cut off when their package crashed.
@@ -130,6 +159,7 @@ func (t *tally) rest(pkg string) {
 	for key, b := range t.printed {
 		if strings.HasPrefix(key, pkg+" ") {
 			fmt.Fprint(t.w, b.String())
+			t.broken = t.broken || grave(b.String())
 			delete(t.printed, key)
 		}
 	}

@@ -13,6 +13,7 @@ func TestTally(t *testing.T) {
 		events         string
 		passed, failed int
 		shows, hides   string
+		again          []string
 	}{
 		"Pass": {
 			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}
@@ -28,7 +29,32 @@ func TestTally(t *testing.T) {
 {"Action":"fail","Package":"p","Test":"TestA"}
 {"Action":"pass","Package":"p","Test":"TestB"}
 {"Action":"fail","Package":"p"}`,
-			passed: 1, failed: 1, shows: `a_test.go:1: want "<1>"`,
+			passed: 1, failed: 1, shows: `a_test.go:1: want "<1>"`, again: []string{"p TestA"},
+		},
+		"Race": {
+			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"testing.go:1: race detected during execution of test\n"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p"}`,
+			failed: 1, shows: "race detected",
+		},
+		"FailBesideCrash": {
+			events: `{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"panic: boom\n"}
+{"Action":"fail","Package":"p"}`,
+			failed: 1, shows: "panic: boom",
+		},
+		"FailBesideBuild": {
+			events: `{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p"}
+{"Action":"fail","Package":"q","FailedBuild":"r"}`,
+			failed: 2,
+		},
+		"Many": {
+			events: `{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p","Test":"TestB"}
+{"Action":"fail","Package":"p","Test":"TestC"}
+{"Action":"fail","Package":"p"}`,
+			failed: 3,
 		},
 		"Crash": {
 			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"panic: boom\n"}
@@ -68,6 +94,7 @@ func TestTally(t *testing.T) {
 			y.closing()
 			require.Equal(t, c.passed, y.passed)
 			require.Equal(t, c.failed, y.failed)
+			require.Equal(t, c.again, y.again())
 			require.Contains(t, out.String(), c.shows)
 			if c.hides != "" {
 				require.NotContains(t, out.String(), c.hides)
