@@ -145,14 +145,20 @@ const (
 // HookStep is one thing that was done for an event: a plugin's function, or a call of
 // an endpoint.
 type HookStep struct {
-	Way     HookWay       `json:"way"`
-	Name    string        `json:"name"` // of the function or the endpoint
+	Way  HookWay `json:"way"`
+	Name string  `json:"name"` // of the function or the endpoint
+	// Key tells steps of one endpoint apart: the name that the answer is kept under,
+	// with [n] if it is one of a list.
+	Key     string        `json:"key,omitempty"`
 	Attempt int           `json:"attempt"`
 	Write   bool          `json:"write,omitempty"` // it may change the remote system
 	Skipped string        `json:"skipped,omitempty"`
 	Status  int           `json:"status,omitempty"` // of HTTP
 	Took    time.Duration `json:"took"`
-	Error   *HookError    `json:"error,omitempty"`
+	Cached  bool          `json:"cached,omitempty"` // it was known from a moment ago
+	// Warnings say what of it could not be used.
+	Warnings []string   `json:"warnings,omitempty"`
+	Error    *HookError `json:"error,omitempty"`
 }
 
 // Arrived reports whether the step did what it was for.

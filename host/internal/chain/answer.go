@@ -3,6 +3,8 @@ package chain
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/jackfield/jackfield/sdk"
 )
 
 // The bounds of what is kept for later events of a call, in bytes of JSON.
@@ -11,80 +13,89 @@ const (
 	maxContext = 256 << 10
 )
 
-// Found is the name in the context under which the contacts are that were found.
+// Found is the name in the context under which the contacts are that were found, in
+// the words of sdk.CallContact. No step may have it.
 const Found = "found"
 
 // keep puts what a step answered into the context.
 func (w *walk) keep(s Step, v any) {
-	if s.Name == "" {
-		return
+	if s.Name != "" {
+		w.given.Context[s.Name], w.kept[s.Name] = v, v
 	}
-	w.given.Context[s.Name], w.kept[s.Name] = v, v
 }
-
-// before returns what an earlier attempt made, if this one made nothing.
-func (w *walk) before() *Item {
-	made, ok := w.given.Context[madeName].(map[string]any)
-	if !ok {
-		return nil
-	}
-	id, _ := made["id"].(string)
-	address, _ := made["url"].(string)
-	return &Item{Values: map[string]string{"id": id, "url": address}}
-}
-
-// madeName is where an attempt that failed leaves the id of what it made.
-const madeName = "made"
 
 // answer makes the hook's answer of what the steps gave.
-func (w *walk) answer(event string, bad *Error) {
-	if len(w.out.Contacts) > 0 {
-		w.given.Context[Found], w.kept[Found] = asList(w.out.Contacts), asList(w.out.Contacts)
+func (w *walk) answer(hook string) {
+	a := &w.out.Answer
+	if len(a.Contacts) > 0 {
+		list := asList(a.Contacts)
+		w.given.Context[Found], w.kept[Found] = list, list
 	}
-	if w.last != nil && event != "call.started" {
-		w.out.ID, w.out.URL = w.last.Values["id"], w.last.Values["url"]
+	if w.last != nil && hook != sdk.HookGetDataIframe {
+		a.ID, a.URL = w.last.Values["id"], w.last.Values["url"]
 	}
-	for _, part := range []struct {
-		name string
-		from Expression
-		to   *string
-	}{{"id", w.flow.ID, &w.out.ID}, {"url", w.flow.URL, &w.out.URL}, {"route", w.flow.Route, &w.out.Route}, {"reject", w.flow.Reject, &w.out.Reject}} {
-		if part.from == nil {
-			continue
+	a.ID = w.said("id", w.flow.ID, a.ID)
+	if a.URL = w.said("url", w.flow.URL, a.URL); !sdk.WebAddress(a.URL) {
+		a.URL = ""
+	}
+	if hook == sdk.HookGetDataIframe {
+		if to := w.said("route", w.flow.Route, ""); to != "" {
+			a.Route = &sdk.CallRoute{To: to}
 		}
-		v, err := part.from(w.given)
-		if err != nil {
-			w.warn("%s: %v", part.name, err)
-			continue
-		}
-		if *part.to = ""; truth(v) {
-			*part.to = fmt.Sprint(v)
+		if why := w.said("reject", w.flow.Reject, ""); why != "" {
+			a.Route, a.Reject = nil, &sdk.CallReject{Reason: why}
 		}
 	}
-	if w.flow.Screen != nil {
-		screen, warnings := w.flow.Screen(w.given)
-		w.out.Screen = screen
-		for _, text := range warnings {
-			w.warn("%s", text)
-		}
+	if w.flow.Screen == nil {
+		return
 	}
-	if bad != nil && w.out.ID != "" {
-		w.kept[madeName] = map[string]any{"id": w.out.ID, "url": w.out.URL}
+	screen, warnings := w.flow.Screen(w.given)
+	a.Iframe = screen
+	for _, text := range warnings {
+		w.warn("%s", text)
 	}
-	w.out.Context = w.bounded()
 }
 
-// bounded returns what is kept for later events: what is too large is left out.
-func (w *walk) bounded() map[string]any {
-	out, sum := make(map[string]any, len(w.kept)), 0
-	for _, name := range w.names() {
-		raw, err := json.Marshal(w.kept[name])
-		if err != nil || len(raw) > maxKept || sum+len(raw) > maxContext {
-			w.warn("what %s answered is too large to be kept for later events", name)
-			continue
+// said returns what an expression says; otherwise if there is none.
+func (w *walk) said(name string, x Expression, otherwise string) string {
+	if x == nil {
+		return otherwise
+	}
+	v, err := x(w.given)
+	if err != nil {
+		w.warn("%s: %v", name, err)
+		return ""
+	}
+	if !truth(v) {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+// bounded returns what is kept for later events: what an earlier attempt left and
+// this one did not replace, and what is new. What is too large is left out.
+func (w *walk) bounded(before map[string]json.RawMessage) map[string]json.RawMessage {
+	out, sum := map[string]json.RawMessage{}, 0
+	add := func(name string, raw []byte) {
+		if len(raw) > maxKept || sum+len(raw) > maxContext {
+			w.warn("what is kept under %s is too large for later events", name)
+			return
 		}
 		sum += len(raw)
-		out[name] = w.kept[name]
+		out[name] = raw
+	}
+	for name, raw := range before {
+		if _, again := w.kept[name]; !again {
+			add(name, raw)
+		}
+	}
+	for _, name := range w.names() {
+		raw, err := json.Marshal(w.kept[name])
+		if err != nil {
+			w.warn("what is kept under %s cannot be written: %v", name, err)
+			continue
+		}
+		add(name, raw)
 	}
 	return out
 }
@@ -92,10 +103,8 @@ func (w *walk) bounded() map[string]any {
 // names returns the names of what is kept in the order of the steps.
 func (w *walk) names() []string {
 	out := []string{}
-	for _, name := range []string{Found, madeName} {
-		if _, ok := w.kept[name]; ok {
-			out = append(out, name)
-		}
+	if _, ok := w.kept[Found]; ok {
+		out = append(out, Found)
 	}
 	for _, s := range w.flow.Steps {
 		if _, ok := w.kept[s.Name]; ok {
@@ -106,14 +115,15 @@ func (w *walk) names() []string {
 }
 
 // asList returns contacts as expressions see them.
-func asList[V any](list []V) []any {
+func asList(list []sdk.CallContact) []any {
 	raw, err := json.Marshal(list)
 	if err != nil {
 		return nil
 	}
-	var out []any
-	if json.Unmarshal(raw, &out) != nil {
+	v, err := decode(raw)
+	if err != nil {
 		return nil
 	}
+	out, _ := v.([]any)
 	return out
 }

@@ -48,12 +48,12 @@ func newKnown(opts Options) *known {
 // call returns what is known, or asks: however many ask the same, the remote system
 // is asked once.
 func (k *known) call(ctx context.Context, t Target, endpoint string, g Given) (a Answer, cached bool, err error) {
-	print, err := t.Fingerprint(endpoint, g)
+	mark, err := t.Fingerprint(endpoint, g)
 	if err != nil {
 		return Answer{}, false, err
 	}
 	id := t.ID()
-	key := strings.Join([]string{id, endpoint, print}, "\x00")
+	key := strings.Join([]string{id, endpoint, mark}, "\x00")
 	if a, ok := k.get(key); ok {
 		return a, true, nil
 	}

@@ -3,29 +3,26 @@ package chain
 import (
 	"cmp"
 	"context"
-	"maps"
+	"encoding/json"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
-
-// DefaultLookup is how long a lookup at the start of a call may take if nobody says.
-const DefaultLookup = 3 * time.Second
 
 // The bounds of a flow.
 const (
 	maxItems    = 100 // of a list that a step is done for
 	maxCalls    = 200 // of endpoints
 	maxContacts = 50
-	maxWarnings = 50
+	maxWarnings = 20 // of a step
 )
 
 // Options are what a Runner needs; zero values are the documented defaults.
 type Options struct {
-	Lookup      time.Duration // for call.started, if neither template nor context says; DefaultLookup
 	Fresh       time.Duration // how long contacts that were found are known; 30 s
 	Nobody      time.Duration // how long it is known that there are none; 5 s
-	MaxContacts int           // answers that are known; 4096
+	MaxContacts int           // answers that are known at once; 4096
 	Now         func() time.Time
 }
 
@@ -37,7 +34,6 @@ type Runner struct {
 
 // New returns a Runner. It starts nothing.
 func New(opts Options) *Runner {
-	opts.Lookup = cmp.Or(opts.Lookup, DefaultLookup)
 	opts.Fresh = cmp.Or(opts.Fresh, 30*time.Second)
 	opts.Nobody = cmp.Or(opts.Nobody, 5*time.Second)
 	opts.MaxContacts = cmp.Or(opts.MaxContacts, 4096)
@@ -47,100 +43,107 @@ func New(opts Options) *Runner {
 	return &Runner{opts: opts, known: newKnown(opts)}
 }
 
-// Forget drops the contacts that are known of an integration: one was made, or its
-// remote system changed.
+// Forget drops the contacts that are known of an integration: one was made, or what
+// it is of changed.
 func (r *Runner) Forget(id string) { r.known.forget(id) }
-
-// Progress says how far a flow has come: by step, how often its endpoint is done.
-// What is in it is not done again.
-type Progress map[string]int
 
 // Input is what a flow is run with.
 type Input struct {
-	Target  Target
-	Event   sdk.CallEvent
-	Context map[string]any // what earlier events of the call left, and earlier attempts of this one
-	// Progress is that of an earlier attempt at the same event.
-	Progress Progress
+	Target Target
+	Name   string // of the hook; empty: what the event triggers alone
+	Hook   sdk.CallHook
+	// Done are the steps of earlier attempts that arrived, and Answer what those
+	// attempts answered: writes among them are not done again.
+	Done   []store.HookStep
+	Answer sdk.CallAnswer
 }
 
-// Result is what came of a flow. After an error it holds what there is: what was
-// done stays done.
+// Result is what came of a flow. With an error it holds what there is.
 type Result struct {
-	sdk.CallAnswer
-	Steps    []StepFact `json:"steps,omitempty"`
-	Progress Progress   `json:"progress,omitempty"`
-	// Wrote says that something was, or may have been, changed at the remote system.
-	Wrote bool `json:"wrote,omitempty"`
+	Steps  []store.HookStep // of this attempt, without those of Input.Done
+	Answer sdk.CallAnswer
+	// Err is why the flow is not done. Its outcome is unknown if any write may have
+	// arrived and was not answered.
+	Err *store.HookError
 }
 
-// StepFact is what became of a step.
-type StepFact struct {
-	Step     string `json:"step"`
-	Endpoint string `json:"endpoint"`
-	Status   int    `json:"status,omitempty"` // of HTTP
-	TookMS   int64  `json:"took_ms"`
-	Calls    int    `json:"calls,omitempty"`
-	Cached   bool   `json:"cached,omitempty"`
-	Skipped  string `json:"skipped,omitempty"` // why
-	Code     string `json:"code,omitempty"`    // of its error
-	Message  string `json:"message,omitempty"`
-	Outcome  string `json:"outcome,omitempty"`
-}
-
-// Run runs what is declared for an event. The error is an *Error: of the step that
-// stopped the flow, and of those one that leaves a write unknown if there is one.
-// The endpoints of triggers are called whatever became of the steps.
-func (r *Runner) Run(ctx context.Context, in Input) (Result, error) {
-	flow := in.Target.Flow(in.Event.Type)
-	ctx, cancel := r.deadline(ctx, flow, in.Event.Type)
-	defer cancel()
-	event := normal(in.Event, flow, in.Target)
+// Run runs what is declared for a hook. A step that fails stops those after it,
+// unless it is optional; the endpoints that the event triggers are called whatever
+// became of the steps.
+func (r *Runner) Run(ctx context.Context, in Input) Result {
+	event := store.CallEventType(in.Hook.Event.Type)
+	flow := in.Target.Flow(in.Name, event)
+	if flow.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, flow.Deadline)
+		defer cancel()
+	}
+	in.Hook.Event = normal(in.Hook.Event, flow, in.Target)
 	w := &walk{
-		runner: r, target: in.Target, flow: flow,
-		given: Given{Call: callOf(event), Context: orEmpty(maps.Clone(in.Context)), Body: orEmpty(event.Fields)},
-		out:   Result{Progress: orEmptyProgress(maps.Clone(in.Progress))},
+		runner: r, target: in.Target, flow: flow, attempt: max(in.Hook.Attempt, 1), done: map[string]bool{},
+		given: Given{Call: callOf(in.Hook, flow), Context: contextOf(in.Hook.Context, in.Answer.Context), Body: orEmpty(in.Hook.Event.Fields)},
+		out:   Result{Answer: sdk.CallAnswer{ID: in.Answer.ID, URL: in.Answer.URL, Contacts: in.Answer.Contacts}},
 		kept:  map[string]any{},
+	}
+	for _, s := range in.Done {
+		if s.Write && s.Arrived() {
+			w.done[s.Key] = true
+		}
 	}
 	bad := w.steps(ctx)
 	for _, s := range flow.Triggers {
 		bad = worse(bad, w.step(ctx, s))
 	}
-	if len(in.Progress) > 0 && w.last == nil {
-		w.last = w.before()
-	}
-	if event.Type == "contact.create" {
+	if event == store.ContactCreate {
 		r.known.forget(in.Target.ID())
 	}
-	w.answer(event.Type, bad)
-	if bad != nil {
-		w.out.Invalid = bad.Fields
-		return w.out, bad
-	}
-	return w.out, nil
+	w.finish(in, bad)
+	return w.out
 }
 
-// deadline bounds a flow.
-func (r *Runner) deadline(ctx context.Context, flow Flow, event string) (context.Context, context.CancelFunc) {
-	if flow.Deadline > 0 {
-		return context.WithTimeout(ctx, flow.Deadline)
+// finish makes the hook's answer of what the steps gave.
+func (w *walk) finish(in Input, bad *store.HookError) {
+	w.answer(in.Name)
+	w.out.Answer.Context = w.bounded(in.Answer.Context)
+	if bad == nil {
+		return
 	}
-	if _, has := ctx.Deadline(); !has && event == "call.started" {
-		return context.WithTimeout(ctx, r.opts.Lookup)
+	if w.unsure && bad.Outcome != store.OutcomeUnknown {
+		// Of an optional step before nobody knows whether it arrived: the flow must not
+		// be run again by itself.
+		bad.Outcome, bad.Again = store.OutcomeUnknown, false
 	}
-	return context.WithCancel(ctx)
+	if bad.Code == codeTimeout && in.Name == sdk.HookGetDataIframe {
+		bad.Code = codeLookupTimeout
+	}
+	w.out.Answer.FieldErrors = bad.Fields
+	w.out.Err = bad
 }
 
-func orEmpty(m map[string]any) map[string]any {
-	if m == nil {
-		return map[string]any{}
+// decode reads JSON with whole numbers as int, so that expressions count with them.
+func decode(raw json.RawMessage) (any, error) {
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return nil, err
 	}
-	return m
+	return whole(v), nil
 }
 
-func orEmptyProgress(p Progress) Progress {
-	if p == nil {
-		return Progress{}
+// whole replaces numbers without a fraction, in place where it can.
+func whole(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, sub := range v {
+			v[name] = whole(sub)
+		}
+	case []any:
+		for i := range v {
+			v[i] = whole(v[i])
+		}
+	case float64:
+		if n := int(v); float64(n) == v && n < 1<<53 && n > -(1<<53) {
+			return n
+		}
 	}
-	return p
+	return v
 }

@@ -3,14 +3,17 @@ package chain_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/jackfield/jackfield/host/internal/chain"
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,26 +24,29 @@ type asked struct {
 	given    chain.Given
 }
 
+type ends map[string]func(context.Context, chain.Given) (chain.Answer, error)
+
 // crm is an integration whose endpoints are functions.
 type crm struct {
-	flows map[string]chain.Flow
-	ends  map[string]func(context.Context, chain.Given) (chain.Answer, error)
+	flow chain.Flow
+	ends ends
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards seen
 	seen []asked
 }
 
 var _ chain.Target = (*crm)(nil)
 
-func (c *crm) ID() string                   { return "uid-1" }
-func (c *crm) Flow(event string) chain.Flow { return c.flows[event] }
-func (c *crm) Number(n string) string       { return n }
+func (c *crm) ID() string                                      { return "uid-1" }
+func (c *crm) Flow(_ string, _ store.CallEventType) chain.Flow { return c.flow }
+func (c *crm) Number(n string) string                          { return n }
 
 func (c *crm) Call(ctx context.Context, endpoint string, g chain.Given) (chain.Answer, error) {
 	c.mu.Lock()
+	g.Context = maps.Clone(g.Context)
 	c.seen = append(c.seen, asked{endpoint, g})
-	f := c.ends[endpoint]
 	c.mu.Unlock()
+	f := c.ends[endpoint]
 	if f == nil {
 		return chain.Answer{Status: 200}, nil
 	}
@@ -49,6 +55,13 @@ func (c *crm) Call(ctx context.Context, endpoint string, g chain.Given) (chain.A
 
 func (c *crm) Fingerprint(endpoint string, g chain.Given) (string, error) {
 	return fmt.Sprint(endpoint, g.Call["number"], g.Item), nil
+}
+
+// input is an event of a call that comes in.
+func (c *crm) input(event, hook string) chain.Input {
+	return chain.Input{Target: c, Name: hook, Hook: sdk.CallHook{
+		Event: sdk.CallEvent{Type: event, CallID: "call-1", Direction: "in", From: "+49301234567", To: "100"}, IdempotencyKey: "k-1",
+	}}
 }
 
 // names returns the endpoints that were called, in their order.
@@ -67,18 +80,19 @@ func says(a chain.Answer) func(context.Context, chain.Given) (chain.Answer, erro
 	return func(context.Context, chain.Given) (chain.Answer, error) { return a, nil }
 }
 
-// fails is an endpoint that always fails.
-func fails(e chain.Error) func(context.Context, chain.Given) (chain.Answer, error) {
-	return func(context.Context, chain.Given) (chain.Answer, error) { return chain.Answer{Status: e.Status}, &e }
-}
-
 func contact(id, name string) chain.Item {
 	return chain.Item{Shape: "contact", Values: map[string]string{"id": id, "name": name}}
 }
 
-func run(t *testing.T, c *crm, e sdk.CallEvent, context map[string]any) chain.Result {
+// run runs a flow that does not fail. Time stands still, so that facts can be compared.
+func run(t *testing.T, in chain.Input) chain.Result {
 	t.Helper()
-	out, err := chain.New(chain.Options{}).Run(t.Context(), chain.Input{Target: c, Event: e, Context: context})
-	require.NoError(t, err)
+	out := chain.New(still()).Run(t.Context(), in)
+	require.Nil(t, out.Err)
 	return out
+}
+
+func still() chain.Options {
+	now := time.Unix(1_800_000_000, 0)
+	return chain.Options{Now: func() time.Time { return now }}
 }

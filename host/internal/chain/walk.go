@@ -3,182 +3,147 @@ package chain
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // walk is one run of a flow; one goroutine's alone.
 type walk struct {
-	runner *Runner
-	target Target
-	flow   Flow
-	given  Given
-	out    Result
-	kept   map[string]any // what steps answered, by name
-	last   *Item          // the last thing that a step answered
-	calls  int
+	runner  *Runner
+	target  Target
+	flow    Flow
+	attempt int
+	done    map[string]bool // writes of earlier attempts, by key
+	given   Given
+	out     Result
+	kept    map[string]any // what steps answered, by name
+	last    *Item          // the last thing that a step answered
+	calls   int
+	unsure  bool // an optional step may have arrived, and nobody knows
 }
 
 // steps does one step after the other, until one fails that must not.
-func (w *walk) steps(ctx context.Context) *Error {
+func (w *walk) steps(ctx context.Context) *store.HookError {
 	for i, s := range w.flow.Steps {
 		bad := w.step(ctx, s)
 		if bad == nil {
 			continue
 		}
 		for _, rest := range w.flow.Steps[i+1:] {
-			w.skip(rest, "step "+s.Name+" failed")
+			w.skip(rest, rest.key(), "step "+s.Name+" failed")
 		}
 		return bad
 	}
 	return nil
 }
 
-func (w *walk) skip(s Step, why string) {
-	w.out.Steps = append(w.out.Steps, StepFact{Step: s.key(), Endpoint: s.Endpoint, Skipped: why})
+func (w *walk) skip(s Step, key, why string) {
+	w.out.Steps = append(w.out.Steps, store.HookStep{Way: s.way(), Name: s.Endpoint, Key: key, Attempt: w.attempt, Write: !s.Reads, Skipped: why})
 }
-
-func (w *walk) warn(format string, args ...any) {
-	if len(w.out.Warnings) < maxWarnings {
-		w.out.Warnings = append(w.out.Warnings, fmt.Sprintf(format, args...))
-	}
-}
-
-// whole marks a step in a Progress as done, however often.
-const whole = -1
 
 // step does one step. It returns an error only if the flow stops at it.
-func (w *walk) step(ctx context.Context, s Step) *Error {
-	if w.out.Progress[s.key()] == whole {
-		w.skip(s, "it was done before")
-		return nil
+func (w *walk) step(ctx context.Context, s Step) *store.HookError {
+	if w.done[s.key()] {
+		return nil // an earlier attempt did it, and its answer is in the context
 	}
 	if s.When != nil {
 		v, err := s.When(w.given)
 		if err != nil {
-			return w.stopped(ctx, s, &StepFact{}, err)
+			return w.stopped(ctx, s, s.key(), configError(codeCondition, "when: %v", err))
 		}
 		if !truth(v) {
-			w.skip(s, "its condition is false")
+			w.skip(s, s.key(), "its condition is false")
 			return nil
 		}
 	}
-	fact := &StepFact{}
-	begin := w.runner.opts.Now()
-	err := w.times(ctx, s, fact)
-	fact.TookMS = w.runner.opts.Now().Sub(begin).Milliseconds()
+	if s.ForEach != nil {
+		return w.each(ctx, s)
+	}
+	a, err := w.call(ctx, s, s.key(), w.given)
 	if err != nil {
-		return w.stopped(ctx, s, fact, err)
+		return w.forgive(s, failure(ctx, s, err))
 	}
-	w.noted(s, fact)
-	if !s.Reads {
-		w.out.Progress[s.key()] = whole
-	}
+	w.keep(s, a.Body)
 	return nil
 }
 
-func (w *walk) noted(s Step, fact *StepFact) {
-	fact.Step, fact.Endpoint = s.key(), s.Endpoint
-	w.out.Steps = append(w.out.Steps, *fact)
-}
-
-// stopped says what a failed step means: the end of the flow, or a warning.
-func (w *walk) stopped(ctx context.Context, s Step, fact *StepFact, err error) *Error {
+// stopped notes a step that came to no call.
+func (w *walk) stopped(ctx context.Context, s Step, key string, err error) *store.HookError {
 	bad := failure(ctx, s, err)
-	fact.Status, fact.Code, fact.Message, fact.Outcome = bad.Status, bad.Code, bad.Message, string(bad.Outcome)
-	w.noted(s, fact)
-	if bad.Outcome == Unknown {
-		w.out.Wrote = true
-	}
+	w.out.Steps = append(w.out.Steps, store.HookStep{Way: s.way(), Name: s.Endpoint, Key: key, Attempt: w.attempt, Write: !s.Reads, Error: bad})
+	return w.forgive(s, bad)
+}
+
+// forgive lets the flow go on after a step that is optional.
+func (w *walk) forgive(s Step, bad *store.HookError) *store.HookError {
 	if !s.Optional {
-		return bad
+		copied := *bad
+		return &copied
 	}
-	w.warn("%s failed: %s: %s", s.key(), bad.Code, bad.Message)
-	if !s.Reads && bad.Outcome != NotSent {
-		w.out.Progress[s.key()] = whole // it may have arrived: not again
-	}
+	w.unsure = w.unsure || rank(bad) > 0
 	return nil
 }
 
-// times calls the endpoint of a step once, or for each of a list.
-func (w *walk) times(ctx context.Context, s Step, fact *StepFact) error {
-	if s.ForEach == nil {
-		a, err := w.call(ctx, s, w.given, fact)
-		if err != nil {
-			return err
-		}
-		w.keep(s, a.Body)
-		return nil
-	}
+// each does a step for each of a list.
+func (w *walk) each(ctx context.Context, s Step) *store.HookError {
 	v, err := s.ForEach(w.given)
 	if err != nil {
-		return err
+		return w.stopped(ctx, s, s.key(), configError(codeCondition, "foreach: %v", err))
 	}
 	list, ok := v.([]any)
 	if !ok && v != nil {
-		return &Error{Class: sdk.ClassConfig, Code: codeNoList, Message: fmt.Sprintf("foreach gives no list but %T", v), Outcome: NotSent}
+		return w.stopped(ctx, s, s.key(), configError(codeNoList, "foreach gives no list but a %T", v))
 	}
-	if len(list) > maxItems {
-		w.warn("%s is done for the first %d of %d", s.key(), maxItems, len(list))
-		list = list[:maxItems]
+	if len(list) == 0 {
+		w.skip(s, s.key(), "its list is empty")
+		return nil
 	}
-	answers := w.answered(s, len(list))
-	for _, item := range list[len(answers):] {
+	most := min(len(list), maxItems)
+	answers := make([]any, most)
+	had, _ := w.given.Context[s.Name].([]any)
+	copy(answers, had)
+	for i, item := range list[:most] {
+		key := fmt.Sprintf("%s[%d]", s.key(), i)
+		if w.done[key] {
+			continue
+		}
 		g := w.given
 		g.Item = item
-		a, err := w.call(ctx, s, g, fact)
+		a, err := w.call(ctx, s, key, g)
 		if err != nil {
-			w.keep(s, answers)
-			return err
+			w.keep(s, answers[:i])
+			if bad := w.forgive(s, failure(ctx, s, err)); bad != nil {
+				return bad
+			}
+			continue
 		}
-		answers = append(answers, a.Body)
-		if !s.Reads {
-			w.out.Progress[s.key()] = len(answers)
-		}
+		answers[i] = a.Body
 	}
 	w.keep(s, answers)
+	if most < len(list) {
+		w.warn("it was done for the first %d of %d", most, len(list))
+	}
 	return nil
 }
 
-// answered returns what an earlier attempt got for the first of a list. What was not
-// kept is nothing, but it was done.
-func (w *walk) answered(s Step, n int) []any {
-	done := min(w.out.Progress[s.key()], n)
-	if done <= 0 {
-		return []any{}
+// call calls the endpoint of a step, or takes what is known, and notes it.
+func (w *walk) call(ctx context.Context, s Step, key string, g Given) (Answer, error) {
+	step := store.HookStep{Way: s.way(), Name: s.Endpoint, Key: key, Attempt: w.attempt, Write: !s.Reads}
+	begin := w.runner.opts.Now()
+	a, cached, err := w.ask(ctx, s, g)
+	step.Took, step.Status, step.Cached = w.runner.opts.Now().Sub(begin), a.Status, cached
+	if err != nil {
+		step.Error = failure(ctx, s, err)
+		step.Status = max(step.Status, step.Error.Status)
 	}
-	had, _ := w.given.Context[s.Name].([]any)
-	out := make([]any, done)
-	copy(out, had)
-	return out
-}
-
-// call calls the endpoint of a step, or takes what is known.
-func (w *walk) call(ctx context.Context, s Step, g Given, fact *StepFact) (Answer, error) {
-	if ctx.Err() != nil {
-		return Answer{}, ended(ctx)
-	}
-	if w.calls++; w.calls > maxCalls {
-		return Answer{}, &Error{Class: sdk.ClassConfig, Code: "too_many_calls", Message: fmt.Sprintf("an event may call endpoints %d times", maxCalls), Outcome: NotSent}
-	}
-	var a Answer
-	var err error
-	var cached bool
-	if s.Reads && s.Contacts {
-		a, cached, err = w.runner.known.call(ctx, w.target, s.Endpoint, g)
-	} else {
-		a, err = w.target.Call(ctx, s.Endpoint, g)
-	}
-	fact.Calls++
-	fact.Status, fact.Cached = a.Status, cached
+	w.out.Steps = append(w.out.Steps, step)
 	if err != nil {
 		return a, err
 	}
-	if !s.Reads {
-		w.out.Wrote = true
-	}
 	for _, text := range a.Warnings {
-		w.warn("%s: %s", s.key(), text)
+		w.warn("%s", text)
 	}
 	for i := range a.Items {
 		w.found(a.Items[i])
@@ -186,25 +151,63 @@ func (w *walk) call(ctx context.Context, s Step, g Given, fact *StepFact) (Answe
 	return a, nil
 }
 
+func (w *walk) ask(ctx context.Context, s Step, g Given) (a Answer, cached bool, err error) {
+	if ctx.Err() != nil {
+		return Answer{}, false, ended(ctx)
+	}
+	if w.calls++; w.calls > maxCalls {
+		return Answer{}, false, configError(codeTooMany, "an event may call endpoints %d times", maxCalls)
+	}
+	if s.Reads && s.Contacts {
+		return w.runner.known.call(ctx, w.target, s.Endpoint, g)
+	}
+	a, err = w.target.Call(ctx, s.Endpoint, g)
+	return a, false, err
+}
+
+// warn adds a warning to the newest step.
+func (w *walk) warn(format string, args ...any) {
+	if len(w.out.Steps) == 0 {
+		w.out.Steps = append(w.out.Steps, store.HookStep{Way: store.WayChain, Name: "answer", Key: "answer", Attempt: w.attempt})
+	}
+	if s := &w.out.Steps[len(w.out.Steps)-1]; len(s.Warnings) < maxWarnings {
+		s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
+	}
+}
+
 // found takes one thing that an endpoint answered.
 func (w *walk) found(it Item) {
 	w.last = &it
-	if it.Shape != "contact" || len(w.out.Contacts) >= maxContacts {
+	if it.Shape != "contact" || len(w.out.Answer.Contacts) >= maxContacts {
 		return
 	}
-	for _, c := range w.out.Contacts {
-		if c.ID == it.Values["id"] {
+	v := it.Values
+	for _, c := range w.out.Answer.Contacts {
+		if c.ID == v["id"] {
 			return
 		}
 	}
-	v := it.Values
-	w.out.Contacts = append(w.out.Contacts, sdk.Contact{
-		ID: v["id"], Name: v["name"], FirstName: v["first_name"], LastName: v["last_name"], Company: v["company"], Title: v["title"],
-		Phone: v["phone"], Email: v["email"], URL: v["url"], Kind: v["kind"], CreatedAt: v["created_at"], UpdatedAt: v["updated_at"], Extra: it.Extra,
-	})
+	c := sdk.CallContact{
+		ID: v["id"], Name: v["name"], Company: v["company"], Title: v["title"], Phone: v["phone"], Email: v["email"], URL: v["url"],
+		Kind: v["kind"], Extra: maps.Clone(it.Extra),
+	}
+	if c.Name == "" {
+		c.Name = joined(v["first_name"], v["last_name"])
+	}
+	if !sdk.WebAddress(c.URL) {
+		c.URL = ""
+	}
+	w.out.Answer.Contacts = append(w.out.Answer.Contacts, c)
 }
 
-// truth reports whether a condition holds: whatever is there and not false.
+func joined(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " " + b
+}
+
+// truth reports whether a condition holds: whatever is there and not false or empty.
 func truth(v any) bool {
 	switch v := v.(type) {
 	case nil:
