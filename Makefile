@@ -23,7 +23,7 @@ help: ## show this list
 build: ## build the daemon and its command line: bin/jackfield
 	@$(BUILD) -buildvcs=$(VCS) -o bin/jackfield ./host
 
-plugins: ## build the plugins: bin/plugins/git, slack, hello
+plugins: ## build the plugins: bin/plugins/git, js, slack, hello
 	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello
 
 node: examples/node/node_modules/.installed ## build the plugin in JavaScript: bin/plugins/notes (needs Node.js 20 and npm)

@@ -45,6 +45,8 @@ type description struct {
 	Executables map[string]string `yaml:"executables"`
 	// Runtime is the plugin whose program runs this folder, instead of executables.
 	Runtime string `yaml:"runtime"`
+	// Manifest is what the folder says of itself to its runtime, which reads it.
+	Manifest map[string]any `yaml:"manifest"`
 }
 
 // parcel is a package that was read: a folder of the plugin directory, or what was
@@ -115,6 +117,8 @@ func parseDescription(body []byte) (description, error) {
 		fault = "it names neither executables nor a runtime"
 	case d.Runtime != "" && len(d.Executables) > 0:
 		fault = "it names both executables and a runtime"
+	case d.Runtime == "" && d.Manifest != nil:
+		fault = "manifest: only a folder that a runtime runs has one; a program tells its own"
 	case d.Runtime != "" && (!ValidName(d.Runtime) || d.Runtime == d.Name):
 		fault = fmt.Sprintf("runtime: %.64q is no other plugin's name", d.Runtime)
 	}

@@ -158,8 +158,9 @@ func TestBadPackagesHaveAVerdictAndAReason(t *testing.T) {
 		"way-out": {func(tr tree, _ string) {
 			tr[packageFile] = strings.Replace(tr[packageFile], "bin/slack", "../../bin/sh", 1)
 		}, VerdictBadPackage, "no path in the package"},
-		"neither": {func(tr tree, _ string) { tr[packageFile] = "schema: 1\nname: slack\nversion: '1'\n" }, VerdictBadPackage, "neither executables nor a runtime"},
-		"both":    {func(tr tree, _ string) { tr[packageFile] += "runtime: js\n" }, VerdictBadPackage, "both executables and a runtime"},
+		"neither":  {func(tr tree, _ string) { tr[packageFile] = "schema: 1\nname: slack\nversion: '1'\n" }, VerdictBadPackage, "neither executables nor a runtime"},
+		"both":     {func(tr tree, _ string) { tr[packageFile] += "runtime: js\n" }, VerdictBadPackage, "both executables and a runtime"},
+		"manifest": {func(tr tree, _ string) { tr[packageFile] += "manifest: {label: Slack}\n" }, VerdictBadPackage, "only a folder that a runtime runs"},
 		"other-os": {func(tr tree, _ string) {
 			tr[packageFile] = strings.Replace(tr[packageFile], platform(), "plan9_mips", 1)
 			tr[sumsFile] = tr.sums()
