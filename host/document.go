@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -52,7 +54,7 @@ func marshal(v any) ([]byte, error) {
 
 // document turns a message of the API into what the command line prints: names
 // in snake_case, in the order of the protocol; numbers as numbers, whatever their
-// size; times in RFC 3339; bytes, which hold JSON, as that JSON. Words, numbers,
+// size; times in RFC 3339; spans of time in seconds, such as 1.5s; bytes, which hold JSON, as that JSON. Words, numbers,
 // lists and maps are always there; a message, a time or JSON that is not set is
 // left out.
 func document(m proto.Message) object { return documentOf(m.ProtoReflect()) }
@@ -101,6 +103,9 @@ func single(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
 	case field.Message() != nil:
 		if at, ok := value.Message().Interface().(*timestamppb.Timestamp); ok {
 			return at.AsTime().Format(timeLayout)
+		}
+		if took, ok := value.Message().Interface().(*durationpb.Duration); ok {
+			return strconv.FormatFloat(took.AsDuration().Seconds(), 'f', -1, 64) + "s"
 		}
 		return documentOf(value.Message())
 	case field.Kind() == protoreflect.BytesKind:

@@ -192,11 +192,7 @@ func listSnapshots(dir string, now time.Time) ([]time.Time, error) {
 // dropSnapshots removes the oldest ones and returns those that stay.
 func dropSnapshots(c config.Snapshots, kept []time.Time) ([]time.Time, error) {
 	for len(kept) > c.Keep {
-		path := snapshotPath(c.Dir, kept[0])
-		if err := os.Remove(path + "-inbox"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return kept, fmt.Errorf("drop the oldest one: %w", err)
-		}
-		if err := os.Remove(path); err != nil {
+		if err := os.Remove(snapshotPath(c.Dir, kept[0])); err != nil {
 			return kept, fmt.Errorf("drop the oldest one: %w", err)
 		}
 		kept = kept[1:]
@@ -206,7 +202,7 @@ func dropSnapshots(c config.Snapshots, kept []time.Time) ([]time.Time, error) {
 
 // dropPartial removes what a killed daemon left.
 func dropPartial(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, snapshotPrefix+"*"+snapshotSuffix+"*.partial"))
+	left, err := filepath.Glob(filepath.Join(dir, snapshotPrefix+"*"+snapshotSuffix+".partial"))
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ func deleteTenant(ctx context.Context, t *tx, name string) error {
 		"DELETE FROM credentials WHERE integration_id IN (SELECT id FROM integrations WHERE tenant_id = $1)",
 		"DELETE FROM cache WHERE scope IN (SELECT 'integration:' || uid FROM integrations WHERE tenant_id = $1)",
 		"DELETE FROM services WHERE tenant_id = $1",
+		"DELETE FROM tokens WHERE tenant_id = $1", // 10,000 that are valid
 	} {
 		if _, err := t.exec(ctx, query, id); err != nil {
 			return fmt.Errorf("destroy secrets: %w", err)

@@ -81,6 +81,13 @@ type Store interface {
 	DeleteTenant(ctx context.Context, name string) error
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
+	CreateToken(ctx context.Context, token store.Token, sum []byte) (store.Token, error)
+	Tokens(ctx context.Context, f store.TokenFilter) ([]store.Token, error)
+	Token(ctx context.Context, id int64) (store.Token, error)
+	TokenBySum(ctx context.Context, sum []byte) (store.Token, error)
+	UseToken(ctx context.Context, id int64, at time.Time) error
+	RevokeToken(ctx context.Context, id int64) (store.Token, error)
+
 	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
 	TakeTurns(ctx context.Context, scope, key string, every time.Duration, n int) (time.Time, error)
 	Throttles(ctx context.Context, plugin string, keys []string) (map[string]time.Time, error)
@@ -138,6 +145,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"PluginReads":   testPluginReads,
 		"KeptCursors":   testKeptCursors,
 		"Gone":          testGone,
+		"Tokens":        testTokens,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

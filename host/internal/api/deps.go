@@ -31,6 +31,7 @@ type Store interface {
 	eventStore
 	recordStore
 	memberStore
+	tokenStore
 }
 
 // Plugins tells how the plugins are. Its methods but Restart do not wait for a

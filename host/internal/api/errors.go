@@ -39,6 +39,13 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Hint    string
+	Fields  []FieldError // of the request that are wrong
+}
+
+// FieldError is what is wrong with a field of a request.
+type FieldError struct {
+	Field   string // its path, such as event.direction
+	Message string
 }
 
 // Error returns the message.
@@ -113,6 +120,9 @@ func (s *Server) answer(ctx context.Context, method string, err error) error {
 
 func (s *Server) status(e *Error) error {
 	info := &hostv1.ErrorInfo{Code: string(e.Kind), Hint: s.opts.Redact(e.Hint)}
+	for _, f := range e.Fields {
+		info.Fields = append(info.Fields, &hostv1.FieldError{Field: f.Field, Message: s.opts.Redact(f.Message)})
+	}
 	st, err := status.New(codeOf(e.Kind), s.opts.Redact(e.Message)).WithDetails(info)
 	if err != nil {
 		return status.Error(codeOf(e.Kind), s.opts.Redact(e.Message))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/test/bufconn"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 )
@@ -24,6 +26,9 @@ const (
 	SocketName = "jackfield.sock"
 	TokenName  = "admin.token"
 )
+
+// localBuffer is of a connection within the process.
+const localBuffer = 256 << 10
 
 // Options are what New needs to know. The zero value of all but Socket means the
 // documented default.
@@ -72,6 +77,10 @@ type Server struct {
 	started time.Time
 	streams chan struct{} // a place for each that is served
 	crowd   chan struct{} // likewise for each connection
+	rules   map[string]*rule
+	local   *bufconn.Listener           // for the host itself
+	grpc    atomic.Pointer[grpc.Server] // nil while it does not run
+	used    uses
 
 	ready    chan struct{} // closed when the socket answers
 	stopping chan struct{} // closed when the host stops
@@ -104,7 +113,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 	if opts.Redact == nil {
 		opts.Redact = func(s string) string { return s }
 	}
-	return &Server{
+	s := &Server{
 		opts:     opts,
 		deps:     deps,
 		log:      opts.Log.Named("api"),
@@ -113,7 +122,13 @@ func New(opts Options, deps Deps) (*Server, error) {
 		crowd:    make(chan struct{}, opts.MaxConns),
 		ready:    make(chan struct{}),
 		stopping: make(chan struct{}),
-	}, nil
+		local:    bufconn.Listen(localBuffer),
+	}
+	var all methods
+	s.register(&all)
+	var err error
+	s.rules, err = readRules(all)
+	return s, err
 }
 
 // Authorized reports whether token is the one that opens the API now.
@@ -151,7 +166,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer l.remove()
 
-	guard := &guard{authorized: s.Authorized, admit: s.admit, refuse: s.opts.Refuse, log: s.log}
+	guard := &guard{identify: s.Identify, authorize: s.authorizeMethod, admit: s.admit, refuse: s.opts.Refuse, log: s.log}
 	srv := grpc.NewServer(
 		grpc.Creds(newPeerCredentials()),
 		grpc.ChainUnaryInterceptor(s.answerUnary, guard.unary),
@@ -163,22 +178,47 @@ func (s *Server) Run(ctx context.Context) error {
 		grpc.WaitForHandlers(true),
 	)
 	s.register(srv)
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- srv.Serve(newCrowd(l, s.crowd)) }()
+	go func() { served <- srv.Serve(s.local) }()
+	s.grpc.Store(srv)
+	defer s.grpc.Store(nil)
 	close(s.ready)
 	s.log.Debug("serving", "socket", s.opts.Socket)
 
+	var broken error
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve api: %w", err)
+	case broken = <-served:
 	case <-ctx.Done():
 	}
 	close(s.stopping)
 	s.stop(srv)
-	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-		return fmt.Errorf("serve api: %w", err)
+	if broken != nil {
+		return errors.Join(fmt.Errorf("serve api: %w", broken), ended(<-served))
 	}
-	return nil
+	return errors.Join(ended(<-served), ended(<-served))
+}
+
+// ended returns what a server ended with, if it was not asked to.
+func ended(err error) error {
+	if err == nil || errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return fmt.Errorf("serve api: %w", err)
+}
+
+// Dial returns a connection to the API within the process. Calls on it need a token
+// like any other.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) { return s.local.DialContext(ctx) }
+
+// ServeHTTP answers a call of gRPC that came over HTTP/2.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	srv := s.grpc.Load()
+	if srv == nil {
+		http.Error(w, "the API does not answer yet", http.StatusServiceUnavailable)
+		return
+	}
+	srv.ServeHTTP(w, r)
 }
 
 // stop lets calls finish for a while.
@@ -198,7 +238,7 @@ func (s *Server) stop(srv *grpc.Server) {
 	}
 }
 
-func (s *Server) register(srv *grpc.Server) {
+func (s *Server) register(srv grpc.ServiceRegistrar) {
 	hostv1.RegisterStatusServiceServer(srv, &statusService{Server: s})
 	hostv1.RegisterDatabaseServiceServer(srv, &databaseService{Server: s})
 	hostv1.RegisterConfigServiceServer(srv, &configService{Server: s})
@@ -210,6 +250,7 @@ func (s *Server) register(srv *grpc.Server) {
 	hostv1.RegisterStreamServiceServer(srv, &streamService{Server: s})
 	hostv1.RegisterRecordServiceServer(srv, &recordService{Server: s})
 	hostv1.RegisterMemberServiceServer(srv, &memberService{Server: s})
+	hostv1.RegisterTokenServiceServer(srv, &tokenService{Server: s})
 	hostv1.RegisterTemplateServiceServer(srv, &templateService{Server: s})
 	hostv1.RegisterEndpointServiceServer(srv, &endpointService{Server: s})
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/store"
@@ -13,10 +14,13 @@ type tenantService struct {
 }
 
 // ListTenants returns the tenants.
-func (s *tenantService) ListTenants(ctx context.Context, _ *hostv1.ListTenantsRequest) (*hostv1.ListTenantsResponse, error) {
+func (s *tenantService) ListTenants(ctx context.Context, req *hostv1.ListTenantsRequest) (*hostv1.ListTenantsResponse, error) {
 	list, err := s.deps.Store.Tenants(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if name := req.GetName(); name != "" {
+		list = slices.DeleteFunc(list, func(t store.Tenant) bool { return t.Name != name })
 	}
 	return &hostv1.ListTenantsResponse{Tenants: convert(list, tenant)}, nil
 }

@@ -222,7 +222,6 @@ func (x *execution) readStdout(line []byte, cut int) {
 		x.stdout.end()
 		return
 	}
-	_ = x.pids.note(x.pid()) // only a help for the next boot
 	x.stdout.give(line)
 }
 

@@ -514,6 +514,20 @@ CREATE TABLE credentials (
   UNIQUE (integration_id, name)
 ) STRICT;
 
+-- Who may use the API. What opens it is told once and kept nowhere.
+CREATE TABLE tokens (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT    NOT NULL,
+  tenant_id  INTEGER REFERENCES tenants (id), -- NULL: for all
+  scopes     TEXT    NOT NULL, -- JSON array
+  sum        BLOB    NOT NULL UNIQUE CHECK (length(sum) = 32), -- SHA-256
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,          -- NULL: never
+  used_at    INTEGER,          -- to the hour
+  revoked_at INTEGER
+) STRICT;
+CREATE INDEX tokens_tenant ON tokens (tenant_id) WHERE tenant_id IS NOT NULL;
+
 CREATE TABLE cache (
   scope      TEXT    NOT NULL,
   key        TEXT    NOT NULL,

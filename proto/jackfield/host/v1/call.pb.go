@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -34,7 +35,9 @@ type SendEventRequest struct {
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// How long to wait for the hook, 30 s at most. Not set: as long as a lookup may take,
 	// 10 s for ticket.create and contact.create, not at all for the others.
-	Wait          *durationpb.Duration `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -95,6 +98,13 @@ func (x *SendEventRequest) GetWait() *durationpb.Duration {
 		return x.Wait
 	}
 	return nil
+}
+
+func (x *SendEventRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 // CallEvent is something that happened in a call.
@@ -742,7 +752,9 @@ type ListCallsRequest struct {
 	// 100 if zero, 1,000 at most.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next of the page before.
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,6,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,6 +820,13 @@ func (x *ListCallsRequest) GetPageSize() uint32 {
 func (x *ListCallsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListCallsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -1120,8 +1139,10 @@ func (x *CallInfo) GetVersion() int64 {
 type GetCallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the host, or with an integration the id that the sender knows.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Integration   string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	Id          string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1166,6 +1187,13 @@ func (x *GetCallRequest) GetId() string {
 func (x *GetCallRequest) GetIntegration() string {
 	if x != nil {
 		return x.Integration
+	}
+	return ""
+}
+
+func (x *GetCallRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -1458,8 +1486,10 @@ func (x *HookStep) GetError() *HookFault {
 type WatchCallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in GetCallRequest.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Integration   string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	Id          string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1504,6 +1534,13 @@ func (x *WatchCallRequest) GetId() string {
 func (x *WatchCallRequest) GetIntegration() string {
 	if x != nil {
 		return x.Integration
+	}
+	return ""
+}
+
+func (x *WatchCallRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -1555,7 +1592,9 @@ func (x *WatchCallResponse) GetCall() *GetCallResponse {
 type ListHooksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant/name, or uid; all if empty.
-	Integration   string `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	Integration string `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1593,6 +1632,13 @@ func (*ListHooksRequest) Descriptor() ([]byte, []int) {
 func (x *ListHooksRequest) GetIntegration() string {
 	if x != nil {
 		return x.Integration
+	}
+	return ""
+}
+
+func (x *ListHooksRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -1841,12 +1887,13 @@ var File_jackfield_host_v1_call_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\n" +
-	"\x1cjackfield/host/v1/call.proto\x12\x11jackfield.host.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n" +
+	"\x1cjackfield/host/v1/call.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\xd8\x01\n" +
 	"\x10SendEventRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x122\n" +
 	"\x05event\x18\x02 \x01(\v2\x1c.jackfield.host.v1.CallEventR\x05event\x12'\n" +
 	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12-\n" +
-	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"\xcd\x04\n" +
+	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12\x16\n" +
+	"\x06tenant\x18\x05 \x01(\tR\x06tenant\"\xcd\x04\n" +
 	"\tCallEvent\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12\x15\n" +
@@ -1912,14 +1959,15 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\x06fields\x18\a \x03(\v2(.jackfield.host.v1.HookFault.FieldsEntryR\x06fields\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9e\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x01\n" +
 	"\x10ListCallsRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x18\n" +
 	"\aunknown\x18\x02 \x01(\bR\aunknown\x12\x12\n" +
 	"\x04open\x18\x03 \x01(\bR\x04open\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\"Z\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06tenant\x18\x06 \x01(\tR\x06tenant\"Z\n" +
 	"\x11ListCallsResponse\x121\n" +
 	"\x05calls\x18\x01 \x03(\v2\x1b.jackfield.host.v1.CallInfoR\x05calls\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\xf1\x06\n" +
@@ -1953,10 +2001,11 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\x06events\x18\x17 \x01(\rR\x06events\x12\x12\n" +
 	"\x04open\x18\x18 \x01(\rR\x04open\x12\x18\n" +
 	"\aunknown\x18\x19 \x01(\rR\aunknown\x12\x18\n" +
-	"\aversion\x18\x1a \x01(\x03R\aversion\"B\n" +
+	"\aversion\x18\x1a \x01(\x03R\aversion\"Z\n" +
 	"\x0eGetCallRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
-	"\vintegration\x18\x02 \x01(\tR\vintegration\"\xcd\x01\n" +
+	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"\xcd\x01\n" +
 	"\x0fGetCallResponse\x12/\n" +
 	"\x04call\x18\x01 \x01(\v2\x1b.jackfield.host.v1.CallInfoR\x04call\x128\n" +
 	"\x06events\x18\x02 \x03(\v2 .jackfield.host.v1.CallEventInfoR\x06events\x12\x18\n" +
@@ -1983,14 +2032,16 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\askipped\x18\x04 \x01(\tR\askipped\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\rR\x06status\x12\x17\n" +
 	"\atook_ms\x18\x06 \x01(\rR\x06tookMs\x122\n" +
-	"\x05error\x18\a \x01(\v2\x1c.jackfield.host.v1.HookFaultR\x05error\"D\n" +
+	"\x05error\x18\a \x01(\v2\x1c.jackfield.host.v1.HookFaultR\x05error\"\\\n" +
 	"\x10WatchCallRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
-	"\vintegration\x18\x02 \x01(\tR\vintegration\"K\n" +
+	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"K\n" +
 	"\x11WatchCallResponse\x126\n" +
-	"\x04call\x18\x01 \x01(\v2\".jackfield.host.v1.GetCallResponseR\x04call\"4\n" +
+	"\x04call\x18\x01 \x01(\v2\".jackfield.host.v1.GetCallResponseR\x04call\"L\n" +
 	"\x10ListHooksRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"F\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"F\n" +
 	"\x11ListHooksResponse\x121\n" +
 	"\x05hooks\x18\x01 \x03(\v2\x1b.jackfield.host.v1.HookInfoR\x05hooks\"|\n" +
 	"\bHookInfo\x12 \n" +
@@ -2006,14 +2057,14 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"externalId\x12\x10\n" +
 	"\x03url\x18\x04 \x01(\tR\x03url\"N\n" +
 	"\x14ResolveEventResponse\x126\n" +
-	"\x05event\x18\x01 \x01(\v2 .jackfield.host.v1.CallEventInfoR\x05event2\xa2\x04\n" +
-	"\vCallService\x12V\n" +
-	"\tSendEvent\x12#.jackfield.host.v1.SendEventRequest\x1a$.jackfield.host.v1.SendEventResponse\x12V\n" +
-	"\tListCalls\x12#.jackfield.host.v1.ListCallsRequest\x1a$.jackfield.host.v1.ListCallsResponse\x12P\n" +
-	"\aGetCall\x12!.jackfield.host.v1.GetCallRequest\x1a\".jackfield.host.v1.GetCallResponse\x12X\n" +
-	"\tWatchCall\x12#.jackfield.host.v1.WatchCallRequest\x1a$.jackfield.host.v1.WatchCallResponse0\x01\x12V\n" +
-	"\tListHooks\x12#.jackfield.host.v1.ListHooksRequest\x1a$.jackfield.host.v1.ListHooksResponse\x12_\n" +
-	"\fResolveEvent\x12&.jackfield.host.v1.ResolveEventRequest\x1a'.jackfield.host.v1.ResolveEventResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x05event\x18\x01 \x01(\v2 .jackfield.host.v1.CallEventInfoR\x05event2\x8d\t\n" +
+	"\vCallService\x12\xb4\x01\n" +
+	"\tSendEvent\x12#.jackfield.host.v1.SendEventRequest\x1a$.jackfield.host.v1.SendEventResponse\"\\\xe2\xe0\x18\x0f\b\x02\x1a\vintegration\x82\xd3\xe4\x93\x02C:\x05event\":/api/v1/tenants/{tenant}/integrations/{integration}/events\x12\xbd\x01\n" +
+	"\tListCalls\x12#.jackfield.host.v1.ListCallsRequest\x1a$.jackfield.host.v1.ListCallsResponse\"e\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02LZ;\x129/api/v1/tenants/{tenant}/integrations/{integration}/calls\x12\r/api/v1/calls\x12\xc5\x01\n" +
+	"\aGetCall\x12!.jackfield.host.v1.GetCallRequest\x1a\".jackfield.host.v1.GetCallResponse\"s\xe2\xe0\x18\x13\b\x01\x1a\vintegrationB\x02id\x82\xd3\xe4\x93\x02VZ@\x12>/api/v1/tenants/{tenant}/integrations/{integration}/calls/{id}\x12\x12/api/v1/calls/{id}\x12\xd9\x01\n" +
+	"\tWatchCall\x12#.jackfield.host.v1.WatchCallRequest\x1a$.jackfield.host.v1.WatchCallResponse\"\x7f\xe2\xe0\x18\x13\b\x01\x1a\vintegrationB\x02id\x82\xd3\xe4\x93\x02bZF\x12D/api/v1/tenants/{tenant}/integrations/{integration}/calls/{id}:watch\x12\x18/api/v1/calls/{id}:watch0\x01\x12\xbd\x01\n" +
+	"\tListHooks\x12#.jackfield.host.v1.ListHooksRequest\x1a$.jackfield.host.v1.ListHooksResponse\"e\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02LZ;\x129/api/v1/tenants/{tenant}/integrations/{integration}/hooks\x12\r/api/v1/hooks\x12\xa2\x01\n" +
+	"\fResolveEvent\x12&.jackfield.host.v1.ResolveEventRequest\x1a'.jackfield.host.v1.ResolveEventResponse\"A\xe2\xe0\x18\f\b\x02J\bevent_id\x82\xd3\xe4\x93\x02+:\x01*\"&/api/v1/call-events/{event_id}:resolveB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_call_proto_rawDescOnce sync.Once
@@ -2113,6 +2164,7 @@ func file_jackfield_host_v1_call_proto_init() {
 	if File_jackfield_host_v1_call_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -306,7 +307,7 @@ var File_jackfield_host_v1_config_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_config_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/config.proto\x12\x11jackfield.host.v1\x1a\x1djackfield/host/v1/error.proto\")\n" +
+	"\x1ejackfield/host/v1/config.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ejackfield/host/v1/access.proto\x1a\x1djackfield/host/v1/error.proto\")\n" +
 	"\rReloadRequest\x12\x18\n" +
 	"\aconfirm\x18\x01 \x01(\bR\aconfirm\"}\n" +
 	"\x0eReloadResponse\x123\n" +
@@ -323,10 +324,10 @@ const file_jackfield_host_v1_config_proto_rawDesc = "" +
 	"\x06plugin\x18\x04 \x01(\tR\x06plugin\x12\x16\n" +
 	"\x06fields\x18\x05 \x03(\tR\x06fields\x12\x12\n" +
 	"\x04file\x18\x06 \x01(\tR\x04file\x12\x12\n" +
-	"\x04line\x18\a \x01(\rR\x04line2\xa7\x01\n" +
-	"\rConfigService\x12M\n" +
-	"\x06Reload\x12 .jackfield.host.v1.ReloadRequest\x1a!.jackfield.host.v1.ReloadResponse\x12G\n" +
-	"\x04Diff\x12\x1e.jackfield.host.v1.DiffRequest\x1a\x1f.jackfield.host.v1.DiffResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x04line\x18\a \x01(\rR\x04line2\xf6\x01\n" +
+	"\rConfigService\x12w\n" +
+	"\x06Reload\x12 .jackfield.host.v1.ReloadRequest\x1a!.jackfield.host.v1.ReloadResponse\"(\xe2\xe0\x18\x04\b\x048\x01\x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/api/v1/config:reload\x12l\n" +
+	"\x04Diff\x12\x1e.jackfield.host.v1.DiffRequest\x1a\x1f.jackfield.host.v1.DiffResponse\"#\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/config/diffB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_config_proto_rawDescOnce sync.Once
@@ -370,6 +371,7 @@ func file_jackfield_host_v1_config_proto_init() {
 	if File_jackfield_host_v1_config_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_error_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -459,7 +460,7 @@ var File_jackfield_host_v1_database_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_database_proto_rawDesc = "" +
 	"\n" +
-	" jackfield/host/v1/database.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n" +
+	" jackfield/host/v1/database.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"*\n" +
 	"\x14CheckDatabaseRequest\x12\x12\n" +
 	"\x04deep\x18\x01 \x01(\bR\x04deep\"\xba\x01\n" +
 	"\x15CheckDatabaseResponse\x12\x0e\n" +
@@ -487,10 +488,10 @@ const file_jackfield_host_v1_database_proto_rawDesc = "" +
 	"\x04kept\x18\x03 \x01(\rR\x04kept\x127\n" +
 	"\tnewest_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnewestAt\x12\x16\n" +
 	"\x06newest\x18\x05 \x01(\tR\x06newest\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error2\xe0\x01\n" +
-	"\x0fDatabaseService\x12d\n" +
-	"\rCheckDatabase\x12'.jackfield.host.v1.CheckDatabaseRequest\x1a(.jackfield.host.v1.CheckDatabaseResponse0\x01\x12g\n" +
-	"\x0eBackupDatabase\x12(.jackfield.host.v1.BackupDatabaseRequest\x1a).jackfield.host.v1.BackupDatabaseResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x05error\x18\x06 \x01(\tR\x05error2\xb9\x02\n" +
+	"\x0fDatabaseService\x12\x8f\x01\n" +
+	"\rCheckDatabase\x12'.jackfield.host.v1.CheckDatabaseRequest\x1a(.jackfield.host.v1.CheckDatabaseResponse\")\xe2\xe0\x18\x04\b\x048\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/database:check0\x01\x12\x93\x01\n" +
+	"\x0eBackupDatabase\x12(.jackfield.host.v1.BackupDatabaseRequest\x1a).jackfield.host.v1.BackupDatabaseResponse\"*\xe2\xe0\x18\x04\b\x048\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/api/v1/database:backup0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_database_proto_rawDescOnce sync.Once
@@ -535,6 +536,7 @@ func file_jackfield_host_v1_database_proto_init() {
 	if File_jackfield_host_v1_database_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -26,7 +27,9 @@ type ListEndpointsRequest struct {
 	// Name of a template; all if both are empty.
 	Template string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
 	// tenant/name or uid of an integration: those of its template.
-	Integration   string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -71,6 +74,13 @@ func (x *ListEndpointsRequest) GetTemplate() string {
 func (x *ListEndpointsRequest) GetIntegration() string {
 	if x != nil {
 		return x.Integration
+	}
+	return ""
+}
+
+func (x *ListEndpointsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -122,9 +132,11 @@ func (x *ListEndpointsResponse) GetEndpoints() []*Endpoint {
 type GetEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One of both.
-	Template      string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
-	Integration   string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
-	Endpoint      string `protobuf:"bytes,3,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Template    string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	Integration string `protobuf:"bytes,2,opt,name=integration,proto3" json:"integration,omitempty"`
+	Endpoint    string `protobuf:"bytes,3,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +188,13 @@ func (x *GetEndpointRequest) GetIntegration() string {
 func (x *GetEndpointRequest) GetEndpoint() string {
 	if x != nil {
 		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *GetEndpointRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -234,7 +253,9 @@ type RenderEndpointRequest struct {
 	// JSON object: the call that is going on.
 	Call []byte `protobuf:"bytes,4,opt,name=call,proto3" json:"call,omitempty"`
 	// JSON object: what earlier endpoints answered, by object name.
-	Context       []byte `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
+	Context []byte `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,6,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -302,6 +323,13 @@ func (x *RenderEndpointRequest) GetContext() []byte {
 		return x.Context
 	}
 	return nil
+}
+
+func (x *RenderEndpointRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 type RenderEndpointResponse struct {
@@ -375,11 +403,13 @@ func (x *RenderEndpointResponse) GetBody() string {
 type CallEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in RenderEndpointRequest.
-	Integration   string `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
-	Endpoint      string `protobuf:"bytes,2,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
-	Body          []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
-	Call          []byte `protobuf:"bytes,4,opt,name=call,proto3" json:"call,omitempty"`
-	Context       []byte `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
+	Integration string `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	Endpoint    string `protobuf:"bytes,2,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Body        []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
+	Call        []byte `protobuf:"bytes,4,opt,name=call,proto3" json:"call,omitempty"`
+	Context     []byte `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,6,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -447,6 +477,13 @@ func (x *CallEndpointRequest) GetContext() []byte {
 		return x.Context
 	}
 	return nil
+}
+
+func (x *CallEndpointRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 type CallEndpointResponse struct {
@@ -849,24 +886,27 @@ var File_jackfield_host_v1_endpoint_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_endpoint_proto_rawDesc = "" +
 	"\n" +
-	" jackfield/host/v1/endpoint.proto\x12\x11jackfield.host.v1\"T\n" +
+	" jackfield/host/v1/endpoint.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1ejackfield/host/v1/access.proto\"l\n" +
 	"\x14ListEndpointsRequest\x12\x1a\n" +
 	"\btemplate\x18\x01 \x01(\tR\btemplate\x12 \n" +
-	"\vintegration\x18\x02 \x01(\tR\vintegration\"R\n" +
+	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"R\n" +
 	"\x15ListEndpointsResponse\x129\n" +
-	"\tendpoints\x18\x01 \x03(\v2\x1b.jackfield.host.v1.EndpointR\tendpoints\"n\n" +
+	"\tendpoints\x18\x01 \x03(\v2\x1b.jackfield.host.v1.EndpointR\tendpoints\"\x86\x01\n" +
 	"\x12GetEndpointRequest\x12\x1a\n" +
 	"\btemplate\x18\x01 \x01(\tR\btemplate\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x1a\n" +
-	"\bendpoint\x18\x03 \x01(\tR\bendpoint\"N\n" +
+	"\bendpoint\x18\x03 \x01(\tR\bendpoint\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"N\n" +
 	"\x13GetEndpointResponse\x127\n" +
-	"\bendpoint\x18\x01 \x01(\v2\x1b.jackfield.host.v1.EndpointR\bendpoint\"\x97\x01\n" +
+	"\bendpoint\x18\x01 \x01(\v2\x1b.jackfield.host.v1.EndpointR\bendpoint\"\xaf\x01\n" +
 	"\x15RenderEndpointRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
 	"\x04call\x18\x04 \x01(\fR\x04call\x12\x18\n" +
-	"\acontext\x18\x05 \x01(\fR\acontext\"\xe4\x01\n" +
+	"\acontext\x18\x05 \x01(\fR\acontext\x12\x16\n" +
+	"\x06tenant\x18\x06 \x01(\tR\x06tenant\"\xe4\x01\n" +
 	"\x16RenderEndpointResponse\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12P\n" +
@@ -874,13 +914,14 @@ const file_jackfield_host_v1_endpoint_proto_rawDesc = "" +
 	"\x04body\x18\x04 \x01(\tR\x04body\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xad\x01\n" +
 	"\x13CallEndpointRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x12\n" +
 	"\x04call\x18\x04 \x01(\fR\x04call\x12\x18\n" +
-	"\acontext\x18\x05 \x01(\fR\acontext\"\xd6\x02\n" +
+	"\acontext\x18\x05 \x01(\fR\acontext\x12\x16\n" +
+	"\x06tenant\x18\x06 \x01(\tR\x06tenant\"\xd6\x02\n" +
 	"\x14CallEndpointResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12N\n" +
 	"\aheaders\x18\x02 \x03(\v24.jackfield.host.v1.CallEndpointResponse.HeadersEntryR\aheaders\x12\x12\n" +
@@ -926,12 +967,12 @@ const file_jackfield_host_v1_endpoint_proto_rawDesc = "" +
 	"hardParams\x12\x1e\n" +
 	"\n" +
 	"parameters\x18\v \x01(\fR\n" +
-	"parameters2\x9b\x03\n" +
-	"\x0fEndpointService\x12b\n" +
-	"\rListEndpoints\x12'.jackfield.host.v1.ListEndpointsRequest\x1a(.jackfield.host.v1.ListEndpointsResponse\x12\\\n" +
-	"\vGetEndpoint\x12%.jackfield.host.v1.GetEndpointRequest\x1a&.jackfield.host.v1.GetEndpointResponse\x12e\n" +
-	"\x0eRenderEndpoint\x12(.jackfield.host.v1.RenderEndpointRequest\x1a).jackfield.host.v1.RenderEndpointResponse\x12_\n" +
-	"\fCallEndpoint\x12&.jackfield.host.v1.CallEndpointRequest\x1a'.jackfield.host.v1.CallEndpointResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"parameters2\xb0\a\n" +
+	"\x0fEndpointService\x12\xfc\x01\n" +
+	"\rListEndpoints\x12'.jackfield.host.v1.ListEndpointsRequest\x1a(.jackfield.host.v1.ListEndpointsResponse\"\x97\x01\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02~Z?\x12=/api/v1/tenants/{tenant}/integrations/{integration}/endpointsZ(\x12&/api/v1/templates/{template}/endpoints\x12\x11/api/v1/endpoints\x12\xf7\x01\n" +
+	"\vGetEndpoint\x12%.jackfield.host.v1.GetEndpointRequest\x1a&.jackfield.host.v1.GetEndpointResponse\"\x98\x01\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02\x7fZ3\x121/api/v1/templates/{template}/endpoints/{endpoint}\x12H/api/v1/tenants/{tenant}/integrations/{integration}/endpoints/{endpoint}\x12\xd4\x01\n" +
+	"\x0eRenderEndpoint\x12(.jackfield.host.v1.RenderEndpointRequest\x1a).jackfield.host.v1.RenderEndpointResponse\"m\xe2\xe0\x18\x0f\b\x02\x1a\vintegration\x82\xd3\xe4\x93\x02T:\x01*\"O/api/v1/tenants/{tenant}/integrations/{integration}/endpoints/{endpoint}:render\x12\xcc\x01\n" +
+	"\fCallEndpoint\x12&.jackfield.host.v1.CallEndpointRequest\x1a'.jackfield.host.v1.CallEndpointResponse\"k\xe2\xe0\x18\x0f\b\x02\x1a\vintegration\x82\xd3\xe4\x93\x02R:\x01*\"M/api/v1/tenants/{tenant}/integrations/{integration}/endpoints/{endpoint}:callB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_endpoint_proto_rawDescOnce sync.Once
@@ -992,6 +1033,7 @@ func file_jackfield_host_v1_endpoint_proto_init() {
 	if File_jackfield_host_v1_endpoint_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -31,7 +31,9 @@ type ErrorInfo struct {
 	// How to cure it, if the host knows.
 	Hint string `protobuf:"bytes,2,opt,name=hint,proto3" json:"hint,omitempty"`
 	// Names the line of the daemon's log that has an internal error whole.
-	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// What is wrong with single fields of the request.
+	Fields        []*FieldError `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -87,6 +89,67 @@ func (x *ErrorInfo) GetId() string {
 	return ""
 }
 
+func (x *ErrorInfo) GetFields() []*FieldError {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldError is what is wrong with a field of a request.
+type FieldError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its path, such as event.direction.
+	Field         string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldError) Reset() {
+	*x = FieldError{}
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldError) ProtoMessage() {}
+
+func (x *FieldError) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldError.ProtoReflect.Descriptor instead.
+func (*FieldError) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FieldError) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // Problem is one thing that is wrong with the configuration.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -109,7 +172,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_jackfield_host_v1_error_proto_msgTypes[1]
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -121,7 +184,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_error_proto_msgTypes[1]
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -134,7 +197,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{1}
+	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Problem) GetSeverity() string {
@@ -223,7 +286,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_jackfield_host_v1_error_proto_msgTypes[2]
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +298,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_error_proto_msgTypes[2]
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +311,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{2}
+	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Failure) GetPoint() string {
@@ -330,7 +393,7 @@ type RequestFacts struct {
 
 func (x *RequestFacts) Reset() {
 	*x = RequestFacts{}
-	mi := &file_jackfield_host_v1_error_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +405,7 @@ func (x *RequestFacts) String() string {
 func (*RequestFacts) ProtoMessage() {}
 
 func (x *RequestFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_error_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_error_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +418,7 @@ func (x *RequestFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestFacts.ProtoReflect.Descriptor instead.
 func (*RequestFacts) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{3}
+	return file_jackfield_host_v1_error_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RequestFacts) GetMethod() string {
@@ -397,11 +460,16 @@ var File_jackfield_host_v1_error_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x1djackfield/host/v1/error.proto\x12\x11jackfield.host.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"C\n" +
+	"\x1djackfield/host/v1/error.proto\x12\x11jackfield.host.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"z\n" +
 	"\tErrorInfo\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\tR\x02id\"\xd5\x01\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x125\n" +
+	"\x06fields\x18\x04 \x03(\v2\x1d.jackfield.host.v1.FieldErrorR\x06fields\"<\n" +
+	"\n" +
+	"FieldError\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xd5\x01\n" +
 	"\aProblem\x12\x1a\n" +
 	"\bseverity\x18\x01 \x01(\tR\bseverity\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
@@ -444,26 +512,28 @@ func file_jackfield_host_v1_error_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_error_proto_rawDescData
 }
 
-var file_jackfield_host_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_jackfield_host_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_jackfield_host_v1_error_proto_goTypes = []any{
 	(*ErrorInfo)(nil),             // 0: jackfield.host.v1.ErrorInfo
-	(*Problem)(nil),               // 1: jackfield.host.v1.Problem
-	(*Failure)(nil),               // 2: jackfield.host.v1.Failure
-	(*RequestFacts)(nil),          // 3: jackfield.host.v1.RequestFacts
-	nil,                           // 4: jackfield.host.v1.Failure.DetailsEntry
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*FieldError)(nil),            // 1: jackfield.host.v1.FieldError
+	(*Problem)(nil),               // 2: jackfield.host.v1.Problem
+	(*Failure)(nil),               // 3: jackfield.host.v1.Failure
+	(*RequestFacts)(nil),          // 4: jackfield.host.v1.RequestFacts
+	nil,                           // 5: jackfield.host.v1.Failure.DetailsEntry
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_jackfield_host_v1_error_proto_depIdxs = []int32{
-	5, // 0: jackfield.host.v1.Failure.at:type_name -> google.protobuf.Timestamp
-	3, // 1: jackfield.host.v1.Failure.request:type_name -> jackfield.host.v1.RequestFacts
-	4, // 2: jackfield.host.v1.Failure.details:type_name -> jackfield.host.v1.Failure.DetailsEntry
-	6, // 3: jackfield.host.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	1, // 0: jackfield.host.v1.ErrorInfo.fields:type_name -> jackfield.host.v1.FieldError
+	6, // 1: jackfield.host.v1.Failure.at:type_name -> google.protobuf.Timestamp
+	4, // 2: jackfield.host.v1.Failure.request:type_name -> jackfield.host.v1.RequestFacts
+	5, // 3: jackfield.host.v1.Failure.details:type_name -> jackfield.host.v1.Failure.DetailsEntry
+	7, // 4: jackfield.host.v1.RequestFacts.duration:type_name -> google.protobuf.Duration
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_error_proto_init() }
@@ -477,7 +547,7 @@ func file_jackfield_host_v1_error_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_error_proto_rawDesc), len(file_jackfield_host_v1_error_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -31,7 +32,9 @@ type ListEventsRequest struct {
 	// 100 if zero, 1,000 at most.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next of the page before.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,6 +93,13 @@ func (x *ListEventsRequest) GetPageSize() uint32 {
 func (x *ListEventsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -240,13 +250,14 @@ var File_jackfield_host_v1_event_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1djackfield/host/v1/event.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x01\n" +
+	"\x1djackfield/host/v1/event.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\x9d\x01\n" +
 	"\x11ListEventsRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"Z\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06tenant\x18\x05 \x01(\tR\x06tenant\"Z\n" +
 	"\x12ListEventsResponse\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.jackfield.host.v1.EventR\x06events\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\xa4\x01\n" +
@@ -256,10 +267,10 @@ const file_jackfield_host_v1_event_proto_rawDesc = "" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12 \n" +
 	"\vintegration\x18\x04 \x01(\tR\vintegration\x12\x15\n" +
 	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x12\n" +
-	"\x04data\x18\x06 \x01(\fR\x04data2i\n" +
-	"\fEventService\x12Y\n" +
+	"\x04data\x18\x06 \x01(\fR\x04data2\x95\x01\n" +
+	"\fEventService\x12\x84\x01\n" +
 	"\n" +
-	"ListEvents\x12$.jackfield.host.v1.ListEventsRequest\x1a%.jackfield.host.v1.ListEventsResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"ListEvents\x12$.jackfield.host.v1.ListEventsRequest\x1a%.jackfield.host.v1.ListEventsResponse\")\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/eventsB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_event_proto_rawDescOnce sync.Once
@@ -297,6 +308,7 @@ func file_jackfield_host_v1_event_proto_init() {
 	if File_jackfield_host_v1_event_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -147,8 +148,10 @@ func (x *ListIntegrationsResponse) GetNext() string {
 }
 
 type GetIntegrationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Integration   string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +189,13 @@ func (*GetIntegrationRequest) Descriptor() ([]byte, []int) {
 func (x *GetIntegrationRequest) GetIntegration() string {
 	if x != nil {
 		return x.Integration
+	}
+	return ""
+}
+
+func (x *GetIntegrationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -413,7 +423,9 @@ type CheckIntegrationRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
 	// JSON of settings to try instead of the stored ones. Not kept.
-	Settings      []byte `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	Settings []byte `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -460,6 +472,13 @@ func (x *CheckIntegrationRequest) GetSettings() []byte {
 		return x.Settings
 	}
 	return nil
+}
+
+func (x *CheckIntegrationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 type CheckIntegrationResponse struct {
@@ -561,6 +580,8 @@ type SyncIntegrationRequest struct {
 	Replace bool `protobuf:"varint,6,opt,name=replace,proto3" json:"replace,omitempty"`
 	// With force: deletes what is gone at the remote system, whatever its share.
 	AcceptDeletes bool `protobuf:"varint,7,opt,name=accept_deletes,json=acceptDeletes,proto3" json:"accept_deletes,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,8,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -644,6 +665,13 @@ func (x *SyncIntegrationRequest) GetAcceptDeletes() bool {
 	return false
 }
 
+func (x *SyncIntegrationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
 type SyncIntegrationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant/name.
@@ -707,8 +735,10 @@ func (x *SyncIntegrationResponse) GetCreated() bool {
 }
 
 type DeleteIntegrationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Integration   string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -746,6 +776,13 @@ func (*DeleteIntegrationRequest) Descriptor() ([]byte, []int) {
 func (x *DeleteIntegrationRequest) GetIntegration() string {
 	if x != nil {
 		return x.Integration
+	}
+	return ""
+}
+
+func (x *DeleteIntegrationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -800,7 +837,9 @@ type DisableIntegrationRequest struct {
 	// The run that has begun goes on to its end; otherwise it is cancelled.
 	Finish bool `protobuf:"varint,2,opt,name=finish,proto3" json:"finish,omitempty"`
 	// Who asks, for people.
-	By            string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +895,13 @@ func (x *DisableIntegrationRequest) GetBy() string {
 	return ""
 }
 
+func (x *DisableIntegrationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
 type DisableIntegrationResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Integration   *Integration           `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
@@ -904,7 +950,9 @@ type EnableIntegrationRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Integration string                 `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
 	// Who asks, for people.
-	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -949,6 +997,13 @@ func (x *EnableIntegrationRequest) GetIntegration() string {
 func (x *EnableIntegrationRequest) GetBy() string {
 	if x != nil {
 		return x.By
+	}
+	return ""
+}
+
+func (x *EnableIntegrationRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -1314,7 +1369,7 @@ var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\n" +
-	"#jackfield/host/v1/integration.proto\x12\x11jackfield.host.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/plugin.proto\x1a\x1bjackfield/host/v1/run.proto\"\x85\x01\n" +
+	"#jackfield/host/v1/integration.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\x1a\x1ejackfield/host/v1/plugin.proto\x1a\x1bjackfield/host/v1/run.proto\"\x85\x01\n" +
 	"\x17ListIntegrationsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06plugin\x18\x02 \x01(\tR\x06plugin\x12\x1b\n" +
@@ -1323,9 +1378,10 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"r\n" +
 	"\x18ListIntegrationsResponse\x12B\n" +
 	"\fintegrations\x18\x01 \x03(\v2\x1e.jackfield.host.v1.IntegrationR\fintegrations\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\tR\x04next\"9\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"Q\n" +
 	"\x15GetIntegrationRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"\xf0\x05\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\xf0\x05\n" +
 	"\x16GetIntegrationResponse\x12@\n" +
 	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\x12\x1a\n" +
 	"\bsettings\x18\x02 \x01(\fR\bsettings\x127\n" +
@@ -1355,10 +1411,11 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x05reset\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05reset\x12+\n" +
 	"\x03per\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03per\x12+\n" +
 	"\x11onboarding_factor\x18\x05 \x01(\x01R\x10onboardingFactor\x12\x10\n" +
-	"\x03key\x18\x06 \x01(\tR\x03key\"W\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\"o\n" +
 	"\x17CheckIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1a\n" +
-	"\bsettings\x18\x02 \x01(\fR\bsettings\"\xb1\x01\n" +
+	"\bsettings\x18\x02 \x01(\fR\bsettings\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"\xb1\x01\n" +
 	"\x18CheckIntegrationResponse\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x14\n" +
@@ -1366,7 +1423,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x04code\x18\x04 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x1f\n" +
 	"\vduration_ms\x18\x06 \x01(\rR\n" +
-	"durationMs\"\xdb\x02\n" +
+	"durationMs\"\xf3\x02\n" +
 	"\x16SyncIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x1e\n" +
 	"\n" +
@@ -1378,27 +1435,31 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x06params\x18\x04 \x03(\v25.jackfield.host.v1.SyncIntegrationRequest.ParamsEntryR\x06params\x12\x14\n" +
 	"\x05force\x18\x05 \x01(\bR\x05force\x12\x18\n" +
 	"\areplace\x18\x06 \x01(\bR\areplace\x12%\n" +
-	"\x0eaccept_deletes\x18\a \x01(\bR\racceptDeletes\x1a9\n" +
+	"\x0eaccept_deletes\x18\a \x01(\bR\racceptDeletes\x12\x16\n" +
+	"\x06tenant\x18\b \x01(\tR\x06tenant\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x7f\n" +
 	"\x17SyncIntegrationResponse\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12(\n" +
 	"\x03run\x18\x02 \x01(\v2\x16.jackfield.host.v1.RunR\x03run\x12\x18\n" +
-	"\acreated\x18\x03 \x01(\bR\acreated\"<\n" +
+	"\acreated\x18\x03 \x01(\bR\acreated\"T\n" +
 	"\x18DeleteIntegrationRequest\x12 \n" +
-	"\vintegration\x18\x01 \x01(\tR\vintegration\"]\n" +
+	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"]\n" +
 	"\x19DeleteIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"e\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"}\n" +
 	"\x19DisableIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x16\n" +
 	"\x06finish\x18\x02 \x01(\bR\x06finish\x12\x0e\n" +
-	"\x02by\x18\x03 \x01(\tR\x02by\"^\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"^\n" +
 	"\x1aDisableIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"L\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"d\n" +
 	"\x18EnableIntegrationRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"]\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"]\n" +
 	"\x19EnableIntegrationResponse\x12@\n" +
 	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xd9\b\n" +
 	"\vIntegration\x12\x10\n" +
@@ -1444,15 +1505,17 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\n" +
 	"callcenter\x18\x1f \x01(\tR\n" +
 	"callcenter\x12\x12\n" +
-	"\x04host\x18  \x01(\tR\x04host2\x92\x06\n" +
-	"\x12IntegrationService\x12k\n" +
-	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\x12e\n" +
-	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\x12k\n" +
-	"\x10CheckIntegration\x12*.jackfield.host.v1.CheckIntegrationRequest\x1a+.jackfield.host.v1.CheckIntegrationResponse\x12h\n" +
-	"\x0fSyncIntegration\x12).jackfield.host.v1.SyncIntegrationRequest\x1a*.jackfield.host.v1.SyncIntegrationResponse\x12n\n" +
-	"\x11DeleteIntegration\x12+.jackfield.host.v1.DeleteIntegrationRequest\x1a,.jackfield.host.v1.DeleteIntegrationResponse\x12q\n" +
-	"\x12DisableIntegration\x12,.jackfield.host.v1.DisableIntegrationRequest\x1a-.jackfield.host.v1.DisableIntegrationResponse\x12n\n" +
-	"\x11EnableIntegration\x12+.jackfield.host.v1.EnableIntegrationRequest\x1a,.jackfield.host.v1.EnableIntegrationResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x04host\x18  \x01(\tR\x04host2\xf4\n" +
+	"\n" +
+	"\x12IntegrationService\x12\xc0\x01\n" +
+	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\"S\xe2\xe0\x18\n" +
+	"\b\x01\x12\x06tenant\x82\xd3\xe4\x93\x02?Z'\x12%/api/v1/tenants/{tenant}/integrations\x12\x14/api/v1/integrations\x12\xb5\x01\n" +
+	"\x0eGetIntegration\x12(.jackfield.host.v1.GetIntegrationRequest\x1a).jackfield.host.v1.GetIntegrationResponse\"N\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x025\x123/api/v1/tenants/{tenant}/integrations/{integration}\x12\xc4\x01\n" +
+	"\x10CheckIntegration\x12*.jackfield.host.v1.CheckIntegrationRequest\x1a+.jackfield.host.v1.CheckIntegrationResponse\"W\xe2\xe0\x18\x0f\b\x03\x1a\vintegration\x82\xd3\xe4\x93\x02>:\x01*\"9/api/v1/tenants/{tenant}/integrations/{integration}:check\x12\xc0\x01\n" +
+	"\x0fSyncIntegration\x12).jackfield.host.v1.SyncIntegrationRequest\x1a*.jackfield.host.v1.SyncIntegrationResponse\"V\xe2\xe0\x18\x0f\b\x03\x1a\vintegration\x82\xd3\xe4\x93\x02=:\x01*\"8/api/v1/tenants/{tenant}/integrations/{integration}:sync\x12\xbe\x01\n" +
+	"\x11DeleteIntegration\x12+.jackfield.host.v1.DeleteIntegrationRequest\x1a,.jackfield.host.v1.DeleteIntegrationResponse\"N\xe2\xe0\x18\x0f\b\x04\x1a\vintegration\x82\xd3\xe4\x93\x025*3/api/v1/tenants/{tenant}/integrations/{integration}\x12\xcc\x01\n" +
+	"\x12DisableIntegration\x12,.jackfield.host.v1.DisableIntegrationRequest\x1a-.jackfield.host.v1.DisableIntegrationResponse\"Y\xe2\xe0\x18\x0f\b\x03\x1a\vintegration\x82\xd3\xe4\x93\x02@:\x01*\";/api/v1/tenants/{tenant}/integrations/{integration}:disable\x12\xc8\x01\n" +
+	"\x11EnableIntegration\x12+.jackfield.host.v1.EnableIntegrationRequest\x1a,.jackfield.host.v1.EnableIntegrationResponse\"X\xe2\xe0\x18\x0f\b\x03\x1a\vintegration\x82\xd3\xe4\x93\x02?:\x01*\":/api/v1/tenants/{tenant}/integrations/{integration}:enableB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_integration_proto_rawDescOnce sync.Once
@@ -1543,6 +1606,7 @@ func file_jackfield_host_v1_integration_proto_init() {
 	if File_jackfield_host_v1_integration_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_plugin_proto_init()
 	file_jackfield_host_v1_run_proto_init()
 	type x struct{}

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1053,7 +1054,7 @@ var File_jackfield_host_v1_member_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_member_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/member.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x01\n" +
+	"\x1ejackfield/host/v1/member.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\xa0\x01\n" +
 	"\x12ListMembersRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\bplatform\x18\x02 \x01(\tR\bplatform\x12\x1a\n" +
@@ -1135,13 +1136,18 @@ const file_jackfield_host_v1_member_proto_rawDesc = "" +
 	"\bplatform\x18\x05 \x01(\tR\bplatform\x12\x1a\n" +
 	"\busername\x18\x06 \x01(\tR\busername\x12*\n" +
 	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x127\n" +
-	"\tundone_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bundoneAt2\x83\x04\n" +
-	"\rMemberService\x12\\\n" +
-	"\vListMembers\x12%.jackfield.host.v1.ListMembersRequest\x1a&.jackfield.host.v1.ListMembersResponse\x12V\n" +
-	"\tGetMember\x12#.jackfield.host.v1.GetMemberRequest\x1a$.jackfield.host.v1.GetMemberResponse\x12k\n" +
-	"\x10ListMemberMerges\x12*.jackfield.host.v1.ListMemberMergesRequest\x1a+.jackfield.host.v1.ListMemberMergesResponse\x12h\n" +
-	"\x0fUndoMemberMerge\x12).jackfield.host.v1.UndoMemberMergeRequest\x1a*.jackfield.host.v1.UndoMemberMergeResponse\x12e\n" +
-	"\x0eRebuildMembers\x12(.jackfield.host.v1.RebuildMembersRequest\x1a).jackfield.host.v1.RebuildMembersResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\tundone_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bundoneAt2\xc9\x06\n" +
+	"\rMemberService\x12\x94\x01\n" +
+	"\vListMembers\x12%.jackfield.host.v1.ListMembersRequest\x1a&.jackfield.host.v1.ListMembersResponse\"6\xe2\xe0\x18\n" +
+	"\b\x01\x12\x06tenant\x82\xd3\xe4\x93\x02\"\x12 /api/v1/tenants/{tenant}/members\x12\x93\x01\n" +
+	"\tGetMember\x12#.jackfield.host.v1.GetMemberRequest\x1a$.jackfield.host.v1.GetMemberResponse\";\xe2\xe0\x18\n" +
+	"\b\x01\x12\x06tenant\x82\xd3\xe4\x93\x02'\x12%/api/v1/tenants/{tenant}/members/{id}\x12\xa9\x01\n" +
+	"\x10ListMemberMerges\x12*.jackfield.host.v1.ListMemberMergesRequest\x1a+.jackfield.host.v1.ListMemberMergesResponse\"<\xe2\xe0\x18\n" +
+	"\b\x01\x12\x06tenant\x82\xd3\xe4\x93\x02(\x12&/api/v1/tenants/{tenant}/member-merges\x12\xb3\x01\n" +
+	"\x0fUndoMemberMerge\x12).jackfield.host.v1.UndoMemberMergeRequest\x1a*.jackfield.host.v1.UndoMemberMergeResponse\"I\xe2\xe0\x18\n" +
+	"\b\x03\x12\x06tenant\x82\xd3\xe4\x93\x025:\x01*\"0/api/v1/tenants/{tenant}/member-merges/{id}:undo\x12\xa8\x01\n" +
+	"\x0eRebuildMembers\x12(.jackfield.host.v1.RebuildMembersRequest\x1a).jackfield.host.v1.RebuildMembersResponse\"A\xe2\xe0\x18\n" +
+	"\b\x03\x12\x06tenant\x82\xd3\xe4\x93\x02-:\x01*\"(/api/v1/tenants/{tenant}/members:rebuildB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_member_proto_rawDescOnce sync.Once
@@ -1212,6 +1218,7 @@ func file_jackfield_host_v1_member_proto_init() {
 	if File_jackfield_host_v1_member_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -933,7 +934,7 @@ var File_jackfield_host_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/plugin.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
+	"\x1ejackfield/host/v1/plugin.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\x16\n" +
 	"\x14RescanPluginsRequest\"L\n" +
 	"\x15RescanPluginsResponse\x123\n" +
 	"\aplugins\x18\x01 \x03(\v2\x19.jackfield.host.v1.PluginR\aplugins\"\x14\n" +
@@ -1005,13 +1006,13 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05force2\xfc\x03\n" +
-	"\rPluginService\x12\\\n" +
-	"\vListPlugins\x12%.jackfield.host.v1.ListPluginsRequest\x1a&.jackfield.host.v1.ListPluginsResponse\x12V\n" +
-	"\tGetPlugin\x12#.jackfield.host.v1.GetPluginRequest\x1a$.jackfield.host.v1.GetPluginResponse\x12m\n" +
-	"\x10StreamPluginLogs\x12*.jackfield.host.v1.StreamPluginLogsRequest\x1a+.jackfield.host.v1.StreamPluginLogsResponse0\x01\x12b\n" +
-	"\rRestartPlugin\x12'.jackfield.host.v1.RestartPluginRequest\x1a(.jackfield.host.v1.RestartPluginResponse\x12b\n" +
-	"\rRescanPlugins\x12'.jackfield.host.v1.RescanPluginsRequest\x1a(.jackfield.host.v1.RescanPluginsResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x05force\x18\x03 \x01(\bR\x05force2\xd3\x05\n" +
+	"\rPluginService\x12}\n" +
+	"\vListPlugins\x12%.jackfield.host.v1.ListPluginsRequest\x1a&.jackfield.host.v1.ListPluginsResponse\"\x1f\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/plugins\x12~\n" +
+	"\tGetPlugin\x12#.jackfield.host.v1.GetPluginRequest\x1a$.jackfield.host.v1.GetPluginResponse\"&\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/plugins/{name}\x12\x9a\x01\n" +
+	"\x10StreamPluginLogs\x12*.jackfield.host.v1.StreamPluginLogsRequest\x1a+.jackfield.host.v1.StreamPluginLogsResponse\"+\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/plugins/{name}/logs0\x01\x12\x95\x01\n" +
+	"\rRestartPlugin\x12'.jackfield.host.v1.RestartPluginRequest\x1a(.jackfield.host.v1.RestartPluginResponse\"1\xe2\xe0\x18\x04\b\x038\x01\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/api/v1/plugins/{name}:restart\x12\x8d\x01\n" +
+	"\rRescanPlugins\x12'.jackfield.host.v1.RescanPluginsRequest\x1a(.jackfield.host.v1.RescanPluginsResponse\")\xe2\xe0\x18\x04\b\x038\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/plugins:rescanB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_plugin_proto_rawDescOnce sync.Once
@@ -1075,6 +1076,7 @@ func file_jackfield_host_v1_plugin_proto_init() {
 	if File_jackfield_host_v1_plugin_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -452,7 +453,7 @@ var File_jackfield_host_v1_record_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/record.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n" +
+	"\x1ejackfield/host/v1/record.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\xe8\x01\n" +
 	"\x12ListRecordsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x12\n" +
@@ -493,10 +494,10 @@ const file_jackfield_host_v1_record_proto_rawDesc = "" +
 	"\x06change\x18\n" +
 	" \x01(\tR\x06change\x12&\n" +
 	"\fparent_found\x18\v \x01(\bH\x00R\vparentFound\x88\x01\x01B\x0f\n" +
-	"\r_parent_found2\xcd\x01\n" +
-	"\rRecordService\x12\\\n" +
-	"\vListRecords\x12%.jackfield.host.v1.ListRecordsRequest\x1a&.jackfield.host.v1.ListRecordsResponse\x12^\n" +
-	"\vTailRecords\x12%.jackfield.host.v1.TailRecordsRequest\x1a&.jackfield.host.v1.TailRecordsResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\r_parent_found2\xc9\x03\n" +
+	"\rRecordService\x12\xf4\x01\n" +
+	"\vListRecords\x12%.jackfield.host.v1.ListRecordsRequest\x1a&.jackfield.host.v1.ListRecordsResponse\"\x95\x01\xe2\xe0\x18\x17\b\x01\x12\x06tenant\x1a\vintegration\x82\xd3\xe4\x93\x02tZ\"\x12 /api/v1/tenants/{tenant}/recordsZ=\x12;/api/v1/tenants/{tenant}/integrations/{integration}/records\x12\x0f/api/v1/records\x12\xc0\x01\n" +
+	"\vTailRecords\x12%.jackfield.host.v1.TailRecordsRequest\x1a&.jackfield.host.v1.TailRecordsResponse\"`\xe2\xe0\x18\x17\b\x01\x12\x06tenant\x1a\vintegration\x82\xd3\xe4\x93\x02?Z'\x12%/api/v1/tenants/{tenant}/records:tail\x12\x14/api/v1/records:tail0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_record_proto_rawDescOnce sync.Once
@@ -539,6 +540,7 @@ func file_jackfield_host_v1_record_proto_init() {
 	if File_jackfield_host_v1_record_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_record_proto_msgTypes[2].OneofWrappers = []any{}
 	file_jackfield_host_v1_record_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}

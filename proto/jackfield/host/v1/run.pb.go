@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1341,7 +1342,7 @@ var File_jackfield_host_v1_run_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x1bjackfield/host/v1/run.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/stream.proto\"\x9d\x01\n" +
+	"\x1bjackfield/host/v1/run.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/stream.proto\"\x9d\x01\n" +
 	"\x0fListRunsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x14\n" +
@@ -1462,15 +1463,15 @@ const file_jackfield_host_v1_run_proto_rawDesc = "" +
 	"\aWarning\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\tR\brecordId\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\xb9\x04\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at2\xf3\a\n" +
 	"\n" +
-	"RunService\x12S\n" +
-	"\bListRuns\x12\".jackfield.host.v1.ListRunsRequest\x1a#.jackfield.host.v1.ListRunsResponse\x12M\n" +
-	"\x06GetRun\x12 .jackfield.host.v1.GetRunRequest\x1a!.jackfield.host.v1.GetRunResponse\x12U\n" +
-	"\bWatchRun\x12\".jackfield.host.v1.WatchRunRequest\x1a#.jackfield.host.v1.WatchRunResponse0\x01\x12\\\n" +
-	"\vContinueRun\x12%.jackfield.host.v1.ContinueRunRequest\x1a&.jackfield.host.v1.ContinueRunResponse\x12V\n" +
-	"\tCancelRun\x12#.jackfield.host.v1.CancelRunRequest\x1a$.jackfield.host.v1.CancelRunResponse\x12z\n" +
-	"\x15ListConnectorStatuses\x12/.jackfield.host.v1.ListConnectorStatusesRequest\x1a0.jackfield.host.v1.ListConnectorStatusesResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"RunService\x12\xe2\x01\n" +
+	"\bListRuns\x12\".jackfield.host.v1.ListRunsRequest\x1a#.jackfield.host.v1.ListRunsResponse\"\x8c\x01\xe2\xe0\x18\x17\b\x01\x12\x06tenant\x1a\vintegration\x82\xd3\xe4\x93\x02kZ\x1f\x12\x1d/api/v1/tenants/{tenant}/runsZ:\x128/api/v1/tenants/{tenant}/integrations/{integration}/runs\x12\f/api/v1/runs\x12r\n" +
+	"\x06GetRun\x12 .jackfield.host.v1.GetRunRequest\x1a!.jackfield.host.v1.GetRunResponse\"#\xe2\xe0\x18\x06\b\x01\"\x02id\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/runs/{id}\x12\x80\x01\n" +
+	"\bWatchRun\x12\".jackfield.host.v1.WatchRunRequest\x1a#.jackfield.host.v1.WatchRunResponse\")\xe2\xe0\x18\x06\b\x01\"\x02id\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/runs/{id}:watch0\x01\x12\x8d\x01\n" +
+	"\vContinueRun\x12%.jackfield.host.v1.ContinueRunRequest\x1a&.jackfield.host.v1.ContinueRunResponse\"/\xe2\xe0\x18\x06\b\x03\"\x02id\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/api/v1/runs/{id}:continue\x12\x85\x01\n" +
+	"\tCancelRun\x12#.jackfield.host.v1.CancelRunRequest\x1a$.jackfield.host.v1.CancelRunResponse\"-\xe2\xe0\x18\x06\b\x03\"\x02id\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/api/v1/runs/{id}:cancel\x12\xf0\x01\n" +
+	"\x15ListConnectorStatuses\x12/.jackfield.host.v1.ListConnectorStatusesRequest\x1a0.jackfield.host.v1.ListConnectorStatusesResponse\"t\xe2\xe0\x18\x1f\b\x01\x12\x06tenant\x1a\vintegration\"\x06run_id\x82\xd3\xe4\x93\x02KZ-\x12+/api/v1/tenants/{tenant}/connector-statuses\x12\x1a/api/v1/connector-statusesB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_run_proto_rawDescOnce sync.Once
@@ -1560,6 +1561,7 @@ func file_jackfield_host_v1_run_proto_init() {
 	if File_jackfield_host_v1_run_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_error_proto_init()
 	file_jackfield_host_v1_stream_proto_init()
 	type x struct{}

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -547,7 +548,7 @@ var File_jackfield_host_v1_status_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/status.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a jackfield/host/v1/database.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/plugin.proto\"\x14\n" +
+	"\x1ejackfield/host/v1/status.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\x1a jackfield/host/v1/database.proto\x1a\x1djackfield/host/v1/error.proto\x1a\x1ejackfield/host/v1/plugin.proto\"\x14\n" +
 	"\x12VerifyStoreRequest\"Q\n" +
 	"\x13VerifyStoreResponse\x12:\n" +
 	"\tviolation\x18\x01 \x01(\v2\x1c.jackfield.host.v1.ViolationR\tviolation\"[\n" +
@@ -594,10 +595,10 @@ const file_jackfield_host_v1_status_proto_rawDesc = "" +
 	"\twal_bytes\x18\x04 \x01(\x03R\bwalBytes\x12\x1a\n" +
 	"\bposition\x18\x05 \x01(\tR\bposition\x12@\n" +
 	"\tsnapshots\x18\x06 \x01(\v2\".jackfield.host.v1.StatusSnapshotsR\tsnapshots\x12\x12\n" +
-	"\x04full\x18\a \x01(\bR\x04full2\xc7\x01\n" +
-	"\rStatusService\x12V\n" +
-	"\tGetStatus\x12#.jackfield.host.v1.GetStatusRequest\x1a$.jackfield.host.v1.GetStatusResponse\x12^\n" +
-	"\vVerifyStore\x12%.jackfield.host.v1.VerifyStoreRequest\x1a&.jackfield.host.v1.VerifyStoreResponse0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\x04full\x18\a \x01(\bR\x04full2\x93\x02\n" +
+	"\rStatusService\x12v\n" +
+	"\tGetStatus\x12#.jackfield.host.v1.GetStatusRequest\x1a$.jackfield.host.v1.GetStatusResponse\"\x1e\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/status\x12\x89\x01\n" +
+	"\vVerifyStore\x12%.jackfield.host.v1.VerifyStoreRequest\x1a&.jackfield.host.v1.VerifyStoreResponse\")\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/status/violations0\x01B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_status_proto_rawDescOnce sync.Once
@@ -654,6 +655,7 @@ func file_jackfield_host_v1_status_proto_init() {
 	if File_jackfield_host_v1_status_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_database_proto_init()
 	file_jackfield_host_v1_error_proto_init()
 	file_jackfield_host_v1_plugin_proto_init()

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -34,7 +35,9 @@ type ListStreamsRequest struct {
 	// 100 if zero, 1,000 at most.
 	PageSize uint32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next of the page before.
-	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,8,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -114,6 +117,13 @@ func (x *ListStreamsRequest) GetPageSize() uint32 {
 func (x *ListStreamsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListStreamsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -356,7 +366,9 @@ type RetryStreamsRequest struct {
 	// 100 if zero, 1,000 at most.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next of the page before.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Of the integration; then integration is its name alone.
+	Tenant        string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -415,6 +427,13 @@ func (x *RetryStreamsRequest) GetPageSize() uint32 {
 func (x *RetryStreamsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *RetryStreamsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
 	}
 	return ""
 }
@@ -976,7 +995,7 @@ var File_jackfield_host_v1_stream_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_stream_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/stream.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1djackfield/host/v1/error.proto\"\xd5\x01\n" +
+	"\x1ejackfield/host/v1/stream.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\x1a\x1djackfield/host/v1/error.proto\"\xed\x01\n" +
 	"\x12ListStreamsRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x1c\n" +
@@ -985,7 +1004,8 @@ const file_jackfield_host_v1_stream_proto_rawDesc = "" +
 	"\x06system\x18\x05 \x01(\bR\x06system\x12\x1b\n" +
 	"\tpage_size\x18\x06 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\a \x01(\tR\tpageToken\"^\n" +
+	"page_token\x18\a \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06tenant\x18\b \x01(\tR\x06tenant\"^\n" +
 	"\x13ListStreamsResponse\x123\n" +
 	"\astreams\x18\x01 \x03(\v2\x19.jackfield.host.v1.StreamR\astreams\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\"\n" +
@@ -996,13 +1016,14 @@ const file_jackfield_host_v1_stream_proto_rawDesc = "" +
 	"\x12RetryStreamRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"H\n" +
 	"\x13RetryStreamResponse\x121\n" +
-	"\x06stream\x18\x01 \x01(\v2\x19.jackfield.host.v1.StreamR\x06stream\"\x8b\x01\n" +
+	"\x06stream\x18\x01 \x01(\v2\x19.jackfield.host.v1.StreamR\x06stream\"\xa3\x01\n" +
 	"\x13RetryStreamsRequest\x12\x16\n" +
 	"\x06plugin\x18\x01 \x01(\tR\x06plugin\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\x8a\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06tenant\x18\x05 \x01(\tR\x06tenant\"\x8a\x01\n" +
 	"\x14RetryStreamsResponse\x12\x18\n" +
 	"\aretried\x18\x01 \x01(\rR\aretried\x12\x18\n" +
 	"\arefused\x18\x02 \x01(\rR\arefused\x12\x16\n" +
@@ -1053,15 +1074,15 @@ const file_jackfield_host_v1_stream_proto_rawDesc = "" +
 	"\adeleted\x18\x04 \x01(\x03R\adeleted\x12\x1c\n" +
 	"\tunchanged\x18\x05 \x01(\x03R\tunchanged\x12\x14\n" +
 	"\x05stale\x18\x06 \x01(\x03R\x05stale\x12\x1a\n" +
-	"\bwarnings\x18\a \x01(\x03R\bwarnings2\xc3\x04\n" +
-	"\rStreamService\x12\\\n" +
-	"\vListStreams\x12%.jackfield.host.v1.ListStreamsRequest\x1a&.jackfield.host.v1.ListStreamsResponse\x12V\n" +
-	"\tGetStream\x12#.jackfield.host.v1.GetStreamRequest\x1a$.jackfield.host.v1.GetStreamResponse\x12\\\n" +
-	"\vRetryStream\x12%.jackfield.host.v1.RetryStreamRequest\x1a&.jackfield.host.v1.RetryStreamResponse\x12_\n" +
-	"\fRetryStreams\x12&.jackfield.host.v1.RetryStreamsRequest\x1a'.jackfield.host.v1.RetryStreamsResponse\x12b\n" +
-	"\rProcessStream\x12'.jackfield.host.v1.ProcessStreamRequest\x1a(.jackfield.host.v1.ProcessStreamResponse\x12Y\n" +
+	"\bwarnings\x18\a \x01(\x03R\bwarnings2\x96\b\n" +
+	"\rStreamService\x12\xf1\x01\n" +
+	"\vListStreams\x12%.jackfield.host.v1.ListStreamsRequest\x1a&.jackfield.host.v1.ListStreamsResponse\"\x92\x01\xe2\xe0\x18\x17\b\x01\x1a\vintegration\"\x06run_id\x82\xd3\xe4\x93\x02qZ\x1f\x12\x1d/api/v1/runs/{run_id}/streamsZ=\x12;/api/v1/tenants/{tenant}/integrations/{integration}/streams\x12\x0f/api/v1/streams\x12~\n" +
+	"\tGetStream\x12#.jackfield.host.v1.GetStreamRequest\x1a$.jackfield.host.v1.GetStreamResponse\"&\xe2\xe0\x18\x06\b\x01*\x02id\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/streams/{id}\x12\x8d\x01\n" +
+	"\vRetryStream\x12%.jackfield.host.v1.RetryStreamRequest\x1a&.jackfield.host.v1.RetryStreamResponse\"/\xe2\xe0\x18\x06\b\x03*\x02id\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/api/v1/streams/{id}:retry\x12\xdc\x01\n" +
+	"\fRetryStreams\x12&.jackfield.host.v1.RetryStreamsRequest\x1a'.jackfield.host.v1.RetryStreamsResponse\"{\xe2\xe0\x18\x0f\b\x03\x1a\vintegration\x82\xd3\xe4\x93\x02b:\x01*ZF:\x01*\"A/api/v1/tenants/{tenant}/integrations/{integration}/streams:retry\"\x15/api/v1/streams:retry\x12\x95\x01\n" +
+	"\rProcessStream\x12'.jackfield.host.v1.ProcessStreamRequest\x1a(.jackfield.host.v1.ProcessStreamResponse\"1\xe2\xe0\x18\x06\b\x03*\x02id\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/api/v1/streams/{id}:process\x12\x89\x01\n" +
 	"\n" +
-	"SkipStream\x12$.jackfield.host.v1.SkipStreamRequest\x1a%.jackfield.host.v1.SkipStreamResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"SkipStream\x12$.jackfield.host.v1.SkipStreamRequest\x1a%.jackfield.host.v1.SkipStreamResponse\".\xe2\xe0\x18\x06\b\x03*\x02id\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/api/v1/streams/{id}:skipB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_stream_proto_rawDescOnce sync.Once
@@ -1131,6 +1152,7 @@ func file_jackfield_host_v1_stream_proto_init() {
 	if File_jackfield_host_v1_stream_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_error_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

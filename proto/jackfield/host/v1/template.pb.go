@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -377,7 +378,7 @@ var File_jackfield_host_v1_template_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_template_proto_rawDesc = "" +
 	"\n" +
-	" jackfield/host/v1/template.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n" +
+	" jackfield/host/v1/template.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"*\n" +
 	"\x14ListTemplatesRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"R\n" +
 	"\x15ListTemplatesResponse\x129\n" +
@@ -410,9 +411,9 @@ const file_jackfield_host_v1_template_proto_rawDesc = "" +
 	"\x02as\x18\x05 \x01(\tR\x02as\x12\x1a\n" +
 	"\brequired\x18\x06 \x01(\bR\brequired\x12\x16\n" +
 	"\x06secret\x18\a \x01(\bR\x06secret\x12\x18\n" +
-	"\adefault\x18\b \x01(\tR\adefault2u\n" +
-	"\x0fTemplateService\x12b\n" +
-	"\rListTemplates\x12'.jackfield.host.v1.ListTemplatesRequest\x1a(.jackfield.host.v1.ListTemplatesResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"\adefault\x18\b \x01(\tR\adefault2\x99\x01\n" +
+	"\x0fTemplateService\x12\x85\x01\n" +
+	"\rListTemplates\x12'.jackfield.host.v1.ListTemplatesRequest\x1a(.jackfield.host.v1.ListTemplatesResponse\"!\xe2\xe0\x18\x04\b\x018\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/api/v1/templatesB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_template_proto_rawDescOnce sync.Once
@@ -453,6 +454,7 @@ func file_jackfield_host_v1_template_proto_init() {
 	if File_jackfield_host_v1_template_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -7,6 +7,7 @@
 package hostv1
 
 import (
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -23,7 +24,9 @@ const (
 )
 
 type ListTenantsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this one.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -56,6 +59,13 @@ func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListTenantsRequest.ProtoReflect.Descriptor instead.
 func (*ListTenantsRequest) Descriptor() ([]byte, []int) {
 	return file_jackfield_host_v1_tenant_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListTenantsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
 }
 
 type ListTenantsResponse struct {
@@ -353,8 +363,9 @@ var File_jackfield_host_v1_tenant_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_tenant_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/tenant.proto\x12\x11jackfield.host.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#jackfield/host/v1/integration.proto\"\x14\n" +
-	"\x12ListTenantsRequest\"J\n" +
+	"\x1ejackfield/host/v1/tenant.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\x1a#jackfield/host/v1/integration.proto\"(\n" +
+	"\x12ListTenantsRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x13ListTenantsResponse\x123\n" +
 	"\atenants\x18\x01 \x03(\v2\x19.jackfield.host.v1.TenantR\atenants\"&\n" +
 	"\x10GetTenantRequest\x12\x12\n" +
@@ -370,11 +381,11 @@ const file_jackfield_host_v1_tenant_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\fintegrations\x18\x02 \x01(\rR\fintegrations\x129\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt2\xa6\x02\n" +
-	"\rTenantService\x12\\\n" +
-	"\vListTenants\x12%.jackfield.host.v1.ListTenantsRequest\x1a&.jackfield.host.v1.ListTenantsResponse\x12V\n" +
-	"\tGetTenant\x12#.jackfield.host.v1.GetTenantRequest\x1a$.jackfield.host.v1.GetTenantResponse\x12_\n" +
-	"\fDeleteTenant\x12&.jackfield.host.v1.DeleteTenantRequest\x1a'.jackfield.host.v1.DeleteTenantResponseB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt2\xa2\x03\n" +
+	"\rTenantService\x12\x81\x01\n" +
+	"\vListTenants\x12%.jackfield.host.v1.ListTenantsRequest\x1a&.jackfield.host.v1.ListTenantsResponse\"#\xe2\xe0\x18\b\b\x01\x12\x04name\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/tenants\x12\x82\x01\n" +
+	"\tGetTenant\x12#.jackfield.host.v1.GetTenantRequest\x1a$.jackfield.host.v1.GetTenantResponse\"*\xe2\xe0\x18\b\b\x01\x12\x04name\x82\xd3\xe4\x93\x02\x18\x12\x16/api/v1/tenants/{name}\x12\x87\x01\n" +
+	"\fDeleteTenant\x12&.jackfield.host.v1.DeleteTenantRequest\x1a'.jackfield.host.v1.DeleteTenantResponse\"&\xe2\xe0\x18\x04\b\x048\x01\x82\xd3\xe4\x93\x02\x18*\x16/api/v1/tenants/{name}B?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (
 	file_jackfield_host_v1_tenant_proto_rawDescOnce sync.Once
@@ -424,6 +435,7 @@ func file_jackfield_host_v1_tenant_proto_init() {
 	if File_jackfield_host_v1_tenant_proto != nil {
 		return
 	}
+	file_jackfield_host_v1_access_proto_init()
 	file_jackfield_host_v1_integration_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
