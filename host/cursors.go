@@ -22,8 +22,10 @@ type keptStore interface {
 // cursors keeps the cursors of a plugin's integrations for as long as the version
 // before may take over again.
 type cursors struct {
-	db  keptStore
-	log hclog.Logger
+	db keptStore
+	// flush has the store know of every move until now.
+	flush func(ctx context.Context) error
+	log   hclog.Logger
 }
 
 var _ supervisor.Cursors = cursors{}
@@ -38,13 +40,26 @@ func (c cursors) Kept(ctx context.Context, plugin string) (string, error) {
 	return c.db.KeptCursors(ctx, plugin)
 }
 
-// Restore implements supervisor.Cursors.
+// Restore implements supervisor.Cursors. That the bad version served is written before:
+// told of later, what comes back would count as written by it.
 func (c cursors) Restore(ctx context.Context, plugin, why string) error {
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
 	restored, err := c.db.RestoreCursors(ctx, plugin, why)
 	for _, name := range restored {
 		c.log.Warn("integration goes on from its cursors of before the new version", "integration", name, "plugin", plugin)
 	}
 	return err
+}
+
+// unread returns which opaque data of a plugin a version does not read that reads only
+// these (K17), whatever was written a moment ago.
+func (h *Host) unread(ctx context.Context, plugin string, reads []int) ([]store.UnreadState, error) {
+	if err := h.lifecycle.flush(ctx); err != nil {
+		return nil, err
+	}
+	return h.db.UnreadState(ctx, plugin, reads)
 }
 
 // task forgets copies that nobody goes back to any more.

@@ -52,7 +52,7 @@ func TestBadTenantFileLeavesTheLastGood(t *testing.T) {
 	} {
 		s.write("tenants/acme.yaml", c.text)
 		var status statusDoc
-		s.until(c.name+" degrades the status", func() bool {
+		s.noticed(c.name+" degrades the status", func() bool {
 			status = s.status()
 			return status.State == "degraded"
 		})
@@ -71,7 +71,7 @@ func TestBadTenantFileLeavesTheLastGood(t *testing.T) {
 
 		began := time.Now()
 		s.write("tenants/acme.yaml", good)
-		s.until(c.name+" is repaired", func() bool { return s.status().State == "ok" })
+		s.noticed(c.name+" is repaired", func() bool { return s.status().State == "ok" })
 		t.Logf("%s: repaired in %s", c.name, time.Since(began).Round(time.Millisecond))
 	}
 	require.Equal(t, before, s.shown("acme/load"))
@@ -92,7 +92,7 @@ func TestBadHostFileWhileRunningLeavesTheLastGood(t *testing.T) {
 	s.await(store.RunProcessed)
 	s.write("host.yaml", string(raw)+"tenant: ./elsewhere\n")
 	var status statusDoc
-	s.until("the status is degraded", func() bool {
+	s.noticed("the status is degraded", func() bool {
 		status = s.status()
 		return status.State == "degraded"
 	})
@@ -102,7 +102,7 @@ func TestBadHostFileWhileRunningLeavesTheLastGood(t *testing.T) {
 	require.Equal(t, "active", s.shown("acme/load").State)
 
 	s.write("host.yaml", strings.Replace(string(raw), "tenants: ./tenants", "tenants: ./nowhere", 1))
-	s.until("the status tells of the restart", func() bool {
+	s.noticed("the status tells of the restart", func() bool {
 		for _, p := range s.status().Config.Problems {
 			if p.Code == "needs-restart" {
 				return true
@@ -112,7 +112,7 @@ func TestBadHostFileWhileRunningLeavesTheLastGood(t *testing.T) {
 	})
 	require.Equal(t, "active", s.shown("acme/load").State, "another directory is no deletion of every tenant")
 	s.write("host.yaml", string(raw))
-	s.until("all is well", func() bool { return s.status().State == "ok" })
+	s.noticed("all is well", func() bool { return s.status().State == "ok" })
 	d.stop(t)
 }
 
@@ -130,7 +130,7 @@ func TestFileGoneKeepsTheDataAndBackRestores(t *testing.T) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(path))
-	s.until("the integration is disabled", func() bool { return s.shown("acme/load").State == "disabled" })
+	s.noticed("the integration is disabled", func() bool { return s.shown("acme/load").State == "disabled" })
 	gone := s.shown("acme/load")
 	require.Equal(t, before.UID, gone.UID)
 	require.Equal(t, "gone from its file", gone.Reason)
@@ -141,7 +141,7 @@ func TestFileGoneKeepsTheDataAndBackRestores(t *testing.T) {
 	require.Contains(t, out, "was removed from its file")
 
 	s.write("tenants/acme.yaml", string(text))
-	s.until("the integration is back", func() bool { return s.shown("acme/load").State == "active" })
+	s.noticed("the integration is back", func() bool { return s.shown("acme/load").State == "active" })
 	back := s.shown("acme/load")
 	require.Equal(t, before.UID, back.UID)
 	require.True(t, back.RemovedAt.IsZero())
@@ -164,7 +164,7 @@ func TestRenameNeedsMovedFrom(t *testing.T) {
 	uid := s.shown("acme/load").UID
 	s.write("tenants/acme.yaml", declared("renamed", small))
 	var status statusDoc
-	s.until("the rename is refused", func() bool {
+	s.noticed("the rename is refused", func() bool {
 		status = s.status()
 		return status.State == "degraded"
 	})
@@ -176,7 +176,7 @@ func TestRenameNeedsMovedFrom(t *testing.T) {
 	require.Equal(t, exitUsage, exitCode(err), out)
 
 	s.write("tenants/acme.yaml", declared("renamed", "    moved_from: load", small))
-	s.until("the integration has its new name", func() bool { return s.shown("acme/renamed").UID == uid })
+	s.noticed("the integration has its new name", func() bool { return s.shown("acme/renamed").UID == uid })
 	require.Empty(t, s.shown("acme/load").UID)
 	require.Equal(t, "ok", s.status().State)
 	var doc struct{ Records []recordDoc }
@@ -184,7 +184,7 @@ func TestRenameNeedsMovedFrom(t *testing.T) {
 	require.Len(t, doc.Records, 10)
 
 	s.write("tenants/acme.yaml", declared("another", small))
-	s.until("the rename is refused", func() bool { return s.status().State == "degraded" })
+	s.noticed("the rename is refused", func() bool { return s.status().State == "degraded" })
 	s.cli("reload", "--confirm")
 	require.Equal(t, "disabled", s.shown("acme/renamed").State)
 	require.NotEqual(t, uid, s.shown("acme/another").UID)
@@ -204,19 +204,19 @@ func TestDisablingCancelsTheRunAtOnce(t *testing.T) {
 	s.ready()
 	s.started()
 	s.write("tenants/acme.yaml", declared("load", "    enabled: false", long))
-	s.until("the run is cancelled", func() bool { return s.run().State == "cancelled" })
+	s.noticed("the run is cancelled", func() bool { return s.run().State == "cancelled" })
 	run := s.run()
 	require.Equal(t, "disabled", s.shown("acme/load").State)
 	require.NotNil(t, run.Failure)
 	require.Contains(t, run.Failure.Message, "disabled")
 	require.Equal(t, 4, run.Streams.Cancelled)
-	s.until("no call is under way", func() bool { return s.serving().Calls == 0 })
+	s.noticed("no call is under way", func() bool { return s.serving().Calls == 0 })
 	require.Equal(t, run.Stats, s.run().Stats, "what came later counts for nothing")
 	require.Equal(t, run.Stats.Added, s.status().Store.Records)
 	require.NotZero(t, s.serving().PID, "the process is not the one to blame")
 
 	s.write("tenants/acme.yaml", declared("load", small))
-	s.until("it works again", func() bool { return s.run().State == "processed" })
+	s.noticed("it works again", func() bool { return s.run().State == "processed" })
 	d.stop(t)
 }
 
@@ -233,7 +233,7 @@ func TestReloadTellsByItsExitCode(t *testing.T) {
 	s.await(store.RunProcessed)
 	require.Contains(t, s.cli("reload"), "nothing changed")
 	s.write("tenants/acme.yaml", declared("load", "    label: Load it", small))
-	s.until("the change is in force", func() bool { return strings.Contains(s.cli("reload"), "nothing changed") })
+	s.noticed("the change is in force", func() bool { return strings.Contains(s.cli("reload"), "nothing changed") })
 	s.write("tenants/acme.yaml", declared("load", "    labl: Load it", small))
 	code, _ := s.exec("reload")
 	require.Equal(t, exitUsage, code)

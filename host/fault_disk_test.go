@@ -159,7 +159,7 @@ func TestASlowDiskLosesNoLease(t *testing.T) {
 	s.started()
 	asked := time.Now()
 	s.status()
-	require.Less(t, time.Since(asked), patience/4)
+	require.Less(t, time.Since(asked), 15*time.Second)
 	s.await(store.RunProcessed)
 	t.Logf("proof: slow disk: %d segments of %v each in %v", streams*records/segment, 100*time.Millisecond, time.Since(begin).Round(time.Second))
 	require.Less(t, time.Since(begin), streams*records/segment*100*time.Millisecond, "each segment waited alone")

@@ -20,9 +20,11 @@ import (
 )
 
 // patience is how long a test waits for what has to happen at once: much longer
-// than it takes on a busy machine, and shorter than the rescan of 30 s, so that
-// what only a rescan finds fails.
-const patience = 25 * time.Second
+// than it takes on a busy machine.
+const patience = time.Minute
+
+// rescanned is less than the 30 s after which files are read again without any event.
+const rescanned = 25 * time.Second
 
 // What the tests read of the documents of the command line.
 type (
@@ -107,6 +109,13 @@ func (s *site) ready() {
 func (s *site) until(what string, ok func() bool) {
 	s.t.Helper()
 	s.within(patience, what, ok)
+}
+
+// noticed is until for what an event of the files has to bring about: what only a rescan
+// finds fails.
+func (s *site) noticed(what string, ok func() bool) {
+	s.t.Helper()
+	s.within(rescanned, what, ok)
 }
 
 // within is until for what takes its time.

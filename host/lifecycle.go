@@ -38,7 +38,8 @@ type lifecycle struct {
 	// count is told of each move; nil: nobody counts.
 	count func(machine, to string)
 
-	wake chan struct{} // of one: there is something to write
+	wake    chan struct{} // of one: there is something to write
+	writing chan struct{} // of one: held by who writes
 
 	mu        sync.Mutex // guards what follows
 	artifacts map[string]store.PluginArtifact
@@ -50,7 +51,7 @@ type lifecycle struct {
 // openLifecycle reads where everything was when the host stopped.
 func openLifecycle(ctx context.Context, db pluginStore, log hclog.Logger) (*lifecycle, error) {
 	l := &lifecycle{
-		db: db, log: log, now: time.Now, wake: make(chan struct{}, 1),
+		db: db, log: log, now: time.Now, wake: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 		artifacts: map[string]store.PluginArtifact{}, services: map[string]store.PluginService{},
 	}
 	artifacts, err := db.PluginArtifacts(ctx)
@@ -240,24 +241,40 @@ func (l *lifecycle) run(ctx context.Context) error {
 func (l *lifecycle) write(ctx context.Context) {
 	told := false
 	for {
-		moves, lost := l.next()
-		if lost > 0 {
-			l.log.Warn("some moves of plugins have no event: too many waited", "lost", lost)
-		}
-		if len(moves) == 0 {
+		err := l.flush(ctx)
+		if err == nil {
 			return
 		}
-		err := l.db.SavePluginMoves(ctx, moves)
-		if err == nil {
-			continue
-		}
-		l.putBack(moves)
 		if !told && !errors.Is(err, context.Canceled) { // then the host stops, and writes once more
 			l.log.Warn("moves of plugins wait to be written", "error", err)
 		}
 		told = true
 		if pause(ctx, retryMoves) != nil {
 			return
+		}
+	}
+}
+
+// flush writes what was told until now, so that the store knows of it. It returns why
+// it could not; run tries again.
+func (l *lifecycle) flush(ctx context.Context) error {
+	select {
+	case l.writing <- struct{}{}: // what another one is writing belongs to it
+		defer func() { <-l.writing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for {
+		moves, lost := l.next()
+		if lost > 0 {
+			l.log.Warn("some moves of plugins have no event: too many waited", "lost", lost)
+		}
+		if len(moves) == 0 {
+			return nil
+		}
+		if err := l.db.SavePluginMoves(ctx, moves); err != nil {
+			l.putBack(moves)
+			return err
 		}
 	}
 }

@@ -87,7 +87,7 @@ func TestWhereAProgramIs(t *testing.T) {
 		"plugin.artifact.seen", "plugin.artifact.settling", "plugin.artifact.unapproved", "plugin.artifact.verified", "plugin.artifact.staged",
 		"plugin.artifact.rejected", "plugin.artifact.probed", "plugin.artifact.ready", "plugin.artifact.quarantined",
 	}
-	require.Eventually(t, func() bool { return len(kinds(t, db)) == len(want) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(kinds(t, db)) == len(want) }, time.Minute, 10*time.Millisecond)
 	require.Equal(t, want, kinds(t, db))
 	l.moved(store.PluginMove{At: time.Now(), Machine: store.MachinePlugin, Plugin: "slack", Digest: "d1", To: store.PluginActive})
 	end() // with the last move told a moment ago

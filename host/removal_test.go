@@ -46,7 +46,7 @@ func (s *site) killedWhilePurging(d *daemonProcess, name string, all int) *daemo
 	d = s.start()
 	s.ready()
 	left := all
-	s.until("records go", func() bool {
+	s.noticed("records go", func() bool {
 		left = s.things(name)
 		return left < all
 	})
@@ -169,7 +169,7 @@ func TestVanishedInTheMiddleOfARun(t *testing.T) {
 	d := s.start()
 	s.ready()
 	var run runDoc
-	s.until("it stores records", func() bool {
+	s.noticed("it stores records", func() bool {
 		run = s.runOf("acme/load")
 		return run.Stats.Read > 0
 	})
@@ -182,13 +182,13 @@ func TestVanishedInTheMiddleOfARun(t *testing.T) {
 	gone := s.shown("acme/load")
 	require.Equal(t, "disabled", gone.State)
 	require.Equal(t, store.KeepRemoved, gone.KeepUntil.Sub(gone.RemovedAt))
-	s.until("its calls end", func() bool { return s.serving().Calls == 0 })
+	s.noticed("its calls end", func() bool { return s.serving().Calls == 0 })
 	require.NoError(t, os.WriteFile(trap, nil, 0o600)) // a call for it ends the process from here
 
 	kept := s.things("acme/load")
 	require.GreaterOrEqual(t, kept, run.Stats.Added)
 	for _, other := range []string{"acme/second", "acme/third"} {
-		s.until("the others are imported", func() bool { return s.runOf(other).State == "processed" })
+		s.noticed("the others are imported", func() bool { return s.runOf(other).State == "processed" })
 		s.cli("integration", "sync", other, "--wait", "-q", "-o", "json")
 	}
 	out, err := s.try("integration", "sync", "acme/load")

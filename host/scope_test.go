@@ -49,7 +49,7 @@ integrations:
 			var doc scopeDoc
 			return err == nil && json.Unmarshal([]byte(out), &doc) == nil &&
 				len(doc.Runs) > 0 && doc.Runs[0].State == string(store.RunProcessed) && doc.Records["thing"] == records
-		}, 20*time.Second, 50*time.Millisecond, name)
+		}, time.Minute, 50*time.Millisecond, name)
 	}
 	require.NotEmpty(t, s.scopeDoc("acme/one").Integration.NextCheckAt)
 	require.Empty(t, s.scopeDoc("acme/three").Integration.NextCheckAt, "-1 is never")

@@ -192,7 +192,11 @@ func listSnapshots(dir string, now time.Time) ([]time.Time, error) {
 // dropSnapshots removes the oldest ones and returns those that stay.
 func dropSnapshots(c config.Snapshots, kept []time.Time) ([]time.Time, error) {
 	for len(kept) > c.Keep {
-		if err := os.Remove(snapshotPath(c.Dir, kept[0])); err != nil {
+		path := snapshotPath(c.Dir, kept[0])
+		if err := os.Remove(path + "-inbox"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return kept, fmt.Errorf("drop the oldest one: %w", err)
+		}
+		if err := os.Remove(path); err != nil {
 			return kept, fmt.Errorf("drop the oldest one: %w", err)
 		}
 		kept = kept[1:]
@@ -202,7 +206,7 @@ func dropSnapshots(c config.Snapshots, kept []time.Time) ([]time.Time, error) {
 
 // dropPartial removes what a killed daemon left.
 func dropPartial(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, snapshotPrefix+"*"+snapshotSuffix+".partial"))
+	left, err := filepath.Glob(filepath.Join(dir, snapshotPrefix+"*"+snapshotSuffix+"*.partial"))
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func TestATemplateIsAnIntegration(t *testing.T) {
 			Integrations int
 		}
 	}
-	s.until("the files are read", func() bool {
+	s.noticed("the files are read", func() bool {
 		s.doc(&list, "template", "list")
 		return len(list.Templates) == 1 && list.Templates[0].Integrations == 1
 	})
@@ -147,10 +147,10 @@ func TestATemplateIsAnIntegration(t *testing.T) {
 
 	// What is edited is live; what is wrong leaves what there was.
 	s.write("templates/acme.yaml", crmTemplate+"  - {name: more, type: GetData, url: /more}\n")
-	s.until("the new endpoint is there", func() bool { return strings.Contains(s.cli("endpoint", "list", "acme/crm"), "/more") })
+	s.noticed("the new endpoint is there", func() bool { return strings.Contains(s.cli("endpoint", "list", "acme/crm"), "/more") })
 	require.Contains(t, s.cli("endpoint", "call", "acme/crm", "more"), `{"path":"/more"}`)
 	s.write("templates/acme.yaml", strings.Replace(crmTemplate, "type: CRM", "type: ERP", 1))
-	s.until("the bad file is told of", func() bool { return strings.Contains(s.cli("status"), "one of CRM, SMS") })
+	s.noticed("the bad file is told of", func() bool { return strings.Contains(s.cli("status"), "one of CRM, SMS") })
 	require.Contains(t, s.cli("endpoint", "call", "acme/crm", "more"), `{"path":"/more"}`)
 
 	// The token outlives the daemon, and nobody can read it, nor the password.
@@ -182,7 +182,7 @@ func TestATemplateIsAnIntegration(t *testing.T) {
 	require.Len(t, events.Events, 1)
 	c.locked.Store(false)
 	s.write("tenants/acme.yaml", strings.Replace(s.text("tenants/acme.yaml"), "user: ann", "user: bo", 1))
-	s.until("other fields are tried", func() bool {
+	s.noticed("other fields are tried", func() bool {
 		text, err := s.try("endpoint", "call", "acme/crm", "more")
 		return err == nil && strings.Contains(text, "/more")
 	})
@@ -201,8 +201,8 @@ func TestRefusedFieldsAreToldByName(t *testing.T) {
 	c := newCRM(t)
 	s := crmSite(t, c)
 	defer s.open(runner.Options{})()
-	s.until("the files are read", func() bool { return strings.Contains(s.cli("endpoint", "list"), "find") })
-	s.until("the integration is there", func() bool { _, err := s.try("integration", "show", "acme/crm"); return err == nil })
+	s.noticed("the files are read", func() bool { return strings.Contains(s.cli("endpoint", "list"), "find") })
+	s.noticed("the integration is there", func() bool { _, err := s.try("integration", "show", "acme/crm"); return err == nil })
 	out := &strings.Builder{}
 	code := exitCode(Run(t.Context(), []string{"-c", filepath.Join(s.dir, "host.yaml"), "endpoint", "call", "acme/crm", "add", "name=Ann", "-o", "json"}, out, io.Discard))
 	require.Equal(t, exitFailed, code)

@@ -80,6 +80,31 @@ type CallDetails struct {
 	StartedAt   time.Time `json:"started_at,omitzero"`
 	ConnectedAt time.Time `json:"connected_at,omitzero"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`
+	WrappedUp   bool      `json:"wrapped_up,omitempty"`
+}
+
+// Take takes over what a later event tells. What it does not tell stays; when the call
+// started stays as it was told first.
+func (d *CallDetails) Take(e CallDetails) {
+	for _, v := range []struct{ to, from *string }{
+		{&d.LegID, &e.LegID}, {&d.Agent, &e.Agent}, {&d.Direction, &e.Direction}, {&d.From, &e.From}, {&d.To, &e.To},
+		{&d.Number, &e.Number}, {&d.Result, &e.Result}, {&d.Disposition, &e.Disposition}, {&d.Recording, &e.Recording},
+	} {
+		if *v.from != "" {
+			*v.to = *v.from
+		}
+	}
+	for _, v := range []struct{ to, from *time.Time }{
+		{&d.StartedAt, &e.StartedAt}, {&d.ConnectedAt, &e.ConnectedAt}, {&d.EndedAt, &e.EndedAt},
+	} {
+		if v.to.IsZero() {
+			*v.to = *v.from
+		}
+	}
+	if e.Duration != 0 {
+		d.Duration = e.Duration
+	}
+	d.WrappedUp = d.WrappedUp || e.WrappedUp
 }
 
 // CallLog is the log of a call in the remote system.
@@ -145,14 +170,20 @@ const (
 // HookStep is one thing that was done for an event: a plugin's function, or a call of
 // an endpoint.
 type HookStep struct {
-	Way     HookWay       `json:"way"`
-	Name    string        `json:"name"` // of the function or the endpoint
+	Way  HookWay `json:"way"`
+	Name string  `json:"name"` // of the function or the endpoint
+	// Key tells steps of one endpoint apart: the name that the answer is kept under,
+	// with [n] if it is one of a list.
+	Key     string        `json:"key,omitempty"`
 	Attempt int           `json:"attempt"`
 	Write   bool          `json:"write,omitempty"` // it may change the remote system
 	Skipped string        `json:"skipped,omitempty"`
 	Status  int           `json:"status,omitempty"` // of HTTP
 	Took    time.Duration `json:"took"`
-	Error   *HookError    `json:"error,omitempty"`
+	Cached  bool          `json:"cached,omitempty"` // it was known from a moment ago
+	// Warnings say what of it could not be used.
+	Warnings []string   `json:"warnings,omitempty"`
+	Error    *HookError `json:"error,omitempty"`
 }
 
 // Arrived reports whether the step did what it was for.

@@ -14,7 +14,8 @@ import (
 )
 
 // Backup copies the store, as it is at one moment, into a new file for its owner
-// alone. The file gets its name once it was checked and is on the disk; a name
+// alone, and after it the inbox, if that is open, into another one beside it, whose
+// name ends with -inbox. A file gets its name once it was checked and is on the disk; a name
 // that is taken is store.ErrConflict. Writes go on in the meantime, and the log
 // grows by them: it is written back when the copy is done. One backup is made at
 // a time.
@@ -29,6 +30,9 @@ func (db *DB) Backup(ctx context.Context, path string) (store.Backup, error) {
 	defer func() { <-db.copying }()
 	begin := time.Now()
 	b, err := backup(ctx, filepath.Join(db.path, databaseName), path, db.schema)
+	if in := db.inbox.Load(); err == nil && in != nil {
+		err = in.backup(ctx, &b)
+	}
 	if err != nil {
 		return b, fmt.Errorf("back up: %w", err)
 	}

@@ -11,8 +11,9 @@ type news struct {
 
 // Changed returns a channel that is closed after the next write. One who looks
 // at the store after it asked misses nothing.
-func (db *DB) Changed() <-chan struct{} {
-	n := &db.news
+func (db *DB) Changed() <-chan struct{} { return db.news.changed() }
+
+func (n *news) changed() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.next == nil {

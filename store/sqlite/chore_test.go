@@ -115,7 +115,7 @@ func TestWorkGoesBeforeChores(t *testing.T) {
 	for range works {
 		wg.Go(func() { errs <- db.update(t.Context(), note("work")) })
 	}
-	require.Eventually(t, func() bool { return len(db.write.queue) == works }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(db.write.queue) == works }, time.Minute, time.Millisecond)
 	close(finish)
 	wg.Wait()
 	close(errs)

@@ -23,11 +23,7 @@ func Examine(ctx context.Context, path string, deep bool) (store.Examination, er
 	if err := settled(path); err != nil {
 		return store.Examination{}, fmt.Errorf("examine: %w", err)
 	}
-	known, err := Schema()
-	if err != nil {
-		return store.Examination{}, err
-	}
-	return examineCopy(ctx, path, deep, known)
+	return examineCopy(ctx, path, deep, 0)
 }
 
 // settled refuses a file that is not all of its database.
@@ -46,7 +42,8 @@ func settled(path string) error {
 	return nil
 }
 
-// examineCopy is Examine for a program that knows the schema up to known.
+// examineCopy is Examine for a program that knows the schema up to known; zero is what
+// this one knows of such a file.
 func examineCopy(ctx context.Context, path string, deep bool, known int) (store.Examination, error) {
 	u := url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro&immutable=1&_pragma=trusted_schema(0)"}
 	return examineFile(ctx, u.String(), path, deep, known)
@@ -63,6 +60,9 @@ func (db *DB) Examine(ctx context.Context, deep bool) (store.Examination, error)
 	}
 	path := filepath.Join(db.path, databaseName)
 	exam, err := examineFile(ctx, copierDSN(path), path, deep, db.schema)
+	if b := db.inbox.Load(); err == nil && b != nil {
+		err = b.examine(ctx, deep, &exam)
+	}
 	if err != nil || !deep || exam.Err() != nil {
 		return exam, err
 	}
@@ -107,10 +107,17 @@ func examine(ctx context.Context, db *sql.DB, deep bool, known int) (exam store.
 	if err := t.QueryRowContext(ctx, "PRAGMA user_version").Scan(&exam.Schema); err != nil {
 		return exam, err
 	}
+	kind, err := layoutOf(ctx, t)
+	if err == nil && known == 0 {
+		known, err = kind.known()
+	}
+	if err != nil {
+		return exam, err
+	}
 	if exam.Schema > known {
 		return exam, newerSchema(exam.Schema, known)
 	}
-	for _, c := range checks(exam.Schema == known, deep) {
+	for _, c := range kind.checks(exam.Schema == known, deep) {
 		found, err := c.run(ctx, t)
 		if err != nil {
 			return exam, fmt.Errorf("check %s: %w", c.name, err)
@@ -131,19 +138,24 @@ type check struct {
 	first bool   // nothing is asked after it failed
 }
 
-// checks returns what is looked at. The content is asked only of a database of
-// this program's own version.
-func checks(current, deep bool) []check {
+// filed returns what is looked at in every file.
+func filed(deep bool) []check {
 	pages := "PRAGMA quick_check(20)"
 	if deep {
 		pages = "PRAGMA integrity_check(20)"
 	}
-	all := []check{
+	return []check{
 		{name: "pages", first: true, query: pages},
 		{name: "references", query: `
 			SELECT "table" || ' ' || coalesce(rowid, 0) || ' names a ' || parent || ' that there is not'
 			FROM   pragma_foreign_key_check`},
 	}
+}
+
+// checks returns what is looked at in a store. The content is asked only of a database
+// of this program's own version.
+func checks(current, deep bool) []check {
+	all := filed(deep)
 	if !current {
 		return all
 	}

@@ -62,7 +62,7 @@ func TestAGroupIsBounded(t *testing.T) {
 					}})
 				})
 			}
-			require.Eventually(t, func() bool { return len(w.queue) == 10 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return len(w.queue) == 10 }, time.Minute, time.Millisecond)
 			close(release)
 			require.NoError(t, <-first)
 			all.Wait()

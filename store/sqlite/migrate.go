@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
+	"strings"
 )
 
 //go:embed migrations/*.sql
@@ -65,7 +65,7 @@ func migrate(ctx context.Context, conn *sql.Conn, file string, opts Options) (ve
 // backupBefore keeps the database as it is at version. There is one such copy for
 // each version, however often its migration is tried.
 func backupBefore(ctx context.Context, file string, version int) error {
-	path := filepath.Join(filepath.Dir(file), fmt.Sprintf("jackfield-schema-%d.db", version))
+	path := fmt.Sprintf("%s-schema-%d.db", strings.TrimSuffix(file, ".db"), version)
 	if err := discard(path); err != nil { // file itself has what it had
 		return err
 	}

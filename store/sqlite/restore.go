@@ -66,6 +66,15 @@ func restore(ctx context.Context, dir, file string, now time.Time) (r store.Rest
 	if err != nil {
 		return r, store.Hint(fmt.Errorf("check the backup %s: %w", file, err), "nothing was changed; try an older backup")
 	}
+	inbox, err := readyInbox(ctx, dir, file)
+	defer func() {
+		if inbox != "" {
+			err = errors.Join(err, discard(inbox))
+		}
+	}()
+	if err != nil {
+		return r, err
+	}
 	kept, err := keepOld(path, now)
 	if err == nil {
 		err = exchange(ctx, path, partial)
@@ -75,6 +84,17 @@ func restore(ctx context.Context, dir, file string, now time.Time) (r store.Rest
 			err = errors.Join(err, discard(name))
 		}
 		return r, err
+	}
+	aside := ""
+	if len(kept) > 0 {
+		aside = kept[0]
+	}
+	old, err := exchangeInbox(ctx, dir, inbox, aside)
+	if err != nil {
+		return r, err
+	}
+	if old != "" {
+		defer func() { r.Kept = append(r.Kept, old) }()
 	}
 	for _, name := range kept {
 		if size, err := fileSize(name); err == nil && size > 0 { // else a log that was written back

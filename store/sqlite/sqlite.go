@@ -87,6 +87,7 @@ type DB struct {
 	wakes  chan struct{}
 	news   news
 	room   *room
+	inbox  atomic.Pointer[Inbox]    // nil: nobody opened it
 	broken atomic.Pointer[error]    // why nothing is written any more
 	loaded atomic.Pointer[[]string] // the plugins that ParkIntegrations was told of; nil before
 	quit   chan struct{}
@@ -191,10 +192,14 @@ func (db *DB) open(ctx context.Context) error {
 // store.ErrClosed.
 func (db *DB) Close() error {
 	db.once.Do(func() {
+		var inbox error
+		if b := db.inbox.Load(); b != nil {
+			inbox = b.close()
+		}
 		close(db.quit)
 		db.wg.Wait()
 		// The writer goes last: the last connection to leave removes the log.
-		db.closed = errors.Join(db.closeCheap(), db.closeHot(), db.read.Close(), db.write.close(), unlockDir(db.lock))
+		db.closed = errors.Join(inbox, db.closeCheap(), db.closeHot(), db.read.Close(), db.write.close(), unlockDir(db.lock))
 	})
 	return db.closed
 }

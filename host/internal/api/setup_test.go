@@ -106,7 +106,7 @@ func (r *rig) token() string {
 // ctx returns a context with the token.
 func (r *rig) ctx() context.Context {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	r.t.Cleanup(cancel)
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+r.token())
 }

@@ -42,7 +42,7 @@ func (v *watched) next() Snapshot {
 	select {
 	case s := <-v.snaps:
 		return s
-	case <-time.After(20 * time.Second):
+	case <-time.After(25 * time.Second):
 		require.FailNow(v.t, "the change was not seen")
 		return Snapshot{}
 	}

@@ -147,8 +147,8 @@ func (l Lock) ByName(name string) (Entry, bool) {
 	return l.find(func(e Entry) bool { return e.Name == name })
 }
 
-// byFile returns the entry that was approved under a file's name.
-func (l Lock) byFile(file string) (Entry, bool) {
+// ByFile returns the entry that was approved under a file's name.
+func (l Lock) ByFile(file string) (Entry, bool) {
 	return l.find(func(e Entry) bool { return e.File == file })
 }
 

@@ -106,7 +106,7 @@ func (s *Scanner) examine(root *os.Root, lock Lock, file string) Artifact {
 	if folder := path.Dir(file); folder != "." {
 		a.Name = NameOf(folder)
 	}
-	if entry, ok := lock.byFile(file); ok {
+	if entry, ok := lock.ByFile(file); ok {
 		a.Name = entry.Name
 	}
 	if why := temporary(path.Base(file)); why != "" {
@@ -312,7 +312,7 @@ func (s *Scanner) before(lock Lock, a Artifact) (Artifact, bool) {
 	}
 	entry, approved := lock.ByDigest(old.Digest)
 	if !ok || !approved {
-		entry, approved = lock.byFile(a.File)
+		entry, approved = lock.ByFile(a.File)
 	}
 	return Artifact{Name: entry.Name, Version: entry.Version, Digest: entry.SHA256, Size: entry.Size, Runtime: entry.Runtime}, approved
 }
@@ -349,7 +349,7 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 // unapproved says what an operator should know before approving.
 func unapproved(lock Lock, a Artifact) (Verdict, string) {
 	hint := " (hint: jackfield plugin approve " + a.Path + ")"
-	entry, same := lock.byFile(a.File)
+	entry, same := lock.ByFile(a.File)
 	known := same
 	if !same {
 		entry, known = lock.ByName(a.Name)

@@ -201,7 +201,7 @@ func TestAProcessHasSoManyConnectionsAndNoIdleOnes(t *testing.T) {
 			require.NoError(t, conn.Close())
 		}
 		return f == nil
-	}, 20*time.Second, 20*time.Millisecond, "the place of a connection that has ended is free")
+	}, time.Minute, 20*time.Millisecond, "the place of a connection that has ended is free")
 
 	idle := newWorld(t, ProxyOptions{Idle: 50 * time.Millisecond}, "api.example")
 	idle.name("api.example", "127.0.0.1")

@@ -33,7 +33,7 @@ func TestAcquireAlone(t *testing.T) {
 	require.ErrorContains(t, h.Ending(), "it wrote: opened")
 	h.Release()
 	h.Release()
-	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, time.Minute, time.Millisecond)
 	require.Equal(t, []int{shared}, s.PIDs())
 	require.Zero(t, s.status("zoo-ok").Restarts)
 	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
@@ -43,7 +43,7 @@ func TestAcquireAlone(t *testing.T) {
 	require.NoError(t, err)
 	alone := other(t, s.PIDs(), shared)
 	h.Release()
-	require.Eventually(t, func() bool { return gone(alone) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return gone(alone) }, time.Minute, time.Millisecond)
 	h, err = s.AcquireAlone(t.Context(), "zoo-ok", integration(1))
 	require.NoError(t, err)
 	go func() { // its call yields
@@ -77,7 +77,7 @@ func TestAcquireAloneFromWhatIsNotThere(t *testing.T) {
 	bad.Name = "bad"
 	_, err = s.AcquireAlone(t.Context(), "zoo-ok", bad)
 	require.ErrorContains(t, err, "the settings are bad")
-	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, time.Minute, time.Millisecond)
 }
 
 // rows: K11, C60

@@ -144,7 +144,7 @@ func TestTheWayBackFromANewState(t *testing.T) {
 		require.Eventually(t, func() bool {
 			st := x.status("zoo-ok")
 			return st.State == StateServing && st.PID != pid
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 		require.Equal(t, x.two.Digest, x.status("zoo-ok").Digest, "the old one would not read what there is")
 		x.fails(t)
 		x.back(t, "error_rate")
@@ -191,7 +191,7 @@ func TestPatienceChanges(t *testing.T) {
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
 	until := s.actor("zoo-ok").tested().until
 	require.WithinRange(t, until, before.Add(time.Hour), time.Now().Add(time.Hour))
-	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, 20*time.Second, time.Millisecond, "a call that is not over holds it up no longer")
+	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, time.Minute, time.Millisecond, "a call that is not over holds it up no longer")
 }
 
 // writes returns which version of state the process that serves is told to write.

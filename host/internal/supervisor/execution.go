@@ -222,6 +222,7 @@ func (x *execution) readStdout(line []byte, cut int) {
 		x.stdout.end()
 		return
 	}
+	_ = x.pids.note(x.pid()) // only a help for the next boot
 	x.stdout.give(line)
 }
 

@@ -42,7 +42,7 @@ func TestChildrenOfACrashedPluginEndWithIt(t *testing.T) {
 	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
 	child := s.grandchild(t, "zoo-ok")
 	signal(t, s.status("zoo-ok").PID, syscall.SIGKILL)
-	require.Eventually(t, func() bool { return gone(child) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return gone(child) }, time.Minute, time.Millisecond)
 }
 
 // rows: H04, H03
@@ -78,7 +78,7 @@ func TestCallsEndWithinTheDrainTimeout(t *testing.T) {
 			} else {
 				require.ErrorIs(t, <-answered, plugin.ErrLost)
 			}
-			require.Eventually(t, func() bool { return len(s.PIDs()) == 0 }, 20*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(s.PIDs()) == 0 }, time.Minute, 5*time.Millisecond)
 		})
 	}
 }
@@ -160,7 +160,7 @@ func TestAProcessThatStartsIsAPluginsToo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hang := animal(t, "hang")
 	go func() { done <- s.Sync(ctx, []Binary{hang}) }()
-	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, 15*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.PIDs()) == 1 }, time.Minute, time.Millisecond)
 	require.Equal(t, StateStarting, s.status("zoo-hang").State)
 	require.False(t, gone(s.PIDs()[0]))
 	cancel()
@@ -209,7 +209,7 @@ func TestACrashTellsWhatWasGoingOn(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, n, "one event")
-	require.Eventually(t, func() bool { return told.move(store.MachineProcess, store.ProcessExited).Detail != "" }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return told.move(store.MachineProcess, store.ProcessExited).Detail != "" }, time.Minute, time.Millisecond)
 	require.Equal(t, "exited with code 2: panic: in a goroutine: out of cheese; busy with: acme/one, acme/two", told.move(store.MachineProcess, store.ProcessExited).Detail)
 }
 
@@ -258,7 +258,7 @@ func TestAFrozenPluginPrintsItsGoroutines(t *testing.T) {
 	require.ErrorIs(t, <-lost, plugin.ErrLost)
 	l := s.line(t, "zoo-ok", says("SIGQUIT: quit"))
 	require.Contains(t, l.Fields["stack"], "main.(*animal).Invoke", "what it was doing")
-	require.Eventually(t, func() bool { return s.status("zoo-ok").State == StateBackoff }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.status("zoo-ok").State == StateBackoff }, time.Minute, time.Millisecond)
 	require.Contains(t, s.status("zoo-ok").LastError, "it did not answer 2 health checks")
 }
 
@@ -279,7 +279,7 @@ func TestSecretsInAPanicAreTakenOut(t *testing.T) {
 	require.ErrorIs(t, err, plugin.ErrLost)
 	l := s.line(t, "zoo-ok", says("panic: in a goroutine: the token is ***"))
 	require.NotContains(t, l.Fields["stack"], "hunter2")
-	require.Eventually(t, func() bool { return s.status("zoo-ok").State == StateBackoff }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.status("zoo-ok").State == StateBackoff }, time.Minute, time.Millisecond)
 	st := s.status("zoo-ok")
 	require.NotContains(t, strings.Join(st.LastLines, "\n")+st.LastError, "hunter2")
 	require.Contains(t, told.move(store.MachineProcess, store.ProcessExited).Detail, "the token is ***")

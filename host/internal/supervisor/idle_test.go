@@ -32,7 +32,7 @@ func (b *bundle) resting(t *testing.T, name string) {
 		at := slices.IndexFunc(all, func(st Status) bool { return st.Name == name })
 		return at >= 0 && all[at].State == StateIdle && all[at].PID == 0 && // and no process of it ends any more
 			!slices.ContainsFunc(all, func(st Status) bool { return st.Name == name && st.State == StateDraining })
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // A plugin that nothing calls is stopped, and the next call starts it. Nothing of that
@@ -180,17 +180,17 @@ func TestCallWaitsForARestingPluginWithinItsDeadline(t *testing.T) {
 	defer cancel()
 	_, err := s.invoke(ctx, "zoo-ok", "echo", "")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	patient, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	patient, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = s.invoke(patient, "zoo-ok", "echo", "")
 	require.ErrorIs(t, err, ErrNotLoaded, "it did not start in its time, which says nothing of the call")
 	require.Eventually(t, func() bool {
 		return s.status("zoo-ok").State == StateBackoff || s.status("zoo-ok").State == StateStarting
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.Empty(t, s.Loaded(), "no work for it is taken")
 	require.NotEmpty(t, s.status("zoo-ok").LastError)
 	require.NoError(t, os.Remove(b.Path+".behave"))
-	require.Eventually(t, func() bool { return len(s.Loaded()) == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.Loaded()) == 1 }, time.Minute, 5*time.Millisecond)
 	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
 }
 
@@ -235,7 +235,7 @@ func TestRestingPluginChanges(t *testing.T) {
 	require.Eventually(t, func() bool {
 		st := s.status("zoo-ok")
 		return st.State == StateServing && st.PID != pid
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	require.Equal(t, 1, s.status("zoo-ok").Restarts, "a crash counts, a rest did not")
 
 	s.SetIdle(idleSoon)

@@ -41,7 +41,7 @@ func TestCrashIsSeenAndMended(t *testing.T) {
 	signal(t, first.PID, syscall.SIGKILL)
 	require.ErrorIs(t, <-lost, plugin.ErrLost)
 	h.Release()
-	require.Eventually(t, func() bool { return len(s.Loaded()) == 1 && s.status("zoo-ok").PID != first.PID }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.Loaded()) == 1 && s.status("zoo-ok").PID != first.PID }, time.Minute, time.Millisecond)
 	t.Logf("serves again after %s", time.Since(began))
 	require.Equal(t, 1, s.status("zoo-ok").Restarts)
 	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
@@ -57,7 +57,7 @@ func TestPanicIsOneEvent(t *testing.T) {
 	l := s.line(t, "zoo-ok", says("panic: in a goroutine: now"))
 	require.Equal(t, "error", l.Level)
 	require.Contains(t, l.Fields["stack"], "main.(*animal).Invoke")
-	require.Eventually(t, func() bool { return s.status("zoo-ok").State == StateBackoff }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.status("zoo-ok").State == StateBackoff }, time.Minute, time.Millisecond)
 	st := s.status("zoo-ok")
 	require.Contains(t, st.LastError, "exited with code 2")
 	require.Contains(t, strings.Join(st.LastLines, "\n"), "panic: in a goroutine: now")
@@ -71,7 +71,7 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
 	pid := s.status("zoo-ok").PID
 	signal(t, pid, syscall.SIGSTOP)
-	require.Eventually(t, func() bool { return stopped(t, pid) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return stopped(t, pid) }, time.Minute, time.Millisecond)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := s.invoke(ctx, "zoo-ok", "echo", "")
@@ -79,7 +79,7 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 	require.Eventually(t, func() bool {
 		st := s.status("zoo-ok")
 		return st.State == StateServing && st.PID != pid
-	}, 20*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.True(t, gone(pid))
 	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
 }
@@ -184,7 +184,7 @@ func TestRestartsLeakNothing(t *testing.T) {
 		require.Eventually(t, func() bool {
 			st := s.status("zoo-ok")
 			return st.State == StateServing && st.PID != pid
-		}, 20*time.Second, time.Millisecond)
+		}, time.Minute, time.Millisecond)
 	}
 	count := func() (goroutines, files int) {
 		entries, err := os.ReadDir("/proc/self/fd")
@@ -201,7 +201,7 @@ func TestRestartsLeakNothing(t *testing.T) {
 	require.Eventually(t, func() bool {
 		g, f := count()
 		return g <= goroutines+5 && f <= files+5
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 }
 
 // rows: H01, H02, H26, F01
@@ -224,7 +224,7 @@ func killHost(t *testing.T, hook string, stop bool) {
 	dir := shortDir(t)
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	host := exec.CommandContext(ctx, exe)
 	host.Env = append(os.Environ(), hostRunDir+"="+dir, hostHook+"="+hook)
@@ -240,13 +240,13 @@ func killHost(t *testing.T, hook string, stop bool) {
 	require.False(t, gone(pids[0]))
 	if stop {
 		signal(t, pids[0], syscall.SIGSTOP)
-		require.Eventually(t, func() bool { return stopped(t, pids[0]) }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return stopped(t, pids[0]) }, time.Minute, time.Millisecond)
 	}
 	require.NoError(t, host.Process.Kill())
 	_ = host.Wait()
-	require.Eventually(t, func() bool { return gone(pids[0]) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return gone(pids[0]) }, time.Minute, time.Millisecond)
 	if hook == hookHang {
-		require.Eventually(t, func() bool { return gone(pids[1]) }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return gone(pids[1]) }, time.Minute, time.Millisecond)
 	}
 
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -255,7 +255,7 @@ func killHost(t *testing.T, hook string, stop bool) {
 	s := setup(t, func(o *Options) { o.RunDir = dir }) // whose end checks that nothing is left
 	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
 	for _, pid := range pids[1:] {
-		require.Eventually(t, func() bool { return gone(pid) }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return gone(pid) }, time.Minute, time.Millisecond)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestStraysOfAnEarlierHostAreKilled(t *testing.T) {
 	require.Eventually(t, func() bool { // until exec has happened
 		_, exe, err := identify(stray.Process.Pid)
 		return err == nil && strings.HasSuffix(exe, "sleep") || err == nil && strings.Contains(exe, "coreutils") || err == nil && strings.Contains(exe, "busybox")
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.NoError(t, earlier.add(stray.Process.Pid))
 	line := strings.Replace(earlier.pids[stray.Process.Pid], " ", " 1", 1) // the pid of another, started at another time
 	_, rest, _ := strings.Cut(line, " ")
@@ -336,7 +336,7 @@ func TestStopInTheMiddleOfAStart(t *testing.T) {
 	require.Eventually(t, func() bool { // until it runs
 		pids, err := os.ReadFile(filepath.Join(s.runDir, pidsFile))
 		return err == nil && len(pids) > 0
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	began := time.Now()
 	s.stop()
 	require.Error(t, <-done)

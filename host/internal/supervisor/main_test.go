@@ -92,7 +92,7 @@ func setup(t *testing.T, change ...func(*Options)) *bundle {
 		cancel()
 		select {
 		case <-b.ended:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			require.Fail(t, "the supervisor does not stop")
 		}
 	}
@@ -158,7 +158,7 @@ func (b *bundle) invoke(ctx context.Context, plugin, hook, payload string) (stri
 // call is invoke where it must work, within a time.
 func (b *bundle) call(t *testing.T, plugin, hook string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	out, err := b.invoke(ctx, plugin, hook, `"hi"`)
 	require.NoError(t, err)
@@ -179,7 +179,7 @@ func (b *bundle) line(t *testing.T, plugin string, match func(Line) bool) Line {
 			}
 		}
 		return false
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return found
 }
 

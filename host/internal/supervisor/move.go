@@ -99,6 +99,11 @@ func (p *process) become(to store.PluginState, err error) {
 func (a *actor) move(to store.PluginState, b Binary, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.moveLocked(to, b, err)
+}
+
+// moveLocked is move for who holds mu.
+func (a *actor) moveLocked(to store.PluginState, b Binary, err error) {
 	from := a.service
 	if !store.MachinePlugin.MayMove(from, to) {
 		return
@@ -121,9 +126,8 @@ func (a *actor) move(to store.PluginState, b Binary, err error) {
 // drained moves the plugin on once nothing but b serves it.
 func (a *actor) drained(b Binary) {
 	a.mu.Lock()
-	draining := a.service == store.PluginDraining && a.current != nil && a.current.binary.same(b)
-	a.mu.Unlock()
-	if draining {
-		a.move(store.PluginActive, b, nil)
+	defer a.mu.Unlock() // over both: another one may be about to take over
+	if a.service == store.PluginDraining && a.current != nil && a.current.binary.same(b) {
+		a.moveLocked(store.PluginActive, b, nil)
 	}
 }

@@ -88,7 +88,7 @@ func TestEveryTransitionIsTold(t *testing.T) {
 	require.NoError(t, s.Sync(t.Context(), []Binary{one}))
 	_, err := s.invoke(t.Context(), "zoo-ok", "die", "")
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return s.status("zoo-ok").Restarts == 1 && len(s.Loaded()) == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.status("zoo-ok").Restarts == 1 && len(s.Loaded()) == 1 }, time.Minute, time.Millisecond)
 	require.Error(t, s.Sync(t.Context(), []Binary{bad}))
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
 	require.Eventually(t, func() bool {
@@ -96,7 +96,7 @@ func TestEveryTransitionIsTold(t *testing.T) {
 		return slices.Contains(states, store.PluginDraining) && states[len(states)-1] == store.PluginActive
 	}, time.Minute, time.Millisecond, "it is drained")
 	require.NoError(t, s.Sync(t.Context(), nil))
-	require.Eventually(t, func() bool { return len(s.Status()) == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.Status()) == 0 }, time.Minute, time.Millisecond)
 
 	started := []store.PluginState{store.ProcessStarting, store.ProcessHandshake, store.ProcessDescribe, store.ProcessServing}
 	ended := []store.PluginState{store.ProcessDraining, store.ProcessStopping, store.ProcessExited}

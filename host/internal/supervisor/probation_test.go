@@ -43,7 +43,7 @@ func (x *trialled) die(t *testing.T) {
 	require.Eventually(t, func() bool {
 		st := x.status("zoo-ok")
 		return st.State == StateServing && st.PID != pid
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 // back wants version 1.0.0 to serve and the other one to be in quarantine.
@@ -52,7 +52,7 @@ func (x *trialled) back(t *testing.T, reason string) {
 	require.Eventually(t, func() bool {
 		st := x.status("zoo-ok")
 		return st.Digest == x.one.Digest && st.State == StateServing
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	require.JSONEq(t, `"1.0.0"`, x.call(t, "zoo-ok", "version"))
 	states, reasons := x.told.of(store.MachineArtifact, x.two.Digest)
 	require.Equal(t, store.ArtifactQuarantined, states[len(states)-1])
@@ -60,7 +60,7 @@ func (x *trialled) back(t *testing.T, reason string) {
 	require.Eventually(t, func() bool {
 		states, _ := x.told.of(store.MachinePlugin, "")
 		return states[len(states)-1] == store.PluginRolledBack
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	x.told.legal(t)
 }
 

@@ -146,13 +146,23 @@ func (d *runDir) add(pid int) error {
 	d.mu.Lock()
 	d.alive[pid] = struct{}{}
 	d.mu.Unlock()
+	return d.note(pid)
+}
+
+// note writes down what a process executes by now: one that was begun by env, by an
+// interpreter or by what confines it is another one when it serves.
+func (d *runDir) note(pid int) error {
 	start, exe, err := identify(pid)
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if err != nil {
 		return nil // it has ended already, or the system does not tell
 	}
-	d.pids[pid] = fmt.Sprintf("%d %s %s", pid, start, exe)
+	line := fmt.Sprintf("%d %s %s", pid, start, exe)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pids[pid] == line {
+		return nil
+	}
+	d.pids[pid] = line
 	return d.save()
 }
 

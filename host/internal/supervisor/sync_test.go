@@ -116,7 +116,7 @@ func TestSync(t *testing.T) {
 		_, err = h.Instance.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{Name: "echo", Payload: []byte(`1`)}) //nolint:forcetypeassert // Acquire promises it
 		require.NoError(t, err, "what is in flight may end")
 		h.Release()
-		require.Eventually(t, func() bool { return gone(other) && len(s.Status()) == 1 }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return gone(other) && len(s.Status()) == 1 }, time.Minute, 5*time.Millisecond)
 	})
 	// rows: H23
 	t.Run("OneSlowStartHoldsUpNobody", func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestSync(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Sync(ctx, []Binary{hang, ok}) }()
-		require.Eventually(t, func() bool { return len(s.Loaded()) == 1 }, 15*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return len(s.Loaded()) == 1 }, time.Minute, 5*time.Millisecond)
 		require.Equal(t, []string{"zoo-ok"}, s.Loaded())
 		require.Equal(t, StateStarting, s.status("zoo-hang").State)
 		require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))

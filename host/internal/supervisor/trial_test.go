@@ -122,7 +122,7 @@ func TestEachFailureOfANewVersionKeepsTheOld(t *testing.T) {
 			require.Eventually(t, func() bool {
 				st := s.refusedStatus("zoo-ok") // it may be in its next trial
 				return st.Digest == two.Digest && st.LastError != ""
-			}, 20*time.Second, time.Millisecond)
+			}, time.Minute, time.Millisecond)
 			_, reasons := told.of(store.MachinePlugin, one.Digest)
 			require.Equal(t, c.reason, reasons[0])
 			states, reasons := told.of(store.MachineArtifact, two.Digest)
@@ -135,7 +135,7 @@ func TestEachFailureOfANewVersionKeepsTheOld(t *testing.T) {
 			}
 			require.Eventually(t, func() bool { return s.status("zoo-ok").Digest == two.Digest }, 30*time.Second, 5*time.Millisecond)
 			require.JSONEq(t, `"2.0.0"`, s.call(t, "zoo-ok", "version"))
-			require.Eventually(t, func() bool { return len(s.Status()) == 1 }, 20*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(s.Status()) == 1 }, time.Minute, 5*time.Millisecond)
 			require.Empty(t, s.status("zoo-ok").LastError)
 			told.legal(t)
 		})
@@ -167,7 +167,7 @@ func TestTheOldIsMendedDuringATrial(t *testing.T) {
 	<-tried
 	_, err := s.invoke(t.Context(), "zoo-ok", "die", "")
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return s.status("zoo-ok").Restarts == 1 && len(s.Loaded()) == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.status("zoo-ok").Restarts == 1 && len(s.Loaded()) == 1 }, time.Minute, time.Millisecond)
 	require.JSONEq(t, `"1.0.0"`, s.call(t, "zoo-ok", "version"))
 
 	other := make(chan error, 1)
@@ -203,5 +203,5 @@ func TestARemovalEndsTheTrial(t *testing.T) {
 	<-tried
 	require.NoError(t, s.Sync(t.Context(), nil))
 	require.Error(t, <-ended)
-	require.Eventually(t, func() bool { return len(s.Status()) == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.Status()) == 0 }, time.Minute, time.Millisecond)
 }

@@ -175,7 +175,7 @@ func TestOutputDoesNotHarmTheHost(t *testing.T) {
 				}
 			}
 			return false
-		}, 10*time.Second, 50*time.Millisecond)
+		}, time.Minute, 50*time.Millisecond)
 	})
 }
 
@@ -231,7 +231,7 @@ func TestStopIsBounded(t *testing.T) {
 			}()
 			var grandchild int
 			if name == "Frozen" {
-				require.Eventually(t, func() bool { return stopped(t, s.status("zoo-ok").PID) }, 5*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return stopped(t, s.status("zoo-ok").PID) }, time.Minute, 5*time.Millisecond)
 			} else if grandchild, err = strconv.Atoi(<-answered); hook == "grandchild" {
 				require.NoError(t, err)
 			}
@@ -240,7 +240,7 @@ func TestStopIsBounded(t *testing.T) {
 			s.stop()
 			require.Less(t, time.Since(began), 8*time.Second)
 			if hook == "grandchild" {
-				require.Eventually(t, func() bool { return gone(grandchild) }, 5*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return gone(grandchild) }, time.Minute, 5*time.Millisecond)
 			}
 		})
 	}

@@ -1,0 +1,173 @@
+package screen
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackfield/jackfield/store"
+)
+
+// session is one opened screen.
+type session struct {
+	id    string // stands in addresses, and is no secret
+	scope Scope
+	until time.Time // whatever the call does
+	sum   [sha256.Size]byte
+	key   []byte        // of its tokens
+	gone  chan struct{} // closed when it ends
+
+	mu      sync.Mutex // guards what follows
+	streams int
+	done    map[string]int // acts that were done, by form
+	told    *Outcome       // shown until toldTo
+	toldTo  time.Time
+}
+
+// csrf returns the token that the session's forms carry.
+func (s *session) csrf() string { return s.mac("csrf") }
+
+// actKey returns what names the next act of a form: the same until it is done, so that
+// a form that is sent twice has one effect.
+func (s *session) actKey(form string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mac(fmt.Sprintf("act %s %d", form, s.done[form]))
+}
+
+func (s *session) mac(what string) string {
+	h := hmac.New(sha256.New, s.key)
+	h.Write([]byte(what))
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+// finished notes that a form's act was done, and what to tell of it.
+func (s *session) finished(form string, o Outcome, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = map[string]int{}
+	}
+	if len(s.done) < maxForms {
+		s.done[form]++
+	}
+	s.told, s.toldTo = &o, now.Add(tellFor)
+}
+
+// tell returns what is to be told: for a while, since a page reads itself again when
+// its call changes.
+func (s *session) tell(now time.Time) *Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !now.Before(s.toldTo) {
+		s.told = nil
+	}
+	return s.told
+}
+
+// enter takes a place for a stream; there are two, since a browser may open the next
+// before the last is closed.
+func (s *session) enter(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams+n > maxStreams {
+		return false
+	}
+	s.streams += n
+	return true
+}
+
+const (
+	maxStreams = 2 // of a session
+	tellFor    = 30 * time.Second
+	maxForms   = 256 // that a session counts the acts of
+)
+
+// sessions are the open screens.
+type sessions struct {
+	mu   sync.Mutex // guards byID
+	byID map[string]*session
+}
+
+// open makes a session and returns the secret of its cookie.
+func (t *sessions) open(s Scope, now time.Time) (made *session, secret string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.byID) >= maxSessions {
+		t.end(func(o *session) bool { return !now.Before(o.until) })
+	}
+	if len(t.byID) >= maxSessions {
+		return nil, "", fmt.Errorf("%w: %d screens are open", store.ErrLimit, maxSessions)
+	}
+	t.crowd(s)
+	secret = newSecret()
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // it never fails
+	made = &session{
+		id: strings.ToLower(rand.Text()), scope: s, until: now.Add(sessionLife), sum: sha256.Sum256([]byte(secret)),
+		key: key, gone: make(chan struct{}),
+	}
+	t.byID[made.id] = made
+	return made, secret, nil
+}
+
+// crowd ends the oldest sessions of a call that has too many. The caller holds mu.
+func (t *sessions) crowd(s Scope) {
+	var same []*session
+	for _, o := range t.byID {
+		if o.scope.Tenant == s.Tenant && o.scope.Call == s.Call {
+			same = append(same, o)
+		}
+	}
+	if len(same) < maxPerCall {
+		return
+	}
+	slices.SortFunc(same, func(a, b *session) int { return a.until.Compare(b.until) })
+	oldest := same[0]
+	t.end(func(o *session) bool { return o == oldest })
+}
+
+// get returns the session that a cookie opens.
+func (t *sessions) get(id, secret string, now time.Time) (*session, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.byID[id]
+	if !ok {
+		return nil, false
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return s, subtle.ConstantTimeCompare(sum[:], s.sum[:]) == 1 && now.Before(s.until)
+}
+
+// known reports whether there is a session of that id.
+func (t *sessions) known(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id] != nil
+}
+
+// revoke ends the sessions that match.
+func (t *sessions) revoke(match func(Scope) bool) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.end(func(s *session) bool { return match(s.scope) })
+}
+
+// end drops sessions. The caller holds mu.
+func (t *sessions) end(which func(*session) bool) (n int) {
+	for id, s := range t.byID {
+		if which(s) {
+			delete(t.byID, id)
+			close(s.gone)
+			n++
+		}
+	}
+	return n
+}
