@@ -306,8 +306,20 @@ func TestLosingTheLinkEndsAllCalls(t *testing.T) {
 func TestLosingTheLinkAloneEndsAllCalls(t *testing.T) {
 	t.Parallel()
 	started := make(chan struct{}, 1)
-	z := &zoo{check: func(ctx context.Context) error { started <- struct{}{}; <-ctx.Done(); return ctx.Err() }}
+	var linked sync.Once
+	z := &zoo{check: func(ctx context.Context) (err error) {
+		wait := func() { started <- struct{}{}; <-ctx.Done(); err = ctx.Err() }
+		linked.Do(func() { // the answer comes by the link, which opens beside the calls
+			wait = func() {}
+			err = sdk.HostFrom(ctx).Progress(ctx, "linked", time.Time{})
+		})
+		wait()
+		return err
+	}}
 	first := connect(t, z)
+	asker, err := first.Open(t.Context(), sdk.Integration{})
+	require.NoError(t, err)
+	require.NoError(t, asker.(sdk.Checker).Check(sdk.WithHost(t.Context(), newHost())))
 	client := plugin.Second(first)
 	i, err := client.Open(t.Context(), sdk.Integration{})
 	require.NoError(t, err)
