@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/address"
 	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/chain"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/host/internal/secret"
@@ -31,6 +32,8 @@ type templates struct {
 	compiler *endpoint.Compiler
 	engine   *endpoint.Engine
 	grants   atomic.Pointer[[]address.Grant]
+	chains   *chain.Runner
+	variants variants
 
 	mu    sync.Mutex // guards ready
 	ready map[string]*endpoint.Template
@@ -41,7 +44,7 @@ var _ api.Endpoints = (*templates)(nil)
 // newTemplates returns what the store has, which is the last good state of files
 // that may be bad now.
 func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper) (*templates, error) {
-	t.compiler, t.ready = endpoint.NewCompiler(), map[string]*endpoint.Template{}
+	t.compiler, t.ready, t.chains = endpoint.NewCompiler(), map[string]*endpoint.Template{}, chain.New(chain.Options{})
 	var err error
 	t.engine, err = endpoint.New(endpoint.Options{Transport: transport, Tokens: tokens{t}, Plain: t.plainHTTP, Reconnect: t.reconnect})
 	if err != nil {
@@ -74,15 +77,17 @@ func (t *templates) options(o config.Options) config.Options {
 // templateOptions has templates checked, with or without a daemon.
 func templateOptions(c *endpoint.Compiler, o config.Options) config.Options {
 	o.HostFault = endpoint.HostFault
-	o.CheckTemplate = func(t store.Template) []config.TemplateFault {
-		faults := c.Check(t)
-		out := make([]config.TemplateFault, len(faults))
-		for i, f := range faults {
-			out[i] = config.TemplateFault(f)
-		}
-		return out
-	}
+	o.CheckTemplate = func(t store.Template) []config.TemplateFault { return templateFaults(c.Check(t)) }
+	o.CheckOverride = func(t store.Template) []config.TemplateFault { return templateFaults(c.CheckOverride(t)) }
 	return o
+}
+
+func templateFaults(faults []endpoint.Fault) []config.TemplateFault {
+	out := make([]config.TemplateFault, len(faults))
+	for i, f := range faults {
+		out[i] = config.TemplateFault(f)
+	}
+	return out
 }
 
 // apply makes the stored templates those of the files. One whose file is bad stays

@@ -102,6 +102,7 @@ type EndpointParameter struct {
 	Required bool   `json:"required,omitempty"`
 	Default  any    `json:"default,omitempty"`
 	Format   string `json:"format,omitempty"` // what is made of a phone number
+	Map      string `json:"map,omitempty"`    // a map of the template that says what the value is called there
 }
 
 // Formats returns what can be made of a phone number.
@@ -202,6 +203,7 @@ type Response struct {
 	List      string            `json:"list,omitempty"`   // where the list is; the answer is one item if empty
 	Item      map[string]string `json:"item,omitempty"`   // the shape's keys
 	Extra     map[string]string `json:"extra,omitempty"`  // besides them
+	Maps      map[string]string `json:"maps,omitempty"`   // of the template's maps that which says what a key's value is called here
 	OK        string            `json:"ok,omitempty"`     // an expression; false: an error although the status says success
 	Error     string            `json:"error,omitempty"`  // where the reason of an error is
 	Fields    string            `json:"fields,omitempty"` // where the errors of single fields are

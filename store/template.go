@@ -114,6 +114,14 @@ type TemplateInfo struct {
 	ListOptions   []ListOption   `json:"listOptions,omitempty"`
 	UserInfo      []UserInfo     `json:"userInfo,omitempty"`
 	DataFunction  []DataFunction `json:"dataFunction,omitempty"`
+	// Options are the choices that an integration makes, by name of a ListOption.
+	Options map[string]bool `json:"options,omitempty"`
+	// Hooks are the chains of hooks, by name. That of getDataIframe has the steps of
+	// DataFunction if it has none of its own.
+	Hooks map[string]HookChain `json:"hooks,omitempty"`
+	// Maps say what values are called elsewhere, by name of the map. The value of * is
+	// that of all others.
+	Maps map[string]map[string]string `json:"maps,omitempty"`
 }
 
 // Tooltip puts a call button at an element of the pages whose address contains
@@ -125,8 +133,9 @@ type Tooltip struct {
 
 // ListOption is a choice that people have in the settings of the softphone.
 type ListOption struct {
-	Name  string `json:"name"`
-	Label string `json:"label"`
+	Name    string `json:"name"`
+	Label   string `json:"label"`
+	Default bool   `json:"default,omitempty"`
 }
 
 // UserInfo reads a value from a page of the CRM.
@@ -136,13 +145,95 @@ type UserInfo struct {
 	Element string `json:"element"`
 }
 
-// DataFunction is one step of the chain that runs when a call begins: what the
-// endpoint answers is kept under ObjectName.
+// DataFunction is one step of a chain: what the endpoint answers is kept under
+// ObjectName.
 type DataFunction struct {
 	ObjectName string `json:"objectName"`
 	Endpoint   string `json:"endpoint"`
-	When       string `json:"when,omitempty"`    // an expression; the step is left out if it is false
-	ForEach    string `json:"foreach,omitempty"` // an expression; the step is done for each of a list, as item
+	When       string `json:"when,omitempty"`     // an expression; the step is left out if it is false
+	ForEach    string `json:"foreach,omitempty"`  // an expression; the step is done for each of a list, as item
+	Optional   bool   `json:"optional,omitempty"` // the chain goes on if it fails
+}
+
+// HookChain is what a hook does and answers. Its texts may have expressions.
+type HookChain struct {
+	Steps    []DataFunction `json:"steps,omitempty"`
+	ID       string         `json:"id,omitempty"`     // of what was made; that of the last answer with a shape if empty
+	URL      string         `json:"url,omitempty"`    // likewise
+	Route    string         `json:"route,omitempty"`  // where a call that rings goes
+	Reject   string         `json:"reject,omitempty"` // why a call that rings is refused
+	Deadline time.Duration  `json:"deadline,omitempty"`
+}
+
+// Chain returns the chain of a hook.
+func (i TemplateInfo) Chain(hook string) HookChain {
+	c := i.Hooks[hook]
+	if hook == "getDataIframe" && len(c.Steps) == 0 {
+		c.Steps = i.DataFunction
+	}
+	return c
+}
+
+// Chosen returns the choices that people have, as they are made.
+func (i TemplateInfo) Chosen() map[string]bool {
+	out := make(map[string]bool, len(i.ListOptions))
+	for _, o := range i.ListOptions {
+		out[o.Name] = o.Default
+		if said, ok := i.Options[o.Name]; ok {
+			out[o.Name] = said
+		}
+	}
+	return out
+}
+
+// With returns the template as an integration has it that says some of its info or
+// its screen otherwise, key by key.
+func (t Template) With(info, iframe json.RawMessage) (Template, error) {
+	if len(info) > 0 {
+		own := t.Info
+		if err := json.Unmarshal(info, &replaced{&own}); err != nil {
+			return t, err
+		}
+		t.Info = own
+	}
+	if len(iframe) > 0 {
+		both := map[string]json.RawMessage{}
+		for _, raw := range []json.RawMessage{t.Iframe, iframe} {
+			if len(raw) == 0 {
+				continue
+			}
+			if err := json.Unmarshal(raw, &both); err != nil {
+				return t, err
+			}
+		}
+		raw, err := json.Marshal(both)
+		if err != nil {
+			return t, err
+		}
+		t.Iframe = raw
+	}
+	return t, nil
+}
+
+// replaced decodes the keys of an info that are there, each as a whole.
+type replaced struct{ info *TemplateInfo }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *replaced) UnmarshalJSON(raw []byte) error {
+	var has map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &has); err != nil {
+		return err
+	}
+	for key, clear := range map[string]func(){
+		"renderTooltip": func() { r.info.RenderTooltip = nil }, "listOptions": func() { r.info.ListOptions = nil },
+		"userInfo": func() { r.info.UserInfo = nil }, "dataFunction": func() { r.info.DataFunction = nil },
+		"options": func() { r.info.Options = nil }, "hooks": func() { r.info.Hooks = nil }, "maps": func() { r.info.Maps = nil },
+	} {
+		if _, ok := has[key]; ok {
+			clear() // decoding into what there is would mix both, and change the template's own
+		}
+	}
+	return json.Unmarshal(raw, r.info)
 }
 
 // RequestDefaults are what the requests of all endpoints have in common.
@@ -151,6 +242,9 @@ type RequestDefaults struct {
 	Timeout time.Duration     `json:"timeout,omitempty"`
 	Headers map[string]string `json:"headers,omitempty"`
 	Query   map[string]string `json:"query,omitempty"`
+	// MaxConcurrent bounds the requests of an integration to one remote host that are
+	// under way at once; 0: the host's default.
+	MaxConcurrent int `json:"max_concurrent,omitempty"`
 }
 
 // StoredTemplate is a template as a store keeps it.

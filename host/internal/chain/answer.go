@@ -27,10 +27,6 @@ func (w *walk) keep(s Step, v any) {
 // answer makes the hook's answer of what the steps gave.
 func (w *walk) answer(hook string) {
 	a := &w.out.Answer
-	if len(a.Contacts) > 0 {
-		list := asList(a.Contacts)
-		w.given.Context[Found], w.kept[Found] = list, list
-	}
 	if w.last != nil && hook != sdk.HookGetDataIframe {
 		a.ID, a.URL = w.last.Values["id"], w.last.Values["url"]
 	}

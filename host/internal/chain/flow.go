@@ -26,9 +26,9 @@ type Target interface {
 
 // Given is what an expression or an endpoint is given. It is only read.
 type Given struct {
+	Body    map[string]any
 	Call    map[string]any
 	Context map[string]any
-	Body    map[string]any
 	Item    any
 }
 

@@ -85,6 +85,9 @@ func (r *Runner) Run(ctx context.Context, in Input) Result {
 		out:   Result{Answer: sdk.CallAnswer{ID: in.Answer.ID, URL: in.Answer.URL, Contacts: in.Answer.Contacts}},
 		kept:  map[string]any{},
 	}
+	if w.given.Context[Found] == nil {
+		w.given.Context[Found] = []any{} // so that an expression can count them
+	}
 	for _, s := range in.Done {
 		if s.Write && s.Arrived() {
 			w.done[s.Key] = true

@@ -145,8 +145,13 @@ func (w *walk) call(ctx context.Context, s Step, key string, g Given) (Answer, e
 	for _, text := range a.Warnings {
 		w.warn("%s", text)
 	}
+	before := len(w.out.Answer.Contacts)
 	for i := range a.Items {
 		w.found(a.Items[i])
+	}
+	if len(w.out.Answer.Contacts) > before {
+		list := asList(w.out.Answer.Contacts)
+		w.given.Context[Found], w.kept[Found] = list, list
 	}
 	return a, nil
 }

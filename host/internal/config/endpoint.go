@@ -9,60 +9,6 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-func (l *loader) templateInfo(o object) store.TemplateInfo {
-	var info store.TemplateInfo
-	p, ok := o.src.object(o.at("info"), join(o.path, "info"), "renderTooltip", "listOptions", "userInfo", "dataFunction")
-	if !ok {
-		return info
-	}
-	words := func(n *yaml.Node, path string, into map[string]*string, optional ...string) {
-		names := make([]string, 0, len(into))
-		for name := range into {
-			names = append(names, name)
-		}
-		e, ok := o.src.object(n, path, append(names, optional...)...)
-		if !ok {
-			return
-		}
-		for name, to := range into {
-			e.need(name)
-			if *to, _ = e.text(name); *to == "" && e.has(name) {
-				o.src.failAt(CodeBadValue, e.at(name), "", "%s: it is empty", join(path, name))
-			}
-		}
-	}
-	p.each("renderTooltip", func(n *yaml.Node, path string) {
-		var t store.Tooltip
-		words(n, path, map[string]*string{"path": &t.Path, "element": &t.Element})
-		info.RenderTooltip = append(info.RenderTooltip, t)
-	})
-	p.each("listOptions", func(n *yaml.Node, path string) {
-		var t store.ListOption
-		words(n, path, map[string]*string{"name": &t.Name, "label": &t.Label})
-		info.ListOptions = append(info.ListOptions, t)
-	})
-	p.unique("listOptions", len(info.ListOptions), func(i int) string { return info.ListOptions[i].Name })
-	p.each("userInfo", func(n *yaml.Node, path string) {
-		var t store.UserInfo
-		words(n, path, map[string]*string{"field": &t.Field, "path": &t.Path, "element": &t.Element})
-		info.UserInfo = append(info.UserInfo, t)
-	})
-	p.unique("userInfo", len(info.UserInfo), func(i int) string { return info.UserInfo[i].Field })
-	p.each("dataFunction", func(n *yaml.Node, path string) {
-		var t store.DataFunction
-		words(n, path, map[string]*string{"objectName": &t.ObjectName, "endpoint": &t.Endpoint}, "when", "foreach")
-		if e := (object{src: o.src, path: path, node: n, pairs: map[string]pair{}}); deref(n).Kind == yaml.MappingNode {
-			for _, q := range o.src.pairsOf(n, path) {
-				e.pairs[q.key.Value] = q
-			}
-			t.When, _ = e.text("when")
-			t.ForEach, _ = e.text("foreach")
-		}
-		info.DataFunction = append(info.DataFunction, t)
-	})
-	return info
-}
-
 func authKeys() []string {
 	return []string{
 		"type", "in", "name", "scheme", "value", "encode", "username", "password", "endpoint",
@@ -233,7 +179,7 @@ func (l *loader) hardParameter(s *source, n *yaml.Node, path string) store.HardP
 
 func (l *loader) endpointParameter(s *source, n *yaml.Node, path string) store.EndpointParameter {
 	var p store.EndpointParameter
-	o, ok := s.object(n, path, "name", "in", "from", "key", "value", "required", "default", "format")
+	o, ok := s.object(n, path, "name", "in", "from", "key", "value", "required", "default", "format", "map")
 	if !ok {
 		return p
 	}
@@ -245,6 +191,7 @@ func (l *loader) endpointParameter(s *source, n *yaml.Node, path string) store.E
 	p.Value = o.shared("value")
 	p.Required = o.boolean("required", false)
 	p.Format = o.word("format", "", store.Formats()...)
+	p.Map = o.shared("map")
 	if o.has("default") {
 		p.Default = s.tree(o.at("default"), join(path, "default"))
 	}
@@ -259,7 +206,7 @@ func (l *loader) endpointParameter(s *source, n *yaml.Node, path string) store.E
 
 func (l *loader) templateResponse(s *source, n *yaml.Node, path string) store.Response {
 	var r store.Response
-	o, ok := s.object(n, path, "type", "token", "expires_in", "expires_at", "shape", "list", "item", "extra", "ok", "error", "fields")
+	o, ok := s.object(n, path, "type", "token", "expires_in", "expires_at", "shape", "list", "item", "extra", "maps", "ok", "error", "fields")
 	if !ok {
 		return r
 	}
@@ -272,5 +219,6 @@ func (l *loader) templateResponse(s *source, n *yaml.Node, path string) store.Re
 	}
 	r.Item = o.texts("item")
 	r.Extra = o.texts("extra")
+	r.Maps = o.texts("maps")
 	return r
 }

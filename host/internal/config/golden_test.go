@@ -77,13 +77,20 @@ func testOptions() Options {
 			}
 			return out
 		},
+		CheckOverride: func(t store.Template) []TemplateFault {
+			var out []TemplateFault
+			for _, f := range endpoint.NewCompiler().CheckOverride(t) {
+				out = append(out, TemplateFault(f))
+			}
+			return out
+		},
 		Template: func(name string) (store.Template, bool) {
 			return store.Template{Name: name, Parameters: []store.TemplateParameter{{Name: "old"}}}, name == "was-good"
 		},
 	}
 }
 
-// rows: G01, G02, G09, G10, G18, O03, O07, O08, O09, O10, O13, O14, O23, O34, O43, C01, C03, C59, F17, E04, E05, F20
+// rows: G01, G02, G09, G10, G18, G31, G32, G33, O44, O03, O07, O08, O09, O10, O13, O14, O23, O34, O43, C01, C03, C59, F17, E04, E05, F20
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	cases, err := filepath.Glob("testdata/*.txtar")

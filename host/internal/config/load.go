@@ -43,6 +43,9 @@ type Options struct {
 	// CheckTemplate returns what is wrong with a template that can be read; nil:
 	// nobody looks. It is called from several goroutines.
 	CheckTemplate func(store.Template) []TemplateFault
+	// CheckOverride returns what is wrong with the chains and the screen of a template
+	// of which an integration says something otherwise; nil: nobody looks.
+	CheckOverride func(store.Template) []TemplateFault
 	// Running is the configuration that a daemon was started with: what is read at
 	// start alone stays as it is there, and stands in for a host.yaml that is bad.
 	Running *Host

@@ -245,9 +245,12 @@ func (l *loader) templateParameter(s *source, n *yaml.Node, path string) store.T
 	return p
 }
 
+// maxConcurrent is the most requests of an integration to one host at once.
+const maxConcurrent = 64
+
 func (l *loader) requestDefaults(o object) store.RequestDefaults {
 	var r store.RequestDefaults
-	p, ok := o.src.object(o.at("request"), "request", "base_url", "timeout", "headers", "query")
+	p, ok := o.src.object(o.at("request"), "request", "base_url", "timeout", "headers", "query", "max_concurrent")
 	if !ok {
 		return r
 	}
@@ -255,6 +258,7 @@ func (l *loader) requestDefaults(o object) store.RequestDefaults {
 	r.Timeout = p.wait("timeout")
 	r.Headers = p.texts("headers")
 	r.Query = p.texts("query")
+	r.MaxConcurrent, _ = p.integer("max_concurrent", maxConcurrent)
 	return r
 }
 

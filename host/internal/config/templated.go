@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,8 +28,7 @@ func (l *loader) templated(f *TenantFile, o object, n *yaml.Node) Integration {
 	in.Spec.Callcenter, _ = o.text("callcenter")
 	in.Spec.Host = l.remoteHost(o)
 	if o.has("info") {
-		in.Spec.Info = o.mapping("info")
-		l.templateInfo(o) // says what is wrong
+		in.Spec.Info = o.ownInfo(l.templateInfo(o))
 	}
 	if o.has("iframe") {
 		in.Spec.Iframe = o.mapping("iframe")
@@ -44,6 +44,7 @@ func (l *loader) templated(f *TenantFile, o object, n *yaml.Node) Integration {
 		return in
 	}
 	in.Checked = true
+	l.overrides(o, t, in.Spec)
 	if in.Spec.Host == "" && needsHost(t) {
 		o.src.failAt(CodeMissingKey, o.node, "host: crm.example.com", "%s needs the key %q: the template %s calls it", o.path, "host", t.Name)
 	}
@@ -51,6 +52,47 @@ func (l *loader) templated(f *TenantFile, o object, n *yaml.Node) Integration {
 		in.Settings = secret.New(string(body))
 	}
 	return in
+}
+
+// ownInfo returns the keys of an info that are given, as the template's are kept.
+func (o object) ownInfo(info store.TemplateInfo) json.RawMessage {
+	given := o.mapping("info")
+	var own, read map[string]json.RawMessage
+	raw, err := json.Marshal(info)
+	if err != nil || json.Unmarshal(given, &own) != nil || json.Unmarshal(raw, &read) != nil {
+		return nil // it is no mapping: that was said
+	}
+	for name := range own {
+		if v, ok := read[name]; ok {
+			own[name] = v
+		}
+	}
+	if raw, err = json.Marshal(own); err != nil {
+		return nil
+	}
+	return raw
+}
+
+// overrides checks what an integration says otherwise than its template: with it the
+// template has to be as good as without.
+func (l *loader) overrides(o object, t store.Template, spec store.IntegrationSpec) {
+	if l.opts.CheckOverride == nil || len(spec.Info) == 0 && len(spec.Iframe) == 0 {
+		return
+	}
+	own, err := t.With(spec.Info, spec.Iframe)
+	if err != nil {
+		return // it cannot be read: that was said
+	}
+	known := own.Info.Chosen()
+	for name := range own.Info.Options {
+		if _, ok := known[name]; !ok {
+			o.src.failAt(CodeBadValue, o.at("info"), meant(name, slices.Sorted(maps.Keys(known))), "%s: the template has no option %q", join(o.path, "info.options"), name)
+		}
+	}
+	for _, fault := range l.opts.CheckOverride(own) {
+		fault.Message = join(o.path, fault.Message)
+		o.src.fault(o.node, fault)
+	}
 }
 
 func (l *loader) templateNames() []string {

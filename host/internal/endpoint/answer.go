@@ -26,6 +26,7 @@ type answer struct {
 type reading struct {
 	name string
 	*reader
+	words *words
 }
 
 // reader takes a value out of an answer: by path, or by an expression.
@@ -55,11 +56,16 @@ func (b *builder) response(path string, e *store.Endpoint) answer {
 			b.fault(path+".item."+name, nearest(name, r.Shape.Keys()), "%s.item: a %s has no %q; it may stand in extra", path, r.Shape, name)
 			continue
 		}
-		a.item = append(a.item, reading{name, b.reader(path+".item."+name, r.Item[name])})
+		a.item = append(a.item, reading{name, b.reader(path+".item."+name, r.Item[name]), b.words(path+".maps."+name, r.Maps[name])})
 	}
 	a.item = slices.Clip(a.item)
 	for _, name := range slices.Sorted(maps.Keys(r.Extra)) {
-		a.extra = append(a.extra, reading{name, b.reader(path+".extra."+name, r.Extra[name])})
+		a.extra = append(a.extra, reading{name, b.reader(path+".extra."+name, r.Extra[name]), b.words(path+".maps."+name, r.Maps[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Maps)) {
+		if r.Item[name] == "" && r.Extra[name] == "" {
+			b.fault(path+".maps."+name, "a key of item or extra", "%s.maps: the answer has no %q", path, name)
+		}
 	}
 	switch {
 	case r.Shape != "" && r.Item["id"] == "":
@@ -174,7 +180,7 @@ func (a answer) oneItem(from any, s scope) (Item, error) {
 			return Item{}, err
 		}
 		if v != nil {
-			item.Values[r.name] = stringOf(v)
+			item.Values[r.name] = stringOf(r.words.translate(s, v))
 		}
 	}
 	for _, r := range a.extra {
@@ -188,7 +194,7 @@ func (a answer) oneItem(from any, s scope) (Item, error) {
 		if item.Extra == nil {
 			item.Extra = map[string]any{}
 		}
-		item.Extra[r.name] = v
+		item.Extra[r.name] = r.words.translate(s, v)
 	}
 	return item, nil
 }
@@ -276,6 +282,25 @@ func (a answer) fieldErrors(body any, s scope) map[string]string {
 		}
 	}
 	return out
+}
+
+// clientFields names the fields as who filled them in knows them: by the keys of the
+// request that the values came from.
+func (c *call) clientFields(errs map[string]string) map[string]string {
+	for _, g := range c.groups {
+		i := slices.IndexFunc(g.sources, func(s source) bool { return s.from == store.FromBody })
+		if g.in != store.InBody || i < 0 {
+			continue
+		}
+		key := g.sources[i].key
+		for _, name := range []string{g.name, g.name[strings.LastIndexByte(g.name, '.')+1:]} {
+			if text, ok := errs[name]; ok && errs[key] == "" {
+				delete(errs, name)
+				errs[key] = text
+			}
+		}
+	}
+	return errs
 }
 
 func firstOf(m map[string]any, names ...string) any {

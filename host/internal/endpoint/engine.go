@@ -2,7 +2,10 @@ package endpoint
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -27,6 +30,10 @@ type Given struct {
 	Call    map[string]any
 	Context map[string]any
 	Item    any
+}
+
+func (i Integration) lane() lane {
+	return lane{i.ID, i.Template.spec.Request.MaxConcurrent}
 }
 
 func (i Integration) input(g Given) Input {
@@ -66,7 +73,7 @@ func New(opts Options) (*Engine, error) {
 	if opts.Reconnect == nil {
 		opts.Reconnect = func(context.Context, string, string) error { return nil }
 	}
-	return &Engine{opts: opts, sender: newSender(opts.Transport, opts.Plain), known: knownTokens{tokens: map[string]Token{}}}, nil
+	return &Engine{opts: opts, sender: newSender(opts.Transport, opts.Plain, opts.Now), known: knownTokens{tokens: map[string]Token{}}}, nil
 }
 
 // Render returns the request that Call would send, and sends nothing. If it needs a
@@ -84,6 +91,23 @@ func (e *Engine) Render(ctx context.Context, in Integration, name string, g Give
 		}
 	}
 	return in.Template.render(c, in.input(g), token)
+}
+
+// Fingerprint returns what tells the request that Call would send from others, but
+// for the token. Nothing of the request can be found out from it.
+func (e *Engine) Fingerprint(in Integration, name string, g Given) (string, error) {
+	c := in.Template.endpoints[name]
+	if c == nil {
+		return "", in.Template.unknown(name)
+	}
+	r, err := in.Template.render(c, in.input(g), masked)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s %q %s", r.Method, r.URL, r.Body)
+	_ = r.Header.Write(h) // sorted by name; a hash takes everything
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Call calls an endpoint and returns what the remote system answered. An error is
@@ -120,24 +144,29 @@ func (e *Engine) call(ctx context.Context, in Integration, c *call, input Input)
 			return Result{}, err
 		}
 	}
-	got, err := e.attempt(ctx, in, c, input, token.Access)
+	got, notes, err := e.attempt(ctx, in, c, input, token.Access)
 	if err == nil && got.status == http.StatusUnauthorized && needs {
 		if token, err = e.renew(ctx, in, token, true); err != nil {
 			return Result{Status: got.status}, err
 		}
-		got, err = e.attempt(ctx, in, c, input, token.Access)
+		got, notes, err = e.attempt(ctx, in, c, input, token.Access)
 	}
 	if err != nil {
 		return Result{}, err
 	}
-	return c.read(got, in.Template.scope(input, ""))
+	s := in.Template.scope(input, "")
+	s[warningsKey] = notes
+	out, err := c.read(got, s)
+	out.Warnings = notes.texts
+	return out, err
 }
 
 // attempt makes the request and sends it.
-func (e *Engine) attempt(ctx context.Context, in Integration, c *call, input Input, token string) (reply, error) {
+func (e *Engine) attempt(ctx context.Context, in Integration, c *call, input Input, token string) (reply, *warnings, error) {
 	r, err := in.Template.render(c, input, token)
 	if err != nil {
-		return reply{}, err
+		return reply{}, nil, err
 	}
-	return e.sender.send(ctx, r, c.again())
+	got, err := e.sender.send(ctx, in.lane(), r, c.again())
+	return got, r.notes, err
 }

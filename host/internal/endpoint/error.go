@@ -39,6 +39,8 @@ const (
 	codeTokenRefused   = "token_refused"
 	codeReconnect      = "needs_reconnect"
 	codeInvalidGrant   = "invalid_grant"
+	codeCircuitOpen    = "circuit_open"
+	codeBusy           = "busy"
 )
 
 // Outcome says what is known of a request that failed.

@@ -203,6 +203,9 @@ func (d *dialect) field(e *expression, name string, offset int) *exprError {
 
 // judge finds out what goes into an expression.
 func (d *dialect) judge(e *expression, u *uses) *exprError {
+	if u.all {
+		return &exprError{message: "unknown name $env"}
+	}
 	e.token = u.token
 	e.secret = u.token || u.fields > len(u.members) && len(d.secrets) > 0
 	for _, m := range u.members {
@@ -218,6 +221,7 @@ type uses struct {
 	fields  int // how often fields is named
 	members []member
 	token   bool
+	all     bool // everything at once
 }
 
 type member struct {
@@ -230,6 +234,7 @@ func (u *uses) Visit(n *ast.Node) {
 	switch n := (*n).(type) {
 	case *ast.IdentifierNode:
 		u.token = u.token || n.Value == "token"
+		u.all = u.all || n.Value == "$env"
 		if n.Value == "fields" {
 			u.fields++
 		}

@@ -32,6 +32,7 @@ type source struct {
 	hard   any
 	format string
 	region string
+	words  *words
 }
 
 // what says where a value comes from, for messages.
@@ -83,7 +84,7 @@ func (g group) value(s scope) (v any, secret bool, err error) {
 			v = formatNumber(src.format, v, src.region)
 		}
 		if present(v) {
-			return v, secret, nil
+			return src.words.translate(s, v), secret, nil
 		}
 	}
 	return g.otherwise, false, nil
@@ -207,7 +208,7 @@ func (b *builder) templateGroups() []group {
 
 // source compiles where a parameter comes from.
 func (b *builder) source(path string, p store.EndpointParameter, e *store.Endpoint) source {
-	s := source{format: p.Format, region: b.spec.Region}
+	s := source{format: p.Format, region: b.spec.Region, words: b.words(path+".map", p.Map)}
 	if p.Value != "" {
 		x := b.text(path+".value", p.Value, &b.request)
 		s.rank, s.text, s.key = rankHard, &x, p.Value

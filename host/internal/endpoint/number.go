@@ -30,6 +30,13 @@ func numberFunctions(region string) map[string]func(...any) (any, error) {
 	return out
 }
 
+// Number returns a phone number in another form, one of store.Formats; false for what
+// has none.
+func Number(format, number, region string) (string, bool) {
+	v, ok := formatNumber(format, number, region).(string)
+	return v, ok
+}
+
 // formatNumber returns a phone number in another form, or nil for what has none: an
 // anonymous caller has no number.
 func formatNumber(format string, v any, region string) any {

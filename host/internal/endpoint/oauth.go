@@ -20,7 +20,7 @@ func (e *Engine) grant(ctx context.Context, in Integration, what map[string]stri
 	if err != nil {
 		return Token{}, err
 	}
-	got, err := e.sender.send(ctx, r, false)
+	got, err := e.sender.send(ctx, in.lane(), r, false)
 	if err != nil {
 		return Token{}, err
 	}

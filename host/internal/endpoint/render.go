@@ -35,6 +35,7 @@ type Request struct {
 	Header http.Header
 	Body   []byte
 	shown  Shown
+	notes  *warnings // what was odd about its values
 }
 
 // Shown is a request as it may be shown: secrets are ***.
@@ -101,7 +102,7 @@ func (t *Template) scope(in Input, token string) scope {
 	}
 	s := scope{
 		"fields": fields, "call": orEmpty(in.Call), "context": orEmpty(in.Context), "body": orEmpty(in.Body),
-		"host": in.Host, "callcenter": in.Callcenter, "item": in.Item, "token": nil,
+		"host": in.Host, "callcenter": in.Callcenter, "item": in.Item, "token": nil, warningsKey: &warnings{}, mapsKey: t.spec.Info.Maps,
 	}
 	if token != "" {
 		s["token"] = token
@@ -157,7 +158,9 @@ func (t *Template) render(c *call, in Input, token string) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	return d.request(c, at, body)
+	r, err := d.request(c, at, body)
+	r.notes, _ = d.scope[warningsKey].(*warnings)
+	return r, err
 }
 
 // resolve returns the values of the parameters, or an error that names all that are

@@ -47,12 +47,14 @@ type reply struct {
 type sender struct {
 	client http.Client
 	plain  func(host string) bool
+	gates  gates
 }
 
-func newSender(transport http.RoundTripper, plain func(string) bool) *sender {
+func newSender(transport http.RoundTripper, plain func(string) bool, now func() time.Time) *sender {
 	return &sender{
 		client: http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		plain:  plain,
+		gates:  gates{now: now},
 	}
 }
 
@@ -78,10 +80,16 @@ const (
 // send sends a request, again if that can do no harm: one that never left, and one
 // that may be repeated after a failure of the network or of a gateway. A rate limit
 // is waited for if it ends soon.
-func (s *sender) send(ctx context.Context, r Request, again bool) (reply, error) {
+func (s *sender) send(ctx context.Context, l lane, r Request, again bool) (reply, error) {
 	wait := firstPause
+	var before reply
+	var failed error
 	for attempt := 1; ; attempt++ {
-		got, err := s.once(ctx, r)
+		got, err := s.through(ctx, l, r)
+		if attempt > 1 && held(err) {
+			return before, failed // it says more
+		}
+		before, failed = got, err
 		retry, after := retryable(got, err, again)
 		if !retry || attempt == maxAttempts {
 			return got, err
@@ -97,12 +105,49 @@ func (s *sender) send(ctx context.Context, r Request, again bool) (reply, error)
 	}
 }
 
+// through sends a request once, through the gate of its host.
+func (s *sender) through(ctx context.Context, l lane, r Request) (reply, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return reply{}, configError(codeBadURL, "the request cannot be made")
+	}
+	p, err := s.gates.enter(ctx, l, u.Host)
+	if err != nil {
+		return reply{}, err
+	}
+	v := verdictNone
+	defer func() { p.leave(v) }()
+	got, err := s.once(ctx, r)
+	v = verdictOf(got, err)
+	return got, err
+}
+
+// verdictOf says what the outcome of a request tells about its host.
+func verdictOf(got reply, err error) verdict {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && (e.Code == codeUnreachable || e.Code == codeTimeout):
+		return verdictBad
+	case err != nil:
+		return verdictNone
+	case got.status >= 500 && got.status != http.StatusNotImplemented:
+		return verdictBad
+	}
+	return verdictGood
+}
+
+// held reports whether a gate held a request back.
+func held(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == codeCircuitOpen || e.Code == codeBusy)
+}
+
 // retryable reports whether a request may be sent again, and how long the remote
 // system asks to wait before.
 func retryable(got reply, err error, again bool) (bool, time.Duration) {
 	if err != nil {
 		e, ok := errors.AsType[*Error](err)
-		return ok && e.Class == classTransient && (again || e.Outcome == OutcomeNotSent), 0
+		return ok && e.Class == classTransient && !held(err) && (again || e.Outcome == OutcomeNotSent), 0
 	}
 	switch got.status {
 	case http.StatusTooManyRequests:
@@ -212,6 +257,8 @@ type Result struct {
 	Body   any               `json:"body,omitempty"`    // JSON, or a text
 	Items  []Item            `json:"items,omitempty"`   // if the endpoint has a shape
 	TookMS int64             `json:"took_ms"`
+	// Warnings say what of the request or the answer was odd.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // passed are the headers of an answer that a client gets.
@@ -277,7 +324,7 @@ func (c *call) failure(got reply, body any, s scope) *Error {
 	if e.Message == "" {
 		e.Message = "the remote system answered " + strconv.Itoa(got.status) + " " + http.StatusText(got.status)
 	}
-	e.Fields = c.response.fieldErrors(body, s)
+	e.Fields = c.clientFields(c.response.fieldErrors(body, s))
 	switch {
 	case got.status == http.StatusUnauthorized || got.status == http.StatusForbidden:
 		e.Class = classAuth

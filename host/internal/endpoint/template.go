@@ -3,7 +3,6 @@ package endpoint
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -57,7 +56,10 @@ type Template struct {
 	query     []named
 	auth      *credential
 	endpoints map[string]*call
-	fields    []group // of the template's parameters that go with each request
+	fields    []group         // of the template's parameters that go with each request
+	flows     map[string]Flow // by hook
+	triggered map[string][]Step
+	screen    *screen // nil: none
 }
 
 // Spec returns what was compiled.
@@ -96,14 +98,7 @@ func (c *Compiler) Compile(spec store.Template) (*Template, []Fault) {
 	if last := c.last[spec.Name]; last != nil && len(spec.Sum) > 0 && bytes.Equal(last.spec.Sum, spec.Sum) {
 		return last, nil
 	}
-	b := &builder{spec: spec}
-	fields := make([]string, len(spec.Parameters))
-	for i, p := range spec.Parameters {
-		fields[i] = p.Name
-	}
-	d := dialect{roots: requestRoots(), fields: fields, secrets: spec.Secrets(), region: spec.Region, cache: c.cache}
-	b.request, b.answer = d, d
-	b.answer.roots = responseRoots()
+	b := c.builder(spec)
 	t := b.template()
 	if len(b.faults) > 0 {
 		return nil, b.faults
@@ -137,9 +132,53 @@ func (b *builder) template() *Template {
 		e := &t.spec.Endpoints[i]
 		t.endpoints[e.Name] = b.call(fmt.Sprintf("endpoints[%d]", i), e, t)
 	}
-	b.chain()
-	b.screen()
+	b.interplay(t)
 	return t
+}
+
+// interplay compiles what concerns several endpoints, or none: it may be otherwise in
+// an integration.
+func (b *builder) interplay(t *Template) {
+	t.flows, t.triggered = b.flows(), b.triggered()
+	t.screen = b.screen()
+}
+
+// CheckOverride returns what is wrong with the chains and the screen of a template,
+// and with nothing else of it.
+func (c *Compiler) CheckOverride(spec store.Template) []Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.builder(spec)
+	b.interplay(&Template{})
+	return b.faults
+}
+
+// Vary returns a template with other chains and another screen, those of spec. What
+// it has besides is the same.
+func (c *Compiler) Vary(t *Template, spec store.Template) (*Template, []Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own := *t
+	b := c.builder(spec)
+	b.interplay(&own)
+	if len(b.faults) > 0 {
+		return nil, b.faults
+	}
+	own.spec = spec
+	return &own, nil
+}
+
+// builder returns what compiles one template. The caller holds mu.
+func (c *Compiler) builder(spec store.Template) *builder {
+	b := &builder{spec: spec}
+	fields := make([]string, len(spec.Parameters))
+	for i, p := range spec.Parameters {
+		fields[i] = p.Name
+	}
+	d := dialect{roots: requestRoots(), fields: fields, secrets: spec.Secrets(), region: spec.Region, cache: c.cache}
+	b.request, b.answer = d, d
+	b.answer.roots = responseRoots()
+	return b
 }
 
 // call compiles an endpoint.
@@ -196,47 +235,6 @@ func (b *builder) checkType(path string, e *store.Endpoint) {
 	if e.Type != store.EndpointAuth && (e.Response.Token != "" || e.Response.ExpiresIn != "" || e.Response.ExpiresAt != "") {
 		b.fault(path+".response", "type: Auth", "%s.response: only an endpoint of type Auth has a token", path)
 	}
-}
-
-// chain checks the steps that run when a call begins.
-func (b *builder) chain() {
-	names := map[string]int{}
-	for i, f := range b.spec.Info.DataFunction {
-		path := fmt.Sprintf("info.dataFunction[%d]", i)
-		if _, ok := b.spec.Endpoint(f.Endpoint); !ok {
-			b.fault(path+".endpoint", nearest(f.Endpoint, b.spec.EndpointNames()), "%s.endpoint: the template has no endpoint %q", path, f.Endpoint)
-		}
-		if j, twice := names[f.ObjectName]; twice {
-			b.fault(path+".objectName", "", "%s.objectName: %q is that of info.dataFunction[%d] too", path, f.ObjectName, j)
-		}
-		names[f.ObjectName] = i
-		b.condition(path+".when", f.When)
-		b.condition(path+".foreach", f.ForEach)
-	}
-}
-
-// condition checks an expression that stands alone.
-func (b *builder) condition(path, source string) {
-	if source == "" {
-		return
-	}
-	if x := b.text(path, source, &b.request); x.only() == nil {
-		b.fault(path, `such as "{{ len(context.contacts) == 0 }}"`, "%s: one expression in {{ }} is needed", path)
-	}
-}
-
-// screen checks the expressions of the screen.
-func (b *builder) screen() {
-	if len(b.spec.Iframe) == 0 {
-		return
-	}
-	var tree any
-	if err := json.Unmarshal(b.spec.Iframe, &tree); err != nil {
-		b.fault("iframe", "", "iframe: not a mapping")
-		return
-	}
-	d := b.answer
-	b.tree("iframe", tree, &d)
 }
 
 // text compiles a text, and reports what is wrong with it.

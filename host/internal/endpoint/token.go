@@ -247,7 +247,7 @@ func (e *Engine) obtain(ctx context.Context, in Integration, have Token) (Token,
 func (e *Engine) login(ctx context.Context, in Integration) (Token, error) {
 	c := in.Template.endpoints[in.Template.spec.Auth.Endpoint]
 	input := in.input(Given{})
-	got, err := e.attempt(ctx, in, c, input, "")
+	got, _, err := e.attempt(ctx, in, c, input, "")
 	if err != nil {
 		return Token{}, err
 	}
