@@ -174,6 +174,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	h.files.reread = h.watch.Reload
 	patience.Log, patience.Redact = h.log.Named("run"), h.redactor.Redact
 	patience.Say, patience.DeleteGuard = h.sup.Say, h.files.DeleteGuard
+	patience.Endpoint = h.templates.callForPlugin
 	if h.traces != nil {
 		patience.Trace = h.traces
 	}

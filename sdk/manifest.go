@@ -62,8 +62,11 @@ type Manifest struct {
 	// those of strings whose schema has format=uri, format=hostname or "x-host": true.
 	// The host lets the plugin connect to these alone, and shows them to who approves
 	// it.
-	Hosts  []string
-	Limits Limits
+	Hosts []string
+	// Template is the name of a template whose endpoints hooks call with CallEndpoint:
+	// the settings are its fields, and "host" among them is the remote system's.
+	Template string
+	Limits   Limits
 	// Every is the default schedule in ticks of one minute: 5 if zero, 1 is every
 	// tick, negative is never.
 	Every int

@@ -74,7 +74,8 @@ func (d description) manifest(hooks []string, checks bool) (sdk.Manifest, error)
 	m := sdk.Manifest{
 		Name: d.Name, Label: d.Manifest.Label, Version: d.Version, Description: d.Manifest.Description, Icon: d.Manifest.Icon,
 		Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: hooks, Hosts: d.Manifest.Hosts,
-		Limits: sdk.Limits{Concurrency: d.Manifest.Concurrency},
+		Template: d.Manifest.Template,
+		Limits:   sdk.Limits{Concurrency: d.Manifest.Concurrency},
 	}
 	if m.Label == "" {
 		m.Label = d.Name + " functions"

@@ -198,9 +198,11 @@ func (c *call) throwable(e *sdk.Error, at string) goja.Value {
 	}
 	c.set(o, "code", e.Code)
 	c.set(o, "class", string(e.Class))
-	for name, value := range e.Details {
-		c.set(o, name, value)
+	c.set(o, "outcome", e.Details[sdk.DetailOutcome])
+	if status, err := strconv.Atoi(e.Details["status"]); err == nil {
+		c.set(o, "status", status)
 	}
+	c.set(o, "fields", fieldFaults(e.Details))
 	if at != "" {
 		c.set(o, "stack", "Error: "+e.Error()+"\n\tat "+at)
 	}

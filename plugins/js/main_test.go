@@ -84,12 +84,13 @@ func (o opened) fault(ctx context.Context) *sdk.Error {
 type fakeHost struct {
 	sdk.Host
 
-	mu     sync.Mutex // guards what follows
-	cache  map[string][]byte
-	ttl    time.Duration
-	lines  []string
-	logged chan struct{} // told of a line, if there is one
-	gate   chan struct{} // if there is one, the key "slow" waits for it
+	mu       sync.Mutex // guards what follows
+	cache    map[string][]byte
+	endpoint func(name string, body []byte) (sdk.EndpointResult, error)
+	ttl      time.Duration
+	lines    []string
+	logged   chan struct{} // told of a line, if there is one
+	gate     chan struct{} // if there is one, the key "slow" waits for it
 }
 
 func (h *fakeHost) CacheGet(ctx context.Context, scope sdk.CacheScope, key string) ([]byte, bool, error) {

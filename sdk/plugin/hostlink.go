@@ -194,6 +194,10 @@ func respond(ctx context.Context, of *call, what *pluginv1.HostLinkResponse) *pl
 		var key string
 		key, err = host.Pick(ctx, ask.Pick.GetKeys())
 		answer.Answer = &pluginv1.HostLinkRequest_Picked{Picked: &pluginv1.Picked{Key: key}}
+	case *pluginv1.HostLinkResponse_EndpointCall:
+		var result *pluginv1.EndpointResult
+		result, err = callEndpoint(ctx, host, ask.EndpointCall)
+		answer.Answer = &pluginv1.HostLinkRequest_EndpointResult{EndpointResult: result}
 	case *pluginv1.HostLinkResponse_Progress:
 		a := ask.Progress
 		err = host.Progress(ctx, a.GetWhat(), timeFromProto(a.GetUntil()))

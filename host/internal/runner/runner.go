@@ -108,6 +108,8 @@ type Options struct {
 	Redact func(string) string
 	// Trace makes spans of what is done; nobody does if nil.
 	Trace Tracer
+	// Endpoint calls an endpoint of a template for a plugin; none can be called if nil.
+	Endpoint EndpointCall
 	// Say takes what a plugin logs in a call, so that it stands with the rest that
 	// the plugin writes; Log takes it if nil.
 	Say func(plugin string, level hclog.Level, message string, fields map[string]string)

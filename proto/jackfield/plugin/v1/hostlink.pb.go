@@ -44,6 +44,7 @@ type HostLinkResponse struct {
 	//	*HostLinkResponse_Slot
 	//	*HostLinkResponse_SlotRelease
 	//	*HostLinkResponse_Pick
+	//	*HostLinkResponse_EndpointCall
 	Ask           isHostLinkResponse_Ask `protobuf_oneof:"ask"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -208,6 +209,15 @@ func (x *HostLinkResponse) GetPick() *Pick {
 	return nil
 }
 
+func (x *HostLinkResponse) GetEndpointCall() *EndpointCall {
+	if x != nil {
+		if x, ok := x.Ask.(*HostLinkResponse_EndpointCall); ok {
+			return x.EndpointCall
+		}
+	}
+	return nil
+}
+
 type isHostLinkResponse_Ask interface {
 	isHostLinkResponse_Ask()
 }
@@ -263,6 +273,10 @@ type HostLinkResponse_Pick struct {
 	Pick *Pick `protobuf:"bytes,14,opt,name=pick,proto3,oneof"`
 }
 
+type HostLinkResponse_EndpointCall struct {
+	EndpointCall *EndpointCall `protobuf:"bytes,15,opt,name=endpoint_call,json=endpointCall,proto3,oneof"`
+}
+
 func (*HostLinkResponse_CredentialGet) isHostLinkResponse_Ask() {}
 
 func (*HostLinkResponse_CredentialBeginRefresh) isHostLinkResponse_Ask() {}
@@ -287,6 +301,8 @@ func (*HostLinkResponse_SlotRelease) isHostLinkResponse_Ask() {}
 
 func (*HostLinkResponse_Pick) isHostLinkResponse_Ask() {}
 
+func (*HostLinkResponse_EndpointCall) isHostLinkResponse_Ask() {}
+
 // HostLinkRequest is the host's answer. Log and cancel are not answered.
 type HostLinkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -298,6 +314,7 @@ type HostLinkRequest struct {
 	//	*HostLinkRequest_CacheValue
 	//	*HostLinkRequest_Done
 	//	*HostLinkRequest_Picked
+	//	*HostLinkRequest_EndpointResult
 	Answer        isHostLinkRequest_Answer `protobuf_oneof:"answer"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -390,6 +407,15 @@ func (x *HostLinkRequest) GetPicked() *Picked {
 	return nil
 }
 
+func (x *HostLinkRequest) GetEndpointResult() *EndpointResult {
+	if x != nil {
+		if x, ok := x.Answer.(*HostLinkRequest_EndpointResult); ok {
+			return x.EndpointResult
+		}
+	}
+	return nil
+}
+
 type isHostLinkRequest_Answer interface {
 	isHostLinkRequest_Answer()
 }
@@ -410,6 +436,10 @@ type HostLinkRequest_Picked struct {
 	Picked *Picked `protobuf:"bytes,6,opt,name=picked,proto3,oneof"`
 }
 
+type HostLinkRequest_EndpointResult struct {
+	EndpointResult *EndpointResult `protobuf:"bytes,7,opt,name=endpoint_result,json=endpointResult,proto3,oneof"`
+}
+
 func (*HostLinkRequest_Credential) isHostLinkRequest_Answer() {}
 
 func (*HostLinkRequest_CacheValue) isHostLinkRequest_Answer() {}
@@ -417,6 +447,8 @@ func (*HostLinkRequest_CacheValue) isHostLinkRequest_Answer() {}
 func (*HostLinkRequest_Done) isHostLinkRequest_Answer() {}
 
 func (*HostLinkRequest_Picked) isHostLinkRequest_Answer() {}
+
+func (*HostLinkRequest_EndpointResult) isHostLinkRequest_Answer() {}
 
 type CredentialGet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1078,6 +1110,195 @@ func (x *Picked) GetKey() string {
 	return ""
 }
 
+// EndpointCall calls an endpoint of the template that the manifest names. The
+// integration is that of the call that asks.
+type EndpointCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// a JSON object, or nothing
+	Body          []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointCall) Reset() {
+	*x = EndpointCall{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointCall) ProtoMessage() {}
+
+func (x *EndpointCall) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointCall.ProtoReflect.Descriptor instead.
+func (*EndpointCall) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EndpointCall) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EndpointCall) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+type EndpointResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// of HTTP
+	Status int32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	// JSON
+	Body  []byte          `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Items []*EndpointItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
+	// the endpoint only reads: the remote system is as it was
+	Reads         bool `protobuf:"varint,4,opt,name=reads,proto3" json:"reads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointResult) Reset() {
+	*x = EndpointResult{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointResult) ProtoMessage() {}
+
+func (x *EndpointResult) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointResult.ProtoReflect.Descriptor instead.
+func (*EndpointResult) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *EndpointResult) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *EndpointResult) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *EndpointResult) GetItems() []*EndpointItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *EndpointResult) GetReads() bool {
+	if x != nil {
+		return x.Reads
+	}
+	return false
+}
+
+// EndpointItem is what the endpoint's mapping found.
+type EndpointItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// contact, call_log, ticket or list
+	Shape  string            `protobuf:"bytes,1,opt,name=shape,proto3" json:"shape,omitempty"`
+	Values map[string]string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// a JSON object, or nothing
+	Extra         []byte `protobuf:"bytes,3,opt,name=extra,proto3" json:"extra,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointItem) Reset() {
+	*x = EndpointItem{}
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointItem) ProtoMessage() {}
+
+func (x *EndpointItem) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointItem.ProtoReflect.Descriptor instead.
+func (*EndpointItem) Descriptor() ([]byte, []int) {
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EndpointItem) GetShape() string {
+	if x != nil {
+		return x.Shape
+	}
+	return ""
+}
+
+func (x *EndpointItem) GetValues() map[string]string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *EndpointItem) GetExtra() []byte {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
+}
+
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	What          string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
@@ -1088,7 +1309,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[14]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1321,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[14]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1334,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{14}
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Progress) GetWhat() string {
@@ -1141,7 +1362,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[15]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1374,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[15]
+	mi := &file_jackfield_plugin_v1_hostlink_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1387,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{15}
+	return file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Log) GetLevel() string {
@@ -1194,7 +1415,7 @@ var File_jackfield_plugin_v1_hostlink_proto protoreflect.FileDescriptor
 
 const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"\n" +
-	"\"jackfield/plugin/v1/hostlink.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fjackfield/plugin/v1/error.proto\"\x87\x06\n" +
+	"\"jackfield/plugin/v1/hostlink.proto\x12\x13jackfield.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fjackfield/plugin/v1/error.proto\"\xd1\x06\n" +
 	"\x10HostLinkResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\fR\x05token\x12K\n" +
@@ -1210,8 +1431,9 @@ const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"\x05limit\x18\v \x01(\v2\x1a.jackfield.plugin.v1.LimitH\x00R\x05limit\x12/\n" +
 	"\x04slot\x18\f \x01(\v2\x19.jackfield.plugin.v1.SlotH\x00R\x04slot\x12#\n" +
 	"\fslot_release\x18\r \x01(\x04H\x00R\vslotRelease\x12/\n" +
-	"\x04pick\x18\x0e \x01(\v2\x19.jackfield.plugin.v1.PickH\x00R\x04pickB\x05\n" +
-	"\x03ask\"\xcc\x02\n" +
+	"\x04pick\x18\x0e \x01(\v2\x19.jackfield.plugin.v1.PickH\x00R\x04pick\x12H\n" +
+	"\rendpoint_call\x18\x0f \x01(\v2!.jackfield.plugin.v1.EndpointCallH\x00R\fendpointCallB\x05\n" +
+	"\x03ask\"\x9c\x03\n" +
 	"\x0fHostLinkRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x120\n" +
 	"\x05error\x18\x02 \x01(\v2\x1a.jackfield.plugin.v1.ErrorR\x05error\x12A\n" +
@@ -1221,7 +1443,8 @@ const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"\vcache_value\x18\x04 \x01(\v2\x1f.jackfield.plugin.v1.CacheValueH\x00R\n" +
 	"cacheValue\x12/\n" +
 	"\x04done\x18\x05 \x01(\v2\x19.jackfield.plugin.v1.DoneH\x00R\x04done\x125\n" +
-	"\x06picked\x18\x06 \x01(\v2\x1b.jackfield.plugin.v1.PickedH\x00R\x06pickedB\b\n" +
+	"\x06picked\x18\x06 \x01(\v2\x1b.jackfield.plugin.v1.PickedH\x00R\x06picked\x12N\n" +
+	"\x0fendpoint_result\x18\a \x01(\v2#.jackfield.plugin.v1.EndpointResultH\x00R\x0eendpointResultB\b\n" +
 	"\x06answer\"D\n" +
 	"\rCredentialGet\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
@@ -1266,7 +1489,22 @@ const file_jackfield_plugin_v1_hostlink_proto_rawDesc = "" +
 	"\x04Pick\x12\x12\n" +
 	"\x04keys\x18\x01 \x03(\tR\x04keys\"\x1a\n" +
 	"\x06Picked\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\"P\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"6\n" +
+	"\fEndpointCall\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\"\x8b\x01\n" +
+	"\x0eEndpointResult\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\x127\n" +
+	"\x05items\x18\x03 \x03(\v2!.jackfield.plugin.v1.EndpointItemR\x05items\x12\x14\n" +
+	"\x05reads\x18\x04 \x01(\bR\x05reads\"\xbc\x01\n" +
+	"\fEndpointItem\x12\x14\n" +
+	"\x05shape\x18\x01 \x01(\tR\x05shape\x12E\n" +
+	"\x06values\x18\x02 \x03(\v2-.jackfield.plugin.v1.EndpointItem.ValuesEntryR\x06values\x12\x14\n" +
+	"\x05extra\x18\x03 \x01(\fR\x05extra\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"P\n" +
 	"\bProgress\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xae\x01\n" +
@@ -1290,7 +1528,7 @@ func file_jackfield_plugin_v1_hostlink_proto_rawDescGZIP() []byte {
 	return file_jackfield_plugin_v1_hostlink_proto_rawDescData
 }
 
-var file_jackfield_plugin_v1_hostlink_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_jackfield_plugin_v1_hostlink_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_jackfield_plugin_v1_hostlink_proto_goTypes = []any{
 	(*HostLinkResponse)(nil),       // 0: jackfield.plugin.v1.HostLinkResponse
 	(*HostLinkRequest)(nil),        // 1: jackfield.plugin.v1.HostLinkRequest
@@ -1306,12 +1544,16 @@ var file_jackfield_plugin_v1_hostlink_proto_goTypes = []any{
 	(*Slot)(nil),                   // 11: jackfield.plugin.v1.Slot
 	(*Pick)(nil),                   // 12: jackfield.plugin.v1.Pick
 	(*Picked)(nil),                 // 13: jackfield.plugin.v1.Picked
-	(*Progress)(nil),               // 14: jackfield.plugin.v1.Progress
-	(*Log)(nil),                    // 15: jackfield.plugin.v1.Log
-	nil,                            // 16: jackfield.plugin.v1.Log.FieldsEntry
-	(*Error)(nil),                  // 17: jackfield.plugin.v1.Error
-	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 19: google.protobuf.Duration
+	(*EndpointCall)(nil),           // 14: jackfield.plugin.v1.EndpointCall
+	(*EndpointResult)(nil),         // 15: jackfield.plugin.v1.EndpointResult
+	(*EndpointItem)(nil),           // 16: jackfield.plugin.v1.EndpointItem
+	(*Progress)(nil),               // 17: jackfield.plugin.v1.Progress
+	(*Log)(nil),                    // 18: jackfield.plugin.v1.Log
+	nil,                            // 19: jackfield.plugin.v1.EndpointItem.ValuesEntry
+	nil,                            // 20: jackfield.plugin.v1.Log.FieldsEntry
+	(*Error)(nil),                  // 21: jackfield.plugin.v1.Error
+	(*timestamppb.Timestamp)(nil),  // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 23: google.protobuf.Duration
 }
 var file_jackfield_plugin_v1_hostlink_proto_depIdxs = []int32{
 	2,  // 0: jackfield.plugin.v1.HostLinkResponse.credential_get:type_name -> jackfield.plugin.v1.CredentialGet
@@ -1319,27 +1561,31 @@ var file_jackfield_plugin_v1_hostlink_proto_depIdxs = []int32{
 	4,  // 2: jackfield.plugin.v1.HostLinkResponse.credential_commit:type_name -> jackfield.plugin.v1.CredentialCommit
 	6,  // 3: jackfield.plugin.v1.HostLinkResponse.cache_get:type_name -> jackfield.plugin.v1.CacheGet
 	7,  // 4: jackfield.plugin.v1.HostLinkResponse.cache_put:type_name -> jackfield.plugin.v1.CachePut
-	14, // 5: jackfield.plugin.v1.HostLinkResponse.progress:type_name -> jackfield.plugin.v1.Progress
-	15, // 6: jackfield.plugin.v1.HostLinkResponse.log:type_name -> jackfield.plugin.v1.Log
+	17, // 5: jackfield.plugin.v1.HostLinkResponse.progress:type_name -> jackfield.plugin.v1.Progress
+	18, // 6: jackfield.plugin.v1.HostLinkResponse.log:type_name -> jackfield.plugin.v1.Log
 	10, // 7: jackfield.plugin.v1.HostLinkResponse.limit:type_name -> jackfield.plugin.v1.Limit
 	11, // 8: jackfield.plugin.v1.HostLinkResponse.slot:type_name -> jackfield.plugin.v1.Slot
 	12, // 9: jackfield.plugin.v1.HostLinkResponse.pick:type_name -> jackfield.plugin.v1.Pick
-	17, // 10: jackfield.plugin.v1.HostLinkRequest.error:type_name -> jackfield.plugin.v1.Error
-	5,  // 11: jackfield.plugin.v1.HostLinkRequest.credential:type_name -> jackfield.plugin.v1.Credential
-	8,  // 12: jackfield.plugin.v1.HostLinkRequest.cache_value:type_name -> jackfield.plugin.v1.CacheValue
-	9,  // 13: jackfield.plugin.v1.HostLinkRequest.done:type_name -> jackfield.plugin.v1.Done
-	13, // 14: jackfield.plugin.v1.HostLinkRequest.picked:type_name -> jackfield.plugin.v1.Picked
-	18, // 15: jackfield.plugin.v1.CredentialCommit.expires:type_name -> google.protobuf.Timestamp
-	18, // 16: jackfield.plugin.v1.Credential.expires:type_name -> google.protobuf.Timestamp
-	19, // 17: jackfield.plugin.v1.CachePut.ttl:type_name -> google.protobuf.Duration
-	19, // 18: jackfield.plugin.v1.Limit.window:type_name -> google.protobuf.Duration
-	18, // 19: jackfield.plugin.v1.Progress.until:type_name -> google.protobuf.Timestamp
-	16, // 20: jackfield.plugin.v1.Log.fields:type_name -> jackfield.plugin.v1.Log.FieldsEntry
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	14, // 10: jackfield.plugin.v1.HostLinkResponse.endpoint_call:type_name -> jackfield.plugin.v1.EndpointCall
+	21, // 11: jackfield.plugin.v1.HostLinkRequest.error:type_name -> jackfield.plugin.v1.Error
+	5,  // 12: jackfield.plugin.v1.HostLinkRequest.credential:type_name -> jackfield.plugin.v1.Credential
+	8,  // 13: jackfield.plugin.v1.HostLinkRequest.cache_value:type_name -> jackfield.plugin.v1.CacheValue
+	9,  // 14: jackfield.plugin.v1.HostLinkRequest.done:type_name -> jackfield.plugin.v1.Done
+	13, // 15: jackfield.plugin.v1.HostLinkRequest.picked:type_name -> jackfield.plugin.v1.Picked
+	15, // 16: jackfield.plugin.v1.HostLinkRequest.endpoint_result:type_name -> jackfield.plugin.v1.EndpointResult
+	22, // 17: jackfield.plugin.v1.CredentialCommit.expires:type_name -> google.protobuf.Timestamp
+	22, // 18: jackfield.plugin.v1.Credential.expires:type_name -> google.protobuf.Timestamp
+	23, // 19: jackfield.plugin.v1.CachePut.ttl:type_name -> google.protobuf.Duration
+	23, // 20: jackfield.plugin.v1.Limit.window:type_name -> google.protobuf.Duration
+	16, // 21: jackfield.plugin.v1.EndpointResult.items:type_name -> jackfield.plugin.v1.EndpointItem
+	19, // 22: jackfield.plugin.v1.EndpointItem.values:type_name -> jackfield.plugin.v1.EndpointItem.ValuesEntry
+	22, // 23: jackfield.plugin.v1.Progress.until:type_name -> google.protobuf.Timestamp
+	20, // 24: jackfield.plugin.v1.Log.fields:type_name -> jackfield.plugin.v1.Log.FieldsEntry
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_plugin_v1_hostlink_proto_init() }
@@ -1361,12 +1607,14 @@ func file_jackfield_plugin_v1_hostlink_proto_init() {
 		(*HostLinkResponse_Slot)(nil),
 		(*HostLinkResponse_SlotRelease)(nil),
 		(*HostLinkResponse_Pick)(nil),
+		(*HostLinkResponse_EndpointCall)(nil),
 	}
 	file_jackfield_plugin_v1_hostlink_proto_msgTypes[1].OneofWrappers = []any{
 		(*HostLinkRequest_Credential)(nil),
 		(*HostLinkRequest_CacheValue)(nil),
 		(*HostLinkRequest_Done)(nil),
 		(*HostLinkRequest_Picked)(nil),
+		(*HostLinkRequest_EndpointResult)(nil),
 	}
 	file_jackfield_plugin_v1_hostlink_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
@@ -1375,7 +1623,7 @@ func file_jackfield_plugin_v1_hostlink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_plugin_v1_hostlink_proto_rawDesc), len(file_jackfield_plugin_v1_hostlink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -193,7 +193,9 @@ type Manifest struct {
 	StateMayWrite []int32 `protobuf:"varint,17,rep,packed,name=state_may_write,json=stateMayWrite,proto3" json:"state_may_write,omitempty"`
 	// What the plugin connects to whatever its settings say: slack.com, *.slack.com,
 	// files.example.com:8443; the port is that of https if none is given.
-	Hosts         []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Hosts []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// Whose endpoints EndpointCall calls; the settings are its fields.
+	Template      string `protobuf:"bytes,21,opt,name=template,proto3" json:"template,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -352,6 +354,13 @@ func (x *Manifest) GetHosts() []string {
 		return x.Hosts
 	}
 	return nil
+}
+
+func (x *Manifest) GetTemplate() string {
+	if x != nil {
+		return x.Template
+	}
+	return ""
 }
 
 type Connector struct {
@@ -2169,7 +2178,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"\x11\n" +
 	"\x0fDescribeRequest\"M\n" +
 	"\x10DescribeResponse\x129\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\xc2\x04\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\xde\x04\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -2192,7 +2201,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"stateReads\x12\x1b\n" +
 	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\x12&\n" +
 	"\x0fstate_may_write\x18\x11 \x03(\x05R\rstateMayWrite\x12\x14\n" +
-	"\x05hosts\x18\x14 \x03(\tR\x05hosts\"\xbe\x01\n" +
+	"\x05hosts\x18\x14 \x03(\tR\x05hosts\x12\x1a\n" +
+	"\btemplate\x18\x15 \x01(\tR\btemplate\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +

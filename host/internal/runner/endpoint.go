@@ -1,0 +1,30 @@
+package runner
+
+import (
+	"context"
+
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// EndpointCall calls an endpoint of a template for an integration of a plugin. Its error
+// is an *sdk.Error.
+type EndpointCall func(ctx context.Context, in store.Integration, template, name string, body []byte) (sdk.EndpointResult, error)
+
+var _ sdk.EndpointCaller = (*services)(nil)
+
+// CallEndpoint implements sdk.EndpointCaller. The plugin names the endpoint and no more:
+// the template is its manifest's, the integration that of the call.
+func (s *services) CallEndpoint(ctx context.Context, name string, body []byte) (sdk.EndpointResult, error) {
+	if err := s.open(); err != nil {
+		return sdk.EndpointResult{}, err
+	}
+	notSent := map[string]string{sdk.DetailOutcome: "not_sent"}
+	if s.manifest.Template == "" || s.r.opts.Endpoint == nil {
+		return sdk.EndpointResult{}, &sdk.Error{
+			Class: sdk.ClassConfig, Code: "no_template", Safe: true, Details: notSent,
+			Message: "plugin " + s.in.Plugin + " names no template in its manifest whose endpoints it could call",
+		}
+	}
+	return s.r.opts.Endpoint(ctx, s.in, s.manifest.Template, name, body)
+}
