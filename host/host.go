@@ -132,7 +132,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		Probation: h.config.Plugins.Probation, DrainTimeout: h.config.Plugins.Drain,
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle,
+		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle, IdleOf: h.config.Plugins.Idles,
 		Trace:  traceCall(h.traces),
 		Egress: h.ways.open,
 	})
@@ -164,7 +164,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	}
 	h.files.follow = func(c config.Host) {
 		h.snapshots.configure(c.Snapshots)
-		h.sup.SetIdle(c.Plugins.Idle)
+		h.sup.SetIdle(c.Plugins.Idle, c.Plugins.Idles)
 		h.ways.guard.Allow(c.Egress.Grants())
 		h.sup.SetPatience(c.Plugins.Probation, c.Plugins.Drain)
 		h.templates.allow(c.Egress.Grants())

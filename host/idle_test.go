@@ -86,9 +86,11 @@ func TestIdlePluginCostsNoProcess(t *testing.T) {
 		p := s.serving()
 		return p.PID != 0 && time.Since(p.StartedAt) > 4*time.Second
 	})
-	s.idle("1s")
+	require.Contains(t, s.cli("plugin", "show", "load"), "never: it runs on without a call")
+	s.idle("1h, load: {idle: 1s}")
 	s.cli("reload")
-	s.until("it rests as the file says now", func() bool { return s.rested().Name == "load" })
+	require.Contains(t, s.cli("plugin", "show", "load"), "stopped after 1s without a call")
+	s.until("it rests as the file says of it now", func() bool { return s.rested().Name == "load" })
 	require.NoError(t, os.Remove(filepath.Join(s.dir, "plugins", "load")))
 	s.until("it is gone", func() bool { return s.shown("acme/load").State == "parked" })
 	require.Empty(t, s.processes())

@@ -91,6 +91,7 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 		t.fact("memory", bytesText(p.GetMemory()))
 		t.fact("processors", (time.Duration(p.GetCpuMs()) * time.Millisecond).String())
 	}
+	t.fact("idle", idleText(p.GetIdleAfter().AsDuration()))
 	t.fact("restarts", p.GetRestarts())
 	t.fact("calls", p.GetCalls())
 	t.fact("kind", m.GetKind())
@@ -111,6 +112,14 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 			t.line("  " + line)
 		}
 	}
+}
+
+// idleText says when a plugin is stopped that nothing calls.
+func idleText(after time.Duration) string {
+	if after <= 0 {
+		return "never: it runs on without a call"
+	}
+	return "stopped after " + shortDuration(after) + " without a call"
 }
 
 // orElse returns the first that is not empty.

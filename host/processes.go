@@ -150,7 +150,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 		stays[f.Name] = stays[f.Name] || f.Runnable()
 		p := api.Plugin{
 			Name: f.Name, Version: f.Version, Digest: f.Digest, File: f.Path,
-			Verdict: string(f.Verdict), Reason: f.Reason, Network: string(m.network(f.Name)),
+			Verdict: string(f.Verdict), Reason: f.Reason, Network: string(m.network(f.Name)), IdleAfter: m.sup.IdleAfter(f.Name),
 		}
 		if f.Runnable() {
 			p.Sandbox, p.SandboxReasons = m.level(f.Name)
@@ -168,7 +168,7 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	}
 	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
 		s := byDigest[digest]
-		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone", Network: string(m.network(s.Name))}
+		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone", Network: string(m.network(s.Name)), IdleAfter: m.sup.IdleAfter(s.Name)}
 		p.Sandbox, p.SandboxReasons = m.level(s.Name)
 		if stays[s.Name] {
 			p.Verdict, p.Reason = string(discovery.VerdictKept), "another program has its place in the plugin directory"

@@ -74,7 +74,8 @@ type Plugin struct {
 	Stderr    []string // the last lines
 	Memory    int64    // bytes of the process; 0 where the system does not tell
 	CPU       time.Duration
-	Network   string // how it reaches remote systems: proxy or direct
+	IdleAfter time.Duration // without a call, and it is stopped; 0: never
+	Network   string        // how it reaches remote systems: proxy or direct
 
 	Sandbox        string   // full, partial or none; empty if it may not run
 	SandboxReasons []string // why it is not full

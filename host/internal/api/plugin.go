@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -127,6 +129,7 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		CpuMs:     p.CPU.Milliseconds(),
 		Kind:      p.Kind,
 		Network:   p.Network,
+		IdleAfter: durationpb.New(p.IdleAfter),
 
 		Sandbox:        p.Sandbox,
 		SandboxReasons: p.SandboxReasons,

@@ -109,6 +109,11 @@ func (s *source) merge(value *yaml.Node, path string) []pair {
 // object reads a mapping of known keys. Each other key is a problem, with the known
 // one that was probably meant.
 func (s *source) object(n *yaml.Node, path string, known ...string) (object, bool) {
+	return s.objectWith(n, path, func(pair) bool { return false }, known...)
+}
+
+// objectWith is object for a mapping that may have keys which more says are known too.
+func (s *source) objectWith(n *yaml.Node, path string, more func(pair) bool, known ...string) (object, bool) {
 	o := object{src: s, path: path, node: n, pairs: map[string]pair{}}
 	if deref(n).Kind != yaml.MappingNode {
 		s.hide(n)
@@ -116,7 +121,7 @@ func (s *source) object(n *yaml.Node, path string, known ...string) (object, boo
 		return o, false
 	}
 	for _, p := range s.pairsOf(n, path) {
-		if slices.Contains(known, p.key.Value) {
+		if slices.Contains(known, p.key.Value) || more(p) {
 			o.pairs[p.key.Value] = p
 			continue
 		}

@@ -128,6 +128,15 @@ func nameSchema(text string) schemaNode {
 	return schemaNode{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]{0,62}$`, "description": text}
 }
 
+// pluginsSchema is that of plugins: its own keys, and the names of plugins.
+func pluginsSchema(properties schemaNode) schemaNode {
+	out := closed(properties)
+	out["additionalProperties"] = closed(schemaNode{
+		"idle": schemaNode{"type": []string{"string", "integer"}, "description": "After how long this plugin, if nothing calls it, is stopped, instead of idle of plugins."},
+	})
+	return out
+}
+
 func hostSchema() schemaNode {
 	return closed(schemaNode{
 		"version":   schemaNode{"const": Version, "description": "The version of this file."},
@@ -136,7 +145,7 @@ func hostSchema() schemaNode {
 		"tenants":   described("string", "Directory of the tenants' files, *.yaml; read again when they change."),
 		"templates": described("string", "Directory of the templates, *.yaml; read again when they change."),
 		"key":       described("string", "The key file; made at the first start, never inside data."),
-		"plugins": closed(schemaNode{
+		"plugins": pluginsSchema(schemaNode{
 			"dir":             described("string", "Directory of the plugins' binaries."),
 			"trust":           schemaNode{"enum": []string{string(TrustLock), string(TrustSigned), string(TrustDir)}, "description": "lock: what plugins.lock approves. signed: what a key of keys signed. dir: everything; with serve --dev alone. Needs a restart."},
 			"keys":            schemaNode{"type": "array", "minItems": 1, "items": schemaNode{"type": "string"}, "description": "minisign public keys of those whose plugins may run, for trust: signed. Needs a restart."},

@@ -58,8 +58,10 @@ type PluginDir struct {
 	Dir   string   `json:"dir"`
 	Trust Trust    `json:"trust"`
 	Keys  []string `json:"keys,omitempty"` // minisign public keys, for TrustSigned
-	// Idle is after how long a plugin that nothing calls is stopped; 0: never.
-	Idle time.Duration `json:"idle"`
+	// Idle is after how long a plugin that nothing calls is stopped; 0: never. Idles
+	// says so of some by name; IdleOf of each.
+	Idle  time.Duration            `json:"idle"`
+	Idles map[string]time.Duration `json:"idles,omitempty"`
 	// Network says which plugins connect by themselves, by name (P09). The others
 	// reach what the host's proxy lets them.
 	Network map[string]Network `json:"network,omitempty"`
@@ -224,11 +226,12 @@ func (l *loader) listen(o object, otherwise string) string {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.object(o.at("plugins"), "plugins", "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "sandbox", "memory")
+	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "sandbox", "memory")
 	if !ok {
 		return otherwise
 	}
 	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Idle: p.idle(otherwise.Idle)}
+	out.Idles = p.idles()
 	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustSigned), string(TrustDir)))
 	out.Keys = p.signingKeys("keys")
 	out.Network = p.network("network")
@@ -238,21 +241,6 @@ func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
 	}
 	p.upgrades(&out, otherwise)
 	return out
-}
-
-// idle reads after how long a plugin that nothing calls is stopped.
-func (o object) idle(otherwise time.Duration) time.Duration {
-	const key, least, most = "idle", time.Second, 30 * 24 * time.Hour
-	n, ok := o.scalar(key, "a time", "!!str", "!!int")
-	if !ok {
-		return otherwise
-	}
-	d, err := time.ParseDuration(n.Value)
-	if err != nil || d != 0 && (d < least || d > most) {
-		o.src.failAt(CodeBadValue, n, "such as 10m; at least 1s; 0 lets every plugin run", "%s: %q is not such a time", join(o.path, key), short(n.Value))
-		return otherwise
-	}
-	return d
 }
 
 // signingKeys reads a list of minisign public keys.

@@ -33,6 +33,26 @@ func TestHowAPluginIsExchangedMayChange(t *testing.T) {
 	require.Equal(t, running.Plugins.Dir, snap.Host.Plugins.Dir)
 }
 
+// rows: C60
+func TestWhenAPluginRestsMayChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "tenants"), 0o700))
+	file := write(t, filepath.Join(dir, "host.yaml"), "version: 1\nplugins: {slack: {idle: 1h}}\n")
+	running, problems := LoadHost(file, testOptions())
+	require.Empty(t, problems)
+	require.Equal(t, time.Hour, running.Plugins.IdleOf("slack"))
+	require.Equal(t, 10*time.Minute, running.Plugins.IdleOf("git"))
+
+	write(t, file, "version: 1\nplugins: {idle: 2m, git: {idle: 0}, zendesk: {}, network: {slack: direct}}\n")
+	snap := Load(file, Options{Running: &running})
+	require.NotContains(t, snap.Problems.Error(), "idle", "without a restart")
+	require.Equal(t, 2*time.Minute, snap.Host.Plugins.IdleOf("slack"))
+	require.Zero(t, snap.Host.Plugins.IdleOf("git"))
+	require.Equal(t, 2*time.Minute, snap.Host.Plugins.IdleOf("zendesk"))
+	require.Equal(t, map[string]time.Duration{"git": 0}, snap.Host.Plugins.Idles)
+}
+
 // rows: K17
 func TestConnectorsOfAnotherVersion(t *testing.T) {
 	t.Parallel()

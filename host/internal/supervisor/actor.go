@@ -83,7 +83,7 @@ func (a *actor) run(ctx context.Context) {
 		if p != nil {
 			gone = p.x.exited
 		}
-		attends.to(p, a.sup.idleAfter())
+		attends.to(p, a.sup.IdleAfter(a.name))
 		var tried <-chan trialEnd
 		if a.trial != nil {
 			tried = a.trial.done

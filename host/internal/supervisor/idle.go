@@ -3,15 +3,24 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackfield/jackfield/store"
 )
 
+// idleTimes are after how long plugins are stopped.
+type idleTimes struct {
+	all time.Duration
+	of  map[string]time.Duration // instead, by name; never changed
+}
+
 // SetIdle changes after how long a plugin that nothing calls is stopped, until its
-// next call starts it again; none is with zero.
-func (s *Supervisor) SetIdle(after time.Duration) {
-	if s.idle.Swap(int64(after)) == int64(after) {
+// next call starts it again; none is with zero. What of says of a plugin by name counts
+// instead; it is not changed any more.
+func (s *Supervisor) SetIdle(all time.Duration, of map[string]time.Duration) {
+	before := s.idle.Swap(&idleTimes{all, of})
+	if before.all == all && maps.Equal(before.of, of) {
 		return
 	}
 	s.mu.Lock()
@@ -24,7 +33,14 @@ func (s *Supervisor) SetIdle(after time.Duration) {
 	}
 }
 
-func (s *Supervisor) idleAfter() time.Duration { return time.Duration(s.idle.Load()) }
+// IdleAfter returns after how long the plugin is stopped if nothing calls it; 0: never.
+func (s *Supervisor) IdleAfter(name string) time.Duration {
+	times := s.idle.Load()
+	if after, ok := times.of[name]; ok {
+		return after
+	}
+	return times.all
+}
 
 // attention watches how long nothing has called a process. It is of the actor's run
 // alone.
@@ -49,7 +65,7 @@ func (t *attention) to(p *process, after time.Duration) {
 // look again; zero if it did, or if that is of no use. A process that a new version is
 // tried against stays, and so does one beside which a call runs alone.
 func (a *actor) rest(ctx context.Context) (again time.Duration) {
-	after := a.sup.idleAfter()
+	after := a.sup.IdleAfter(a.name)
 	if after <= 0 {
 		return 0
 	}

@@ -212,11 +212,11 @@ func TestRestingPluginChanges(t *testing.T) {
 	require.Equal(t, starts, again, "nothing changed")
 	require.Equal(t, StateIdle, s.status("zoo-ok").State)
 
-	s.SetIdle(time.Hour)
+	s.SetIdle(time.Hour, nil)
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
 	require.Equal(t, StateServing, s.status("zoo-ok").State)
 	require.JSONEq(t, `"2.0.0"`, s.call(t, "zoo-ok", "version"))
-	s.SetIdle(idleSoon)
+	s.SetIdle(idleSoon, nil)
 	s.resting(t, "zoo-ok")
 
 	bad := variant(t, base, "3.0.0")
@@ -226,7 +226,7 @@ func TestRestingPluginChanges(t *testing.T) {
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
 	s.resting(t, "zoo-ok")
 
-	s.SetIdle(0)
+	s.SetIdle(0, nil)
 	require.NoError(t, s.Restart(t.Context(), "zoo-ok"))
 	pid := s.status("zoo-ok").PID
 	require.NotZero(t, pid)
@@ -238,7 +238,7 @@ func TestRestingPluginChanges(t *testing.T) {
 	}, time.Minute, 5*time.Millisecond)
 	require.Equal(t, 1, s.status("zoo-ok").Restarts, "a crash counts, a rest did not")
 
-	s.SetIdle(idleSoon)
+	s.SetIdle(idleSoon, nil)
 	s.resting(t, "zoo-ok")
 	require.NoError(t, s.Sync(t.Context(), nil))
 	require.Empty(t, s.Loaded())
@@ -247,6 +247,28 @@ func TestRestingPluginChanges(t *testing.T) {
 	served, _ := told.of(store.MachinePlugin, "")
 	require.Equal(t, store.PluginGone, served[len(served)-1])
 	told.legal(t)
+}
+
+// What is said of one plugin counts instead of what is said of all, also when it
+// changes.
+//
+// rows: C60
+func TestOnePluginRestsInItsOwnTime(t *testing.T) {
+	t.Parallel()
+	s := setup(t, func(o *Options) { o.Idle, o.IdleOf = idleSoon, map[string]time.Duration{"zoo-ok": 0} })
+	other := animal(t, "other")
+	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok"), other}))
+	s.resting(t, other.Name)
+	pid := s.status("zoo-ok").PID
+	require.NotZero(t, pid, "it runs on")
+	require.Zero(t, s.IdleAfter("zoo-ok"))
+	require.Equal(t, idleSoon, s.IdleAfter(other.Name))
+
+	s.SetIdle(0, map[string]time.Duration{"zoo-ok": idleSoon})
+	s.resting(t, "zoo-ok")
+	require.JSONEq(t, `"hi"`, s.call(t, other.Name, "echo"))
+	require.Zero(t, s.IdleAfter(other.Name))
+	require.Equal(t, idleSoon, s.IdleAfter("zoo-ok"))
 }
 
 // What a plugin that rests may reach by now wakes nobody: the process of its next call

@@ -67,8 +67,10 @@ type Options struct {
 	IdleInstances int // kept open a process; 1000 if zero (K18)
 
 	// Idle is after how long a plugin that nothing calls is stopped, until its next
-	// call starts it again; never if zero. SetIdle changes it.
-	Idle time.Duration
+	// call starts it again; never if zero. IdleOf says so of some plugins instead, by name. SetIdle changes
+	// both.
+	Idle   time.Duration
+	IdleOf map[string]time.Duration
 
 	// Room says why no other process may be started now, or returns nil. A plugin
 	// that is refused is tried again like one that does not start; none is refused

@@ -27,7 +27,7 @@ type Supervisor struct {
 	ready    chan struct{}  // closed when Run takes work
 	ended    chan struct{}  // closed when Run has ended
 	wg       sync.WaitGroup // processes and what ends them
-	idle     atomic.Int64   // a time.Duration; see SetIdle
+	idle     atomic.Pointer[idleTimes]
 	patience atomic.Pointer[patience]
 
 	mu       sync.Mutex // guards what follows
@@ -62,7 +62,7 @@ func New(opts Options) (*Supervisor, error) {
 		alone:    map[*process]struct{}{},
 		stop:     make(chan struct{}),
 	}
-	s.idle.Store(int64(opts.Idle))
+	s.idle.Store(&idleTimes{opts.Idle, opts.IdleOf})
 	s.patience.Store(&patience{opts.Probation, opts.DrainTimeout})
 	return s, nil
 }

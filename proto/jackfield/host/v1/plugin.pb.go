@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -577,7 +578,9 @@ type Plugin struct {
 	Kind string `protobuf:"bytes,24,opt,name=kind,proto3" json:"kind,omitempty"`
 	// How the process reaches remote systems: proxy, or direct if the operator lets it
 	// connect by itself.
-	Network       string `protobuf:"bytes,20,opt,name=network,proto3" json:"network,omitempty"`
+	Network string `protobuf:"bytes,20,opt,name=network,proto3" json:"network,omitempty"`
+	// After how long it is stopped if nothing calls it; 0: never. Its next call starts it.
+	IdleAfter     *durationpb.Duration `protobuf:"bytes,25,opt,name=idle_after,json=idleAfter,proto3" json:"idle_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -729,6 +732,13 @@ func (x *Plugin) GetNetwork() string {
 		return x.Network
 	}
 	return ""
+}
+
+func (x *Plugin) GetIdleAfter() *durationpb.Duration {
+	if x != nil {
+		return x.IdleAfter
+	}
+	return nil
 }
 
 // Manifest is what a plugin says of itself.
@@ -934,7 +944,7 @@ var File_jackfield_host_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1ejackfield/host/v1/plugin.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\x16\n" +
+	"\x1ejackfield/host/v1/plugin.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\x16\n" +
 	"\x14RescanPluginsRequest\"L\n" +
 	"\x15RescanPluginsResponse\x123\n" +
 	"\aplugins\x18\x01 \x03(\v2\x19.jackfield.host.v1.PluginR\aplugins\"\x14\n" +
@@ -966,7 +976,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xc9\x03\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\x83\x04\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -986,7 +996,9 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\asandbox\x18\x0e \x01(\tR\asandbox\x12'\n" +
 	"\x0fsandbox_reasons\x18\x0f \x03(\tR\x0esandboxReasons\x12\x12\n" +
 	"\x04kind\x18\x18 \x01(\tR\x04kind\x12\x18\n" +
-	"\anetwork\x18\x14 \x01(\tR\anetwork\"\xe5\x02\n" +
+	"\anetwork\x18\x14 \x01(\tR\anetwork\x128\n" +
+	"\n" +
+	"idle_after\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\tidleAfter\"\xe5\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -1043,6 +1055,7 @@ var file_jackfield_host_v1_plugin_proto_goTypes = []any{
 	(*Connector)(nil),                // 12: jackfield.host.v1.Connector
 	nil,                              // 13: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
 	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 15: google.protobuf.Duration
 }
 var file_jackfield_host_v1_plugin_proto_depIdxs = []int32{
 	10, // 0: jackfield.host.v1.RescanPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
@@ -1053,22 +1066,23 @@ var file_jackfield_host_v1_plugin_proto_depIdxs = []int32{
 	13, // 5: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
 	10, // 6: jackfield.host.v1.RestartPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
 	14, // 7: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
-	12, // 8: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
-	2,  // 9: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
-	4,  // 10: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
-	6,  // 11: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
-	8,  // 12: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
-	0,  // 13: jackfield.host.v1.PluginService.RescanPlugins:input_type -> jackfield.host.v1.RescanPluginsRequest
-	3,  // 14: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
-	5,  // 15: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
-	7,  // 16: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
-	9,  // 17: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
-	1,  // 18: jackfield.host.v1.PluginService.RescanPlugins:output_type -> jackfield.host.v1.RescanPluginsResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 8: jackfield.host.v1.Plugin.idle_after:type_name -> google.protobuf.Duration
+	12, // 9: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
+	2,  // 10: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
+	4,  // 11: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
+	6,  // 12: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
+	8,  // 13: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
+	0,  // 14: jackfield.host.v1.PluginService.RescanPlugins:input_type -> jackfield.host.v1.RescanPluginsRequest
+	3,  // 15: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
+	5,  // 16: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
+	7,  // 17: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
+	9,  // 18: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
+	1,  // 19: jackfield.host.v1.PluginService.RescanPlugins:output_type -> jackfield.host.v1.RescanPluginsResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_plugin_proto_init() }
