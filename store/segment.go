@@ -70,6 +70,12 @@ type StreamEnd struct {
 	SleepUntil time.Time
 	// AbortRun ends the run as error with Failure.
 	AbortRun bool
+	// Next, if not zero, is how many streams of the run the same transaction claims, as
+	// ClaimStreams after it would. What it claims is the caller's, as the stream was.
+	Next int
+	// Release, if not nil, is the lane, to be given back in the same transaction, as
+	// ReleaseLane after it would, if the run ends by this.
+	Release *Lane
 	// Veto, of a check that is processed, leaves a connector out of the run, and so does
 	// that of another stream, which is then the first to be left.
 	Veto *Veto
@@ -98,5 +104,11 @@ type Applied struct {
 	Run      RunState // after
 	RunEnded bool     // by this segment
 	Done     bool     // the claim of the stream is over
-	Position int64    // of the newest change of the feed, after
+	Next     []Stream // claimed, as StreamEnd.Next asks
+	Drained  bool     // fewer are due than StreamEnd.Next asks for
+	Released bool     // the lane is given back, as StreamEnd.Release asks
+	// LaneDue is when a lane that is given back can be claimed next, if it comes to
+	// that before anything else does; zero: never.
+	LaneDue  time.Time
+	Position int64 // of the newest change of the feed, after
 }

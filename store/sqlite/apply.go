@@ -18,6 +18,9 @@ import (
 // the segment is the driver's until Apply returns.
 func (db *DB) Apply(ctx context.Context, seg store.Segment) (store.Applied, error) {
 	a := &apply{seg: &seg}
+	if seg.End != nil && db.room.refused() == nil { // while the disk is full nothing is begun
+		a.next = seg.End.Next
+	}
 	size, err := a.prepare()
 	if err != nil {
 		return store.Applied{}, fmt.Errorf("apply to stream %d: %w", seg.StreamID, err)
@@ -44,6 +47,7 @@ type apply struct {
 	rows    rowSet
 	patches patches
 	out     store.Applied
+	next    int            // streams to claim at the end
 	given   *store.Segment // of a sweep, before the store filled it
 }
 

@@ -35,15 +35,8 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 		if ok, err := r.awake(ctx, t); err != nil || !ok {
 			return err
 		}
-		due, err := dueStreams(ctx, t, r, n)
-		if err == nil {
-			due, err = probes(ctx, t, r, due)
-		}
-		if err != nil || len(due) == 0 {
-			return err
-		}
-		failpoint.Hit("claim")
-		if streams, err = r.claim(ctx, t, due); err != nil {
+		streams, err = r.claim(ctx, t, n)
+		if err != nil || len(streams) == 0 {
 			return err
 		}
 		return r.save(ctx, t)
@@ -54,8 +47,52 @@ func (db *DB) ClaimStreams(ctx context.Context, lane store.LaneRef, runID int64,
 	return streams, nil
 }
 
-// claim claims streams that are due; the run is not saved yet.
-func (r *run) claim(ctx context.Context, t *tx, due []dueStream) (streams []store.Stream, err error) {
+// claimNext claims with the end of a stream what ClaimStreams would claim after it: a
+// transaction of its own costs more than what it does.
+func (a *apply) claimNext(ctx context.Context, t *tx, r *workRun) error {
+	if a.next <= 0 || r.State.Terminal() || t.work.others(r) {
+		return nil
+	}
+	way, err := givesWay(ctx, t.each, r.Run, t.ms)
+	if err != nil {
+		return err
+	}
+	ok := false
+	if !way && (r.State == store.RunProcessing || r.State == r.saved) { // else it has just gone to sleep
+		if ok, err = r.awake(ctx, t); err != nil {
+			return err
+		}
+	}
+	if ok {
+		if a.out.Next, err = r.claim(ctx, t, a.next); err != nil {
+			return err
+		}
+	}
+	a.out.Drained = len(a.out.Next) < a.next
+	return nil
+}
+
+// others reports whether another run of r's integration waits to be written: what
+// the database says of it is not what it is.
+func (w *work) others(r *workRun) bool {
+	for _, o := range w.runs {
+		if o != r && o.dirty && o.IntegrationID == r.IntegrationID {
+			return true
+		}
+	}
+	return false
+}
+
+// claim claims up to n streams that are due; the run is not saved yet.
+func (r *run) claim(ctx context.Context, t *tx, n int) (streams []store.Stream, err error) {
+	due, err := dueStreams(ctx, t, r, n)
+	if err == nil {
+		due, err = probes(ctx, t, r, due)
+	}
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	failpoint.Hit("claim")
 	marks, err := watermarks(ctx, t, r.IntegrationID)
 	if err != nil {
 		return nil, err

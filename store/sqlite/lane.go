@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackfield/jackfield/store"
-	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // dueLane is a lane that may be claimed.
@@ -204,51 +203,6 @@ func renewQuery(n int) string {
 		SET       lease_until = ?
 		WHERE     (id, owner, fence) IN (VALUES ` + strings.TrimSuffix(strings.Repeat("(?,?,?),", n), ",") + `)
 		RETURNING id, nudges`
-}
-
-// ReleaseLane gives the lane free and says when it is due again: when the next of
-// its streams is, or its schedule, and now if somebody nudged it since l was read.
-// One that is due already goes to the end of its class (K13). What the holder left
-// in the middle waits to be claimed again, and that costs it nothing. It returns
-// store.ErrStale, with nothing written, if the lane is not the caller's any more.
-func (db *DB) ReleaseLane(ctx context.Context, l store.Lane) error {
-	err := db.always(ctx, func(ctx context.Context, t *tx) error {
-		if err := holds(ctx, t, l.Ref()); err != nil {
-			return err
-		}
-		open, err := candidates(ctx, t.each, l.IntegrationID, l.Class)
-		if err != nil {
-			return err
-		}
-		for _, c := range open {
-			if err := freeRun(ctx, t, c.id, orderly); err != nil {
-				return err
-			}
-		}
-		if err := returnQuota(ctx, t, l.ID); err != nil {
-			return err
-		}
-		failpoint.Hit("release")
-		wake, prio, err := wakeAmong(ctx, t, l.IntegrationID, open)
-		if err != nil {
-			return err
-		}
-		return t.change(ctx, `
-			UPDATE    lanes
-			SET       owner = NULL, lease_until = NULL, prio = $3, wake_from = $5,
-			          wake_at = CASE WHEN $2 < $5 OR nudges <> $4 THEN $5 ELSE $2 END
-			WHERE     id = $1
-			RETURNING coalesce(wake_at <= $5, 0)`, []any{l.ID, wake, prio, l.Nudges, t.ms}, func(s scanner) error {
-			var due bool
-			err := s.Scan(&due)
-			t.after.wake = t.after.wake || due // who gives it back later looks for itself
-			return err
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("release lane %d: %w", l.ID, err)
-	}
-	return nil
 }
 
 // holds returns store.ErrStale unless the lane is held by ref.

@@ -267,7 +267,7 @@ func (m *model) busy(t *rapid.T) int64 {
 
 // apply gives the segment of a stream at work, with new streams and records, to the
 // store.
-func (m *model) apply(t *rapid.T, id int64, end *store.StreamEnd) {
+func (m *model) apply(t *rapid.T, id int64, end *store.StreamEnd) store.Applied {
 	s := m.streams[id]
 	seg := m.segment(id)
 	seg.End = end
@@ -283,6 +283,7 @@ func (m *model) apply(t *rapid.T, id int64, end *store.StreamEnd) {
 	s.seq++
 	m.runs[s.run].read += int64(len(seg.Records))
 	require.Equal(m, a.Streams, m.learn(s.run, false))
+	return a
 }
 
 func (m *model) checkpoint(t *rapid.T) { m.apply(t, m.busy(t), nil) }
@@ -312,7 +313,12 @@ func (m *model) end(t *rapid.T) {
 // finish ends the claim of a stream, and what follows for its run.
 func (m *model) finish(t *rapid.T, id int64, end *store.StreamEnd) {
 	s := m.streams[id]
-	m.apply(t, id, end)
+	end.Next = rapid.IntRange(0, 3).Draw(t, "next")
+	if rapid.Bool().Draw(t, "release") {
+		end.Release = m.lane
+	}
+	a := m.apply(t, id, end)
+	defer m.follow(s.run, end, a)
 	s.state, s.due = end.State, m.now
 	if end.State == store.StreamDelayed {
 		s.due = end.DueAt
@@ -324,6 +330,28 @@ func (m *model) finish(t *rapid.T, id int64, end *store.StreamEnd) {
 		return
 	}
 	m.settle(s.run)
+}
+
+// follow takes over what was claimed with the end of a stream, and that the lane was
+// given back.
+func (m *model) follow(run int64, end *store.StreamEnd, a store.Applied) {
+	over := m.runs[run].state != store.RunProcessing
+	require.Equal(m, over && end.Release != nil, a.Released)
+	if over {
+		require.Empty(m, a.Next)
+		if a.Released {
+			m.lose()
+		}
+		return
+	}
+	due := m.dueOf(run)
+	require.Len(m, a.Next, min(end.Next, len(due)))
+	require.Equal(m, len(due) < end.Next, a.Drained)
+	for _, s := range a.Next {
+		require.Contains(m, due, s.ID)
+		m.streams[s.ID].state = store.StreamProcessing
+		m.streams[s.ID].claim++
+	}
 }
 
 func (m *model) release(t *rapid.T) {

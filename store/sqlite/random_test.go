@@ -181,6 +181,10 @@ func (h *host) apply() error {
 		if h.rnd.IntN(8) == 0 {
 			seg.Throttles = []store.Throttle{{Plugin: "git", Until: h.now.Add(30 * time.Second)}}
 		}
+		end.Next = h.rnd.IntN(3)
+		if l, ok := h.lanes[h.laneOf(seg)]; ok && h.rnd.IntN(2) == 0 {
+			end.Release = &l
+		}
 		seg.End = end
 		delete(h.held, id)
 	}
@@ -192,7 +196,21 @@ func (h *host) apply() error {
 	if err != nil {
 		delete(h.held, id)
 	}
+	for _, s := range a.Next {
+		h.held[s.ID] = store.Segment{Lane: seg.Lane, Generation: seg.Generation, RunID: seg.RunID, StreamID: s.ID, Claim: s.Claim, Seq: s.Seq}
+	}
+	if a.Released {
+		delete(h.lanes, seg.Lane.ID)
+	}
 	return err
+}
+
+// laneOf returns the lane of a segment, 0 if its claim is an old one.
+func (h *host) laneOf(seg store.Segment) int64 {
+	if h.lanes[seg.Lane.ID].Ref() != seg.Lane {
+		return 0
+	}
+	return seg.Lane.ID
 }
 
 // check looks for what must never be: at all that there is now and then, at what is

@@ -163,7 +163,7 @@ func TestQueryPlans(t *testing.T) {
 		"one record":            {recordQuery, []any{1, 1, "a", "b", 1, 1, 2}, "SEARCH records USING INDEX sqlite_autoindex_records_1 (integration_id=? AND kind=? AND external_id=?)"},
 		"any lane":              {anyDueLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>? AND wake_at<?)"},
 		"any of a later clock":  {anyDueLaneQuery, []any{"git", 0, 1, 1, 1}, "SEARCH lanes USING INDEX lanes_back (plugin=? AND shard=? AND prio=? AND wake_from>?)"},
-		"next lanes":            {nextLaneQuery, []any{"git", 1}, "SEARCH lanes USING INDEX lanes_due (plugin=? AND shard=? AND prio=? AND wake_at>?)"},
+		"next lanes":            {nextLaneQuery, []any{"git", 1}, "SEARCH lane_heads USING COVERING INDEX lane_heads_due (plugin=? AND shard=? AND prio=?)"},
 		"held lanes":            {nextLaneQuery, []any{"git", 1}, "lanes USING INDEX lanes_held"},
 		"next of a later clock": {nextLaneQuery, []any{"git", 1}, "SEARCH lanes USING INDEX lanes_back (plugin=? AND shard=? AND prio=? AND wake_from>?)"},
 		"members that are due":  {dueMembersQuery, []any{0, 10}, "SEARCH r EXISTS USING COVERING INDEX records_members (integration_id=? AND pos>?)"},

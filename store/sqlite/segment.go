@@ -85,6 +85,15 @@ func (a *apply) run(ctx context.Context, t *tx) error {
 	if err := a.end(ctx, t, r, s); err != nil {
 		return err
 	}
+	if r.State.Terminal() {
+		r.dirty = false // its end was written, with all that goes with it
+	}
+	if err := a.claimNext(ctx, t, r); err != nil {
+		return err
+	}
+	if err := a.release(ctx, t, r); err != nil {
+		return err
+	}
 	a.out.Seq = s.seq + 1
 	a.out.Stats = stats
 	a.out.Streams = added

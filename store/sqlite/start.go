@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/jackfield/jackfield/store"
-	"github.com/jackfield/jackfield/store/sqlite/internal/failpoint"
 )
 
 // StartRun is RequestRun, BeginRun and, if that is asked for, ClaimStreams of the
@@ -60,18 +59,8 @@ func (r *run) startNew(ctx context.Context, t *tx, s store.RunStart) (streams []
 		return nil, err
 	}
 	if s.Claim {
-		due, err := dueStreams(ctx, t, r, 1)
-		if err == nil {
-			due, err = probes(ctx, t, r, due)
-		}
-		if err != nil {
+		if streams, err = r.claim(ctx, t, 1); err != nil {
 			return nil, err
-		}
-		failpoint.Hit("claim")
-		if len(due) > 0 {
-			if streams, err = r.claim(ctx, t, due); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return streams, r.save(ctx, t)

@@ -50,15 +50,15 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (store.Due, error)
 	return out, nil
 }
 
-// nextLaneQuery looks at the first free lane of each priority class, at those that
-// are held, which are few and in an index of their own, and for one whose time was
-// computed by a later clock: it is due (K09). It is one statement, since the
+// nextLaneQuery looks at the first free lane of each priority class, which is the
+// first of its tenant, at those that are held, which are few and in an index of their
+// own, and for one whose time was computed by a later clock: it is due (K09). It is one statement, since the
 // scheduler asks again at each change. The columns have names since the driver reads
 // them each time, and what has no name is called by its whole text.
 const nextLaneQuery = `
-	SELECT (SELECT wake_at FROM lanes WHERE plugin = $1 AND shard = 0 AND prio = 0 AND wake_at IS NOT NULL AND owner IS NULL ORDER BY wake_at LIMIT 1) AS first0,
-	       (SELECT wake_at FROM lanes WHERE plugin = $1 AND shard = 0 AND prio = 1 AND wake_at IS NOT NULL AND owner IS NULL ORDER BY wake_at LIMIT 1) AS first1,
-	       (SELECT wake_at FROM lanes WHERE plugin = $1 AND shard = 0 AND prio = 2 AND wake_at IS NOT NULL AND owner IS NULL ORDER BY wake_at LIMIT 1) AS first2,
+	SELECT (SELECT wake_at FROM lane_heads WHERE plugin = $1 AND shard = 0 AND prio = 0 ORDER BY wake_at LIMIT 1) AS first0,
+	       (SELECT wake_at FROM lane_heads WHERE plugin = $1 AND shard = 0 AND prio = 1 ORDER BY wake_at LIMIT 1) AS first1,
+	       (SELECT wake_at FROM lane_heads WHERE plugin = $1 AND shard = 0 AND prio = 2 ORDER BY wake_at LIMIT 1) AS first2,
 	       (SELECT min(max(wake_at, lease_until)) FROM lanes INDEXED BY lanes_held WHERE owner IS NOT NULL AND wake_at IS NOT NULL AND plugin = $1) AS held,
 	       EXISTS (SELECT 1 FROM lanes WHERE plugin = $1 AND shard = 0 AND prio IN (0, 1, 2) AND wake_at IS NOT NULL AND wake_from > $2 AND owner IS NULL) AS back`
 

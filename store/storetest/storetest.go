@@ -119,6 +119,8 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Fairness":      testFairness,
 		"Runs":          testRuns,
 		"Starts":        testStart,
+		"Nexts":         testNext,
+		"GivesBack":     testGiveBack,
 		"Cancel":        testCancel,
 		"RunEnds":       testRunEnds,
 		"Streams":       testStreams,

@@ -20,6 +20,12 @@ type call struct {
 	alone  bool            // in a process of its own
 	size   int             // of the page that is wanted; 0: as the plugin likes
 	ended  store.StreamEnd // for who traces
+
+	// hand is what the end of the call, which has applied so many segments, is to do
+	// besides: to claim streams for as many places as there are, and to give the lane
+	// back if nothing else is at work in it; nil: nothing.
+	hand  func(segments int) (places int, last bool)
+	asked int // places
 }
 
 // process calls the plugin for the stream and applies what it returns, to the
@@ -51,9 +57,17 @@ func (c *call) process(ctx context.Context) streamDone {
 		}
 		c.judge(&e)
 		c.ended = e.StreamEnd
+		if c.hand != nil && ctx.Err() == nil {
+			var last bool
+			c.asked, last = c.hand(out.applied + 1)
+			e.Next = c.asked
+			if last {
+				e.Release = &c.lane.lane
+			}
+		}
 		applied, applyErr = out.finish(applyCtx, e)
 		if applyErr == nil && e.keep {
-			return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), preprocessed: out.preprocessed}
+			return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), preprocessed: out.preprocessed, asked: c.asked}
 		}
 	}
 	if applyErr != nil && !stale(applyErr) {
@@ -62,7 +76,7 @@ func (c *call) process(ctx context.Context) streamDone {
 	if stale(applyErr) {
 		applyErr = nil // somebody else has the stream; nothing was written
 	}
-	return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), err: applyErr}
+	return streamDone{applied: applied, segments: out.applied, system: c.stream.Type.System(), err: applyErr, asked: c.asked}
 }
 
 // receive makes the call when there is room for what it brings.

@@ -20,6 +20,9 @@ type Hold interface {
 	Yield() <-chan struct{}
 	// Crowded reports whether other lanes wait for a slot.
 	Crowded() bool
+	// GaveBack says that the worker has given the lane back itself, with the end of its
+	// run, and when the lane is due again; zero: never.
+	GaveBack(due time.Time)
 }
 
 // lane is one claim of a lane at work. Its streams run in goroutines of their own.

@@ -101,6 +101,17 @@ func (s seats) take(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// keep reports whether a place that s has, and could give back now, is its own
+// again: nobody waits who would have it. It stays with s either way.
+func (s seats) keep() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rise(1)
+	keeps := s.fits() && !slices.ContainsFunc(s.queue, func(k *seeker) bool { return k.fits() })
+	s.settle()
+	return keeps
+}
+
 // give gives n places back.
 func (s seats) give(n int) {
 	if n == 0 {
@@ -114,21 +125,31 @@ func (s seats) give(n int) {
 
 // sit takes a place that s may have now. The caller holds mu.
 func (s seats) sit() bool {
+	if !s.fits() {
+		return false
+	}
+	s.settle()
+	return true
+}
+
+// fits reports whether s may have a place now. The caller holds mu.
+func (s seats) fits() bool {
 	if s.free == 0 {
 		return false
 	}
+	return s.asked || s.held < s.bulk && (s.tenants[s.tenant] < s.share || !s.poorer())
+}
+
+// settle takes a place. The caller holds mu.
+func (s seats) settle() {
 	if !s.asked {
-		if s.held == s.bulk || s.tenants[s.tenant] >= s.share && s.poorer() {
-			return false
-		}
 		s.held++
 		s.tenants[s.tenant]++
 	}
 	s.free--
-	return true
 }
 
-// rise undoes sit. The caller holds mu.
+// rise undoes settle. The caller holds mu.
 func (s seats) rise(n int) {
 	s.free += n
 	if s.asked {

@@ -17,16 +17,16 @@ import (
 // lookAgain is how often a run with room for more streams asks for due ones.
 const lookAgain = time.Second
 
-// runWork is a run at work. The fields are used by workRun's goroutine alone.
+// runWork is a run at work. Fields without a lock are used by workRun's goroutine
+// alone.
 type runWork struct {
 	*lane
-	run      store.Run
-	turn     *turn // the lane's hold
-	inFlight int
-	segments int
-	alone    bool // one of the run's own calls is in flight: nothing is due beside it
-	drained  bool // the last claim left nothing that is due
-	done     chan streamDone
+	run     store.Run
+	turn    *turn // the lane's hold
+	drained bool  // the last claim left nothing that is due
+	done    chan streamDone
+
+	load workload
 }
 
 // suspectAfter is how many claims in a row may end without an answer before a
@@ -40,6 +40,7 @@ type streamDone struct {
 	segments     int
 	system       bool
 	preprocessed []byte
+	asked        int // places for what was claimed with its end
 	err          error
 }
 
@@ -52,18 +53,23 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 	defer turn.close()
 	w.hold = turn
 	rw := &runWork{lane: w, run: run, turn: turn, done: make(chan streamDone)}
+	places := w.r.seats(w.manifest, w.in.TenantID, run.Kind)
+	rw.load.begun(0, w.first)
 	rw.start(callsCtx, w.first, w.places)
 	w.first = nil
 	var firstErr error
 	ended := false
 	for {
 		idle := true
-		if firstErr == nil && !ended && ctx.Err() == nil && !rw.over() && !rw.spent() {
+		if firstErr == nil && !ended && ctx.Err() == nil && !rw.over() && !rw.spent(0) {
 			started, err := rw.startStreams(callsCtx)
 			firstErr = err
 			idle = started == 0
 		}
-		if rw.inFlight == 0 {
+		if firstErr != nil {
+			rw.load.close()
+		}
+		if rw.load.idle() {
 			if idle {
 				return rw.result(ctx, errors.Join(firstErr, rw.limit(ctx)))
 			}
@@ -82,11 +88,10 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 			rw.drained = rw.drained && !due && err == nil
 			continue
 		}
-		rw.inFlight--
-		rw.drained = false
-		rw.segments += d.segments
-		if d.system {
-			rw.alone = false
+		rw.load.ended(d)
+		rw.drained = d.applied.Drained
+		if d.applied.Released {
+			rw.hold.GaveBack(d.applied.LaneDue)
 		}
 		if d.applied.RunEnded {
 			ended = true
@@ -99,6 +104,7 @@ func (w *lane) workRun(ctx context.Context, run store.Run) error {
 		if d.err != nil && firstErr == nil {
 			firstErr = d.err
 		}
+		rw.start(callsCtx, d.applied.Next, places)
 	}
 }
 
@@ -122,14 +128,15 @@ func (rw *runWork) result(ctx context.Context, err error) error {
 	return nil
 }
 
-// spent reports whether the quantum's segments are used up while others wait.
-func (rw *runWork) spent() bool {
-	return rw.hold.Crowded() && rw.segments >= rw.r.opts.Segments
+// spent reports whether the quantum's segments are used up while others wait, if
+// there are so many more than are counted.
+func (rw *runWork) spent(more int) bool {
+	return rw.hold.Crowded() && rw.load.applied()+more >= rw.r.opts.Segments
 }
 
 // startStreams claims as many due streams as there is room for and starts them.
 func (rw *runWork) startStreams(ctx context.Context) (int, error) {
-	if rw.alone || rw.drained {
+	if rw.drained || rw.load.exclusive() {
 		// What the end of a call makes of the run is known here only when it is done.
 		return 0, nil
 	}
@@ -137,26 +144,25 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	room := min(cmp.Or(rw.in.Concurrency, rw.manifest.Limits.PerRun, 4), most) - rw.inFlight
-	if room <= 0 {
-		return 0, nil
-	}
 	places := rw.r.seats(rw.manifest, rw.in.TenantID, rw.run.Kind)
-	got := 0
-	for got < room && places.try() {
-		got++
-	}
+	got := rw.load.reserve(min(rw.beside(), most), func(room int) (n int) {
+		for n < room && places.try() {
+			n++
+		}
+		return n
+	})
 	if got == 0 {
-		if rw.inFlight > 0 {
+		if most <= 0 || !rw.load.idle() {
 			return 0, nil // one of ours will end
 		}
 		if ok, err := rw.await(ctx, places); err != nil || !ok {
 			return 0, err
 		}
-		got = 1
+		got = rw.load.reserve(1, func(int) int { return 1 })
 	}
 	streams, err := rw.r.db.ClaimStreams(ctx, rw.lane.lane.Ref(), rw.run.ID, got)
 	places.give(got - len(streams))
+	rw.load.begun(got, streams)
 	if err != nil {
 		return 0, fmt.Errorf("claim streams: %w", err)
 	}
@@ -165,17 +171,43 @@ func (rw *runWork) startStreams(ctx context.Context) (int, error) {
 	return len(streams), nil
 }
 
-// start works streams that are claimed, each of which has one of the places.
+// beside returns how many streams of a run may work beside each other.
+func (rw *runWork) beside() int { return cmp.Or(rw.in.Concurrency, rw.manifest.Limits.PerRun, 4) }
+
+// start works streams that are claimed, each of which has one of the places. With its
+// end it hands places on to those that are claimed by then.
 func (rw *runWork) start(ctx context.Context, streams []store.Stream, places seats) {
 	for _, s := range streams {
-		rw.inFlight++
-		rw.alone = rw.alone || s.Type.System()
 		c := &call{lane: rw.lane, run: rw.run, stream: s}
+		c.hand = func(segments int) (int, bool) { return rw.hand(c, segments, places) }
 		go func() {
-			defer places.give(1)
-			rw.done <- rw.traced(ctx, c)
+			left := 1
+			defer func() { places.give(left) }()
+			d := rw.traced(ctx, c)
+			left = max(1, d.asked) - len(d.applied.Next)
+			rw.done <- d
 		}()
 	}
+}
+
+// hand returns how many places there are for what may be claimed with the end of a
+// call that has applied so many segments: its own, unless somebody waits who is to
+// have it, and what is free beside that. What startStreams would not claim now is not
+// claimed so either. last says that nothing else is at work in the lane.
+func (rw *runWork) hand(c *call, segments int, places seats) (n int, last bool) {
+	if rw.limited() {
+		return 0, false // what it may import is drawn and given back apart
+	}
+	ends := rw.over() || rw.spent(segments)
+	return rw.load.hand(rw.beside(), c.stream.Type.System(), func(room int) (got int) {
+		if ends || room <= 0 || !places.keep() {
+			return 0
+		}
+		for got = 1; got < room && places.try(); {
+			got++
+		}
+		return got
+	})
 }
 
 // await takes one of the places when there is one. It gives up when the lane should

@@ -92,3 +92,49 @@ func TestNoPlaceIsIdleForAShare(t *testing.T) {
 		require.Equal(t, 8, first()+second())
 	})
 }
+
+// rows: K13
+//
+// A place is its holder's own for the next call only if nobody waits who is to have
+// it: one whose tenant has less while there is too little, and a person always.
+func TestAPlaceIsKeptUnlessSomebodyIsToHaveIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := hall{t, New(nil, noPlugins{}, nil, Options{}), store.RunCheck}
+		person := hall{t, h.r, store.RunManual}
+		for range 12 {
+			require.True(t, h.of(1).try())
+		}
+		require.True(t, h.of(1).keep(), "nobody waits")
+		require.False(t, h.of(1).try(), "and it has no more than it had")
+
+		same := h.seek(t.Context(), 1, 1)
+		require.False(t, h.of(1).keep(), "those that wait are served in their order")
+		require.Zero(t, same(), "which is done by giving it back")
+		h.of(1).give(1)
+		require.Equal(t, 1, same())
+
+		poor := h.seek(t.Context(), 2, 1)
+		require.False(t, h.of(1).keep(), "one waits that has less than a quarter")
+		h.of(1).give(1)
+		require.Equal(t, 1, poor())
+		require.True(t, h.of(2).keep())
+
+		for range 4 {
+			require.True(t, person.of(3).try())
+		}
+		require.True(t, person.of(3).keep())
+		asks := person.seek(t.Context(), 4, 1)
+		require.False(t, person.of(3).keep(), "a person waits")
+		require.False(t, h.of(1).keep(), "likewise")
+		person.of(3).give(1)
+		require.Equal(t, 1, asks())
+		h.of(1).give(11)
+		h.of(2).give(1)
+		person.of(3).give(3)
+		person.of(4).give(1)
+		require.Equal(t, 16, h.of(1).free, "none is lost, and none made")
+		require.Zero(t, h.of(1).held)
+		require.Empty(t, h.of(1).tenants)
+	})
+}

@@ -28,6 +28,10 @@ type Hold struct {
 	// lost is set when the lane was taken away: it may be claimed again, by this
 	// host too, while the old worker is still on its way out. Run's alone.
 	lost bool
+	// back is set when the worker has given the lane back, and due is when it can be
+	// claimed again then; zero: never. The worker's, and Run's when it has ended.
+	back bool
+	due  time.Time
 }
 
 // Yield is closed when the worker should end at the next segment boundary: the
@@ -37,6 +41,11 @@ func (h *Hold) Yield() <-chan struct{} { return h.yield }
 // Crowded reports whether other lanes wait for a slot. A worker whose quantum is
 // over then starts no more streams.
 func (h *Hold) Crowded() bool { return h.crowded.Load() }
+
+// GaveBack says that the worker has given the lane back itself, and when the lane can
+// be claimed again; zero: never. The worker calls it before it returns, in the
+// goroutine that it was called in.
+func (h *Hold) GaveBack(due time.Time) { h.back, h.due = true, due }
 
 // rest keeps a lane whose work failed for a moment: given back at once it would
 // be due at once, and fail again.

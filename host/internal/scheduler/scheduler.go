@@ -54,6 +54,7 @@ type Scheduler struct {
 	held    map[*Hold]struct{}
 	shares  shares
 	renewed time.Time // by the clock on the wall, as leases are
+	quiet   time.Time // likewise: nothing is due before that; zero: nobody knows
 }
 
 // New returns a Scheduler that is not running yet.
@@ -124,10 +125,13 @@ func (s *Scheduler) Run(ctx context.Context) error {
 func (s *Scheduler) listen(ctx, hard context.Context, wait time.Duration, renew <-chan time.Time) (due bool) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	quiet := s.quiet
+	s.quiet = time.Time{} // unless lanes have come back, and nothing else has happened
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
 	case h := <-s.done:
+		s.quiet = quiet
 		s.forget(h)
 	case ids := <-s.revoked:
 		s.revoke(hard, ids)
@@ -147,6 +151,9 @@ func (s *Scheduler) listen(ctx, hard context.Context, wait time.Duration, renew 
 		case <-s.opts.Wake:
 			due = true
 		default:
+			if due {
+				s.quiet = time.Time{}
+			}
 			return due
 		}
 	}
@@ -189,6 +196,9 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 		s.crowded.Store(false)
 		return s.opts.Idle
 	}
+	if left := s.quiet.Sub(s.wall()); left > 0 {
+		return max(crowded, min(left, s.opts.Idle))
+	}
 	wait, prios, err := s.nextWake(ctx, plugins)
 	if err == nil && wait <= 0 {
 		if err = s.fill(ctx, plugins, prios); err == nil {
@@ -203,6 +213,9 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 		return time.Second
 	}
 	s.crowded.Store(wait <= 0) // due, and no slot for it
+	if wait > 0 {
+		s.quiet = s.wall().Add(wait)
+	}
 	return max(crowded, min(wait, s.opts.Idle))
 }
 
@@ -240,6 +253,9 @@ func (s *Scheduler) start(ctx context.Context, lane store.Lane) {
 		if err := s.work(ctx, lane, h); err != nil && ctx.Err() == nil {
 			s.opts.Log.Error("work lane", "integration", lane.IntegrationID, "error", err)
 			h.rest(ctx)
+		}
+		if h.back {
+			return
 		}
 		err := s.release(ctx, h)
 		if err != nil && !errors.Is(err, store.ErrStale) {
@@ -318,4 +334,10 @@ func (s *Scheduler) revoke(ctx context.Context, ids []int64) {
 func (s *Scheduler) forget(h *Hold) {
 	delete(s.held, h)
 	s.shares.add(h.lane, -1)
+	switch {
+	case !h.back:
+		s.quiet = time.Time{}
+	case !h.due.IsZero() && h.due.Before(s.quiet):
+		s.quiet = h.due
+	}
 }

@@ -27,6 +27,7 @@ type lanes struct {
 	fences   map[int64]int64 // of the newest claims
 	released []store.Lane
 	renewals int
+	looks    int      // at what is due
 	leases   []leased // as they were given and extended
 }
 
@@ -83,6 +84,7 @@ func (l *lanes) ReleaseLane(_ context.Context, lane store.Lane) error {
 func (l *lanes) NextWake(context.Context, []string) (store.Due, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.looks++
 	var due store.Due
 	for _, lane := range l.due {
 		if due.At.IsZero() || lane.WakeAt.Before(due.At) {
@@ -101,6 +103,18 @@ func (l *lanes) add(id int64, prio int, in time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.due = append(l.due, store.Lane{ID: id, Prio: prio, WakeAt: time.Now().Add(in)})
+}
+
+func (l *lanes) seen() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.looks
+}
+
+func (l *lanes) given() []store.Lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.released
 }
 
 func (l *lanes) set(id, nudges int64) {
