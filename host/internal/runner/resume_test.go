@@ -123,7 +123,11 @@ func TestAStopReturnsStreamsToPendingAndTheRunResumes(t *testing.T) {
 		w.up()
 		stream := w.streams()["a"]
 		require.Zero(t, stream.Attempts)
-		require.Zero(t, stream.Interrupts, "an orderly stop costs nothing")
+		ours := 0 // it may be claimed again by now, which counts until there is an answer
+		if stream.State == store.StreamProcessing {
+			ours = 1
+		}
+		require.LessOrEqual(t, stream.Interrupts, ours, "an orderly stop costs nothing")
 		run := w.until(store.RunProcessed)
 		require.Equal(t, int64(20), run.Stats.Read, "nothing was read twice")
 		require.Len(t, w.records(), 20)
