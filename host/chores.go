@@ -17,6 +17,7 @@ func (h *Host) tasks() []upkeep.Task {
 			return h.db.Purge(ctx, h.files.Retention())
 		}},
 		h.snapshots.task(),
+		h.purgeCalls(),
 		cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}.task(h.lifecycle.tested),
 		{Name: "stuck", Every: time.Minute, Do: h.redriveStuck},
 		{Name: "old onboardings", Every: 10 * time.Minute, Do: h.endOldOnboardings},

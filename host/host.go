@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/callbox"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/identity"
@@ -48,6 +49,9 @@ type Host struct {
 	upkeep     *upkeep.Upkeep
 	members    *identity.Projector
 	templates  *templates
+	inbox      *sqlite.Inbox
+	hooks      *callHooks
+	callbox    *callbox.Callbox
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
 	metrics    *telemetry.Metrics
@@ -191,6 +195,9 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	h.scheduler = scheduler.New(h.db, func(ctx context.Context, l store.Lane, hold *scheduler.Hold) error {
 		return h.runner.Work(ctx, l, hold)
 	}, scheduler.Options{Plugins: h.sup.Loaded, Paused: h.files.Paused, Wake: h.db.Wakes(), Log: h.log.Named("scheduler")})
+	if err := h.wireCalls(ctx); err != nil {
+		return err
+	}
 	h.upkeep = upkeep.New(h.log.Named("upkeep"), h.tasks()...)
 	h.members = identity.New(h.db, identity.Options{Changed: h.db.Changed, Log: h.log.Named("member")})
 	h.api, err = api.New(api.Options{
@@ -199,7 +206,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening, Isolation: h.cage.isolation,
 	}, api.Deps{
 		Store: integrations{h.db, func() { nudge(h.adapted) }}, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
-		Database: database{h.db, h.snapshots}, Endpoints: h.templates,
+		Database: database{h.db, h.snapshots}, Endpoints: h.templates, Calls: &calls{h.inbox, h.callbox, h.hooks},
 	})
 	if err != nil {
 		return err
@@ -223,6 +230,7 @@ func (h *Host) Run(ctx context.Context) error {
 	err := actors{
 		{"http", h.serveWeb},
 		{"api", h.api.Run},
+		{"calls", h.callbox.Run},
 		{"scheduler", h.scheduler.Run},
 		{"upkeep", h.upkeep.Run},
 		{"members", h.members.Run},
@@ -277,6 +285,8 @@ func (h *Host) watchStore(ctx context.Context) error {
 		return nil
 	case <-h.db.Failed():
 		return h.db.Err()
+	case <-h.inbox.Failed():
+		return h.inbox.Err()
 	}
 }
 

@@ -23,6 +23,11 @@ const (
 // Writes reports whether what the event runs may change the remote system.
 func (t CallEventType) Writes() bool { return t != CallStarted }
 
+// Calls reports whether the event is of a call, and not of a message or a form.
+func (t CallEventType) Calls() bool {
+	return t != SMSSent && t != TicketCreate && t != ContactCreate
+}
+
 // Logs reports whether the event may change the log of its call: such events wait
 // for each other, even for one whose outcome is unknown.
 func (t CallEventType) Logs() bool {
@@ -87,8 +92,15 @@ type CallDetails struct {
 // started stays as it was told first.
 func (d *CallDetails) Take(e CallDetails) {
 	for _, v := range []struct{ to, from *string }{
-		{&d.LegID, &e.LegID}, {&d.Agent, &e.Agent}, {&d.Direction, &e.Direction}, {&d.From, &e.From}, {&d.To, &e.To},
-		{&d.Number, &e.Number}, {&d.Result, &e.Result}, {&d.Disposition, &e.Disposition}, {&d.Recording, &e.Recording},
+		{&d.LegID, &e.LegID},
+		{&d.Agent, &e.Agent},
+		{&d.Direction, &e.Direction},
+		{&d.From, &e.From},
+		{&d.To, &e.To},
+		{&d.Number, &e.Number},
+		{&d.Result, &e.Result},
+		{&d.Disposition, &e.Disposition},
+		{&d.Recording, &e.Recording},
 	} {
 		if *v.from != "" {
 			*v.to = *v.from

@@ -82,7 +82,7 @@ func accept(ctx context.Context, t *tx, n store.NewCallEvent, out *store.Accepte
 	e := store.CallEvent{
 		UID: n.UID, CallID: c.ID, Seq: c.Events + 1, Type: n.Type, Body: n.Body, State: store.EventQueued, ReceivedAt: fromMillis(t.ms),
 	}
-	late := n.Type == store.CallConnected && c.State == store.CallOver
+	late := n.Type == store.CallConnected && !c.EndedAt.IsZero()
 	switch {
 	case late: // the log was completed already, and would be begun a second time
 		e.State = store.EventSkipped
@@ -138,6 +138,9 @@ func callFor(ctx context.Context, t *tx, n store.NewCallEvent) (c store.Call, by
 		return c, 0, err
 	}
 	c = store.Call{Integration: n.Integration, Tenant: n.Tenant, Name: n.Name, External: n.External, State: store.CallRinging}
+	if !n.Type.Calls() { // it has no more to come
+		c.State = store.CallOver
+	}
 	details, err := encode(c.CallDetails)
 	if err != nil {
 		return c, 0, err

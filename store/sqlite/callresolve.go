@@ -55,7 +55,7 @@ func resolve(e *store.CallEvent, how store.EventResolution, answer json.RawMessa
 	}
 	switch how {
 	case store.ResolveRetry:
-		e.State = store.EventQueued
+		e.State, e.Error = store.EventQueued, nil
 	case store.ResolveMade:
 		e.State, e.Error = store.EventDone, nil
 		if answer != nil {

@@ -67,7 +67,7 @@ func TestInboxLaneOfACall(t *testing.T) {
 	connected, err := b.AcceptEvent(ctx, event(store.CallConnected, "u1"))
 	require.NoError(t, err)
 	n := event(store.CallEnded, "u2")
-	n.State, n.Begin = store.CallOver, true
+	n.State, n.Details.EndedAt, n.Begin = store.CallOver, time.Now(), true
 	ended, err := b.AcceptEvent(ctx, n)
 	require.NoError(t, err)
 	require.False(t, ended.Begun, "it is not its turn")

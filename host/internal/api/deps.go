@@ -16,6 +16,7 @@ type Deps struct {
 	Config    Config
 	Database  Database
 	Endpoints Endpoints
+	Calls     Calls
 }
 
 // Store is what the API reads of the store and does in it.

@@ -2,6 +2,7 @@ package callbox
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -10,23 +11,53 @@ import (
 // Hooks run what an integration has for the events of calls: a function of its plugin,
 // or the endpoints of its template.
 type Hooks interface {
+	// Plan tells what runs at an event. It asks nobody outside.
+	Plan(ctx context.Context, in store.Integration, t store.CallEventType) Plan
 	// Run runs the hook of a job and whatever the event triggers besides. It returns
 	// when ctx ends.
 	Run(ctx context.Context, job Job) Result
 }
 
+// Plan is what runs at an event of an integration.
+type Plan struct {
+	// Way is of the hook; empty if no hook runs.
+	Way store.HookWay
+	// Runs are the plugin, or the endpoints in their order, Triggers those that the
+	// event triggers besides.
+	Runs, Triggers []string
+	// Writes says that something of it may change the remote system.
+	Writes bool
+	// Lookup is how long a lookup may take.
+	Lookup time.Duration
+}
+
+// Nothing reports whether nothing runs.
+func (p Plan) Nothing() bool { return len(p.Runs) == 0 && len(p.Triggers) == 0 }
+
 // Job is an event whose turn it is.
 type Job struct {
 	Call  store.Call // as the events before it left it
 	Event store.CallEvent
-	Body  sdk.CallEvent // of Event
+	Body  sdk.CallEvent // of Event, with what others told of the call
 	Hook  string        // such as sdk.HookSaveLogCRM; empty: what the event triggers alone
-	// Done are the steps of earlier attempts that arrived, with their answer so far:
-	// they must not be done again.
+	// Done are the steps of earlier attempts that arrived, and Answer what those
+	// attempts answered: they must not be done again.
 	Done   []store.HookStep
 	Answer sdk.CallAnswer
 	// Ask is set to ask what became of the write that Hook is, whose answer was lost.
 	Ask bool
+}
+
+// Payload returns what the hook is given.
+func (j Job) Payload() sdk.CallHook {
+	out := sdk.CallHook{Event: j.Body, IdempotencyKey: j.Event.UID, Attempt: j.Event.Attempts, Context: contextOf(j.Call)}
+	if j.Ask {
+		out.Hook = j.Hook
+	}
+	if j.Call.Log.ID != "" {
+		out.Log = &sdk.CallLog{ID: j.Call.Log.ID, URL: j.Call.Log.URL}
+	}
+	return out
 }
 
 // Result is what came of a job.
@@ -36,6 +67,10 @@ type Result struct {
 	// Err is why the job is not done. Its outcome counts for the whole: unknown if any
 	// write may have arrived and not been answered.
 	Err *store.HookError
+	// Asks says that it can be asked later what became of a write.
+	Asks bool
+	// Skip says why nothing was done.
+	Skip string
 }
 
 // Hook returns the hook that events of a type run; empty if they run none.

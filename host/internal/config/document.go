@@ -184,6 +184,11 @@ func hostSchema() schemaNode {
 				"description": "What plugins may reach beyond the public Internet, if their manifest or settings name it: hosts such as crm.internal:8443, addresses, ranges such as 10.1.0.0/16.",
 			},
 		}),
+		"calls": closed(schemaNode{
+			"lookup": described("string", "How long a lookup may take when a call comes, if its template does not say; 3s if it is left out."),
+			"retry":  described("string", "How long what is written for a call is tried again while it does not arrive; 72h if it is left out."),
+			"keep":   described("string", "How long calls are kept that are over; 720h if it is left out, at least 25h."),
+		}),
 		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
 		"delete_guard": schemaNode{"type": "number", "minimum": 0, "maximum": 1, "description": "The share of a kind's records above which a full sync deletes nothing; 0.2 if it is left out."},
 		"paused":       described("boolean", "true keeps every run from beginning or going on; what is read stays readable."),

@@ -51,6 +51,7 @@ type Host struct {
 	// DeleteGuard is the share of a kind's records above which a full sync deletes
 	// nothing.
 	DeleteGuard float64 `json:"delete_guard"`
+	Calls       Calls   `json:"calls"`
 }
 
 // PluginDir says where plugins stand and which of them may run.
@@ -116,6 +117,7 @@ func Default(path string) Host {
 		Snapshots:   Snapshots{Every: 24 * time.Hour, Keep: 7, Dir: snapshotDir(filepath.Join(dir, "data"))},
 		DeleteGuard: store.DefaultDeleteGuard,
 		StuckAfter:  time.Hour,
+		Calls:       defaultCalls(),
 	}
 }
 
@@ -188,11 +190,14 @@ func (l *loader) host(path string) (Host, Problems) {
 	if o.has("egress") {
 		h.Egress = l.egress(o)
 	}
+	if o.has("calls") {
+		h.Calls = l.calls(o, h.Calls)
+	}
 	return h, s.done()
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry", "egress"}
+	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry", "egress", "calls"}
 }
 
 func (l *loader) version(o object) {

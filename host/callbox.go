@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/callbox"
+	"github.com/jackfield/jackfield/host/internal/upkeep"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
+)
+
+// wireCalls makes what takes the events of calls.
+func (h *Host) wireCalls(ctx context.Context) (err error) {
+	if h.inbox, err = h.db.OpenInbox(ctx); err != nil {
+		return err
+	}
+	h.hooks = &callHooks{
+		integration: h.db.IntegrationByUID, manifest: h.processes.kept, invoke: h.runner.Invoke, lookup: h.config.Calls.Lookup,
+	}
+	h.callbox = callbox.New(h.inbox, h.hooks, callbox.Options{
+		GiveUp: h.config.Calls.Retry, Log: h.log.Named("call"), Redact: h.redactor.Redact,
+	})
+	return nil
+}
+
+// purgeCalls closes and removes calls that are over.
+func (h *Host) purgeCalls() upkeep.Task {
+	return upkeep.Task{Name: "calls", Every: time.Minute, Do: func(ctx context.Context) (bool, error) {
+		return h.inbox.PurgeCalls(ctx, h.config.Calls.Keep)
+	}}
+}
+
+// calls are the call box as the API knows it.
+type calls struct {
+	*sqlite.Inbox
+	box   *callbox.Callbox
+	hooks *callHooks
+}
+
+var _ api.Calls = (*calls)(nil)
+
+// Send implements api.Calls.
+func (c *calls) Send(ctx context.Context, in store.Integration, r api.CallRequest) (api.CallSent, error) {
+	if !in.RemovedAt.IsZero() || in.State == store.IntegrationDisabled {
+		return api.CallSent{}, store.Hint(fmt.Errorf("integration %s is %s: %w", in.FullName(), in.State, store.ErrConflict), "jackfield integration enable "+in.FullName())
+	}
+	sent, err := c.box.Send(ctx, in, callbox.Request{Event: r.Event, Key: r.Key, Wait: r.Wait})
+	if errors.Is(err, callbox.ErrStopping) {
+		err = &api.Error{Kind: api.KindUnavailable, Message: err.Error(), Hint: "send it again with the same idempotency key"}
+	}
+	return api.CallSent{Call: sent.Call, Event: sent.Event, Replayed: sent.Replayed}, err
+}
+
+// Resolve implements api.Calls.
+func (c *calls) Resolve(ctx context.Context, event int64, how store.EventResolution, log store.CallLog) (store.CallEvent, error) {
+	return c.box.Resolve(ctx, event, how, log)
+}
+
+// Hooks implements api.Calls.
+func (c *calls) Hooks(ctx context.Context, in store.Integration) (out []api.CallHook) {
+	for _, name := range store.Triggers() {
+		event := store.CallEventType(name)
+		plan := c.hooks.Plan(ctx, in, event)
+		if len(plan.Runs) > 0 {
+			out = append(out, api.CallHook{Event: event, Hook: callbox.Hook(event), Way: plan.Way, Runs: plan.Runs})
+		}
+		if len(plan.Triggers) > 0 {
+			out = append(out, api.CallHook{Event: event, Way: store.WayTrigger, Runs: plan.Triggers})
+		}
+	}
+	return out
+}
+
+// flows run what templates declare.
+type flows interface {
+	plan(in store.Integration, t store.CallEventType) callbox.Plan
+	run(ctx context.Context, in store.Integration, job callbox.Job) callbox.Result
+}
+
+// callHooks run the hooks of calls: a function of the integration's plugin, or what
+// its template declares.
+type callHooks struct {
+	integration func(ctx context.Context, uid string) (store.Integration, error)
+	manifest    func(name string) (sdk.Manifest, bool)
+	invoke      func(ctx context.Context, in store.Integration, call sdk.HookCall) (sdk.HookResult, error)
+	flows       flows
+	lookup      time.Duration
+}
+
+var _ callbox.Hooks = (*callHooks)(nil)
+
+// Plan implements callbox.Hooks.
+func (h *callHooks) Plan(_ context.Context, in store.Integration, t store.CallEventType) callbox.Plan {
+	if in.Template != "" && h.flows != nil {
+		return h.flows.plan(in, t)
+	}
+	plan := callbox.Plan{Lookup: h.lookup}
+	if m, ok := h.manifest(in.Plugin); ok && hasHook(m, callbox.Hook(t)) {
+		plan.Way, plan.Runs, plan.Writes = store.WayPlugin, []string{in.Plugin}, t.Writes()
+	}
+	return plan
+}
+
+// Run implements callbox.Hooks.
+func (h *callHooks) Run(ctx context.Context, job callbox.Job) callbox.Result {
+	in, err := h.integration(ctx, job.Call.Integration)
+	if err == nil {
+		err = workable(in)
+	}
+	if err != nil {
+		return callbox.Result{Err: notSent(err)}
+	}
+	if job.Event.Type == store.CallStarted {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.Plan(ctx, in, job.Event.Type).Lookup)
+		defer cancel()
+	}
+	var res callbox.Result
+	if in.Template != "" && h.flows != nil {
+		res = h.flows.run(ctx, in, job)
+	} else {
+		res = h.plugin(ctx, in, job)
+	}
+	if res.Err != nil && job.Event.Type == store.CallStarted && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		res.Err.Class, res.Err.Code, res.Err.Message = string(sdk.ClassTransient), callbox.CodeLookupTimeout, "the lookup takes too long"
+	}
+	return res
+}
+
+// workable returns why an integration cannot be worked for now.
+func workable(in store.Integration) error {
+	switch {
+	case !in.RemovedAt.IsZero():
+		return &store.HookError{Class: string(sdk.ClassConfig), Code: "integration_removed", Message: "integration " + in.FullName() + " is removed"}
+	case in.State == store.IntegrationActive:
+		return nil
+	}
+	class := sdk.ClassTransient
+	if in.State == store.IntegrationNeedsReconnect {
+		class = sdk.ClassAuth
+	}
+	return &store.HookError{Class: string(class), Code: "integration_" + string(in.State), Message: fmt.Sprintf("integration %s is %s: %s", in.FullName(), in.State, in.Reason)}
+}
+
+// notSent is why nothing was sent.
+func notSent(err error) *store.HookError {
+	out := &store.HookError{Class: string(sdk.ClassSystem), Code: "host_error", Message: err.Error()}
+	if e, ok := errors.AsType[*store.HookError](err); ok {
+		*out = *e
+	} else if errors.Is(err, store.ErrNotFound) {
+		out.Class, out.Code = string(sdk.ClassConfig), "integration_removed"
+	}
+	out.Outcome = store.OutcomeNotSent
+	return out
+}
