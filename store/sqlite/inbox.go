@@ -175,7 +175,7 @@ func (b *Inbox) recover(ctx context.Context) error {
 		})
 	}
 	if err == nil {
-		err = interrupt(ctx, t, "state = 'running'", "interrupted", "the host ended while this was under way")
+		err = interrupt(ctx, t)
 	}
 	for _, id := range calls {
 		if err != nil {
@@ -192,16 +192,16 @@ func (b *Inbox) recover(ctx context.Context) error {
 	return nil
 }
 
-// interrupt says of the events that a condition selects that nobody knows what became
-// of their writes; those that only read wait again.
-func interrupt(ctx context.Context, t *tx, condition, code, message string) error {
-	why, err := encode(&store.HookError{Class: "system", Code: code, Message: message, Outcome: store.OutcomeUnknown})
+// interrupt says of what was at work that nobody knows what became of its writes; what
+// only read waits again.
+func interrupt(ctx context.Context, t *tx) error {
+	why, err := encode(&store.HookError{Class: "system", Code: "interrupted", Message: "the host ended while this was under way", Outcome: store.OutcomeUnknown})
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "UPDATE call_events SET state = 'unknown', error = $1, due_at = $2 WHERE writes = 1 AND "+condition, why, t.ms); err != nil {
+	if _, err := t.exec(ctx, "UPDATE call_events SET state = 'unknown', error = $1, due_at = $2 WHERE state = 'running' AND writes = 1", why, t.ms); err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, "UPDATE call_events SET state = 'queued', due_at = $1 WHERE writes = 0 AND "+condition, t.ms)
+	_, err = t.exec(ctx, "UPDATE call_events SET state = 'queued', due_at = $1 WHERE state = 'running' AND writes = 0", t.ms)
 	return err
 }

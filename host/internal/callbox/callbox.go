@@ -245,11 +245,11 @@ func (c *Callbox) do(claimed store.ClaimedEvent) Result {
 func (c *Callbox) job(claimed store.ClaimedEvent) (Job, Result, bool) {
 	job := Job{Call: claimed.Call, Event: claimed.Event, Hook: Hook(claimed.Event.Type), Ask: claimed.Ask}
 	if err := json.Unmarshal(claimed.Event.Body, &job.Body); err != nil {
-		return job, failed("bad_event", fmt.Errorf("decode event: %w", err)), false
+		return job, badEvent(fmt.Errorf("decode event: %w", err)), false
 	}
 	if len(claimed.Event.Answer) > 0 {
 		if err := json.Unmarshal(claimed.Event.Answer, &job.Answer); err != nil {
-			return job, failed("bad_event", fmt.Errorf("decode answer: %w", err)), false
+			return job, badEvent(fmt.Errorf("decode answer: %w", err)), false
 		}
 	}
 	for _, s := range claimed.Event.Steps {
@@ -264,8 +264,8 @@ func (c *Callbox) job(claimed store.ClaimedEvent) (Job, Result, bool) {
 	return job, Result{}, true
 }
 
-func failed(code string, err error) Result {
-	return Result{Err: &store.HookError{Class: "system", Code: code, Message: err.Error(), Outcome: store.OutcomeFailed}}
+func badEvent(err error) Result {
+	return Result{Err: &store.HookError{Class: "config", Code: "bad_event", Message: err.Error(), Outcome: store.OutcomeFailed}}
 }
 
 // bounded runs a job within its time.
