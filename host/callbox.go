@@ -21,6 +21,7 @@ func (h *Host) wireCalls(ctx context.Context) (err error) {
 	}
 	h.hooks = &callHooks{
 		integration: h.db.IntegrationByUID, manifest: h.processes.kept, invoke: h.runner.Invoke, lookup: h.config.Calls.Lookup,
+		flows: templateFlows{h.templates, h.config.Calls.Lookup},
 	}
 	h.callbox = callbox.New(h.inbox, h.hooks, callbox.Options{
 		GiveUp: h.config.Calls.Retry, Log: h.log.Named("call"), Redact: h.redactor.Redact,
@@ -96,7 +97,7 @@ var _ callbox.Hooks = (*callHooks)(nil)
 
 // Plan implements callbox.Hooks.
 func (h *callHooks) Plan(_ context.Context, in store.Integration, t store.CallEventType) callbox.Plan {
-	if in.Template != "" && h.flows != nil {
+	if in.Template != "" {
 		return h.flows.plan(in, t)
 	}
 	plan := callbox.Plan{Lookup: h.lookup}
@@ -113,7 +114,7 @@ func (h *callHooks) Run(ctx context.Context, job callbox.Job) callbox.Result {
 		err = workable(in)
 	}
 	if err != nil {
-		return callbox.Result{Err: notSent(err)}
+		return callbox.Result{Err: neverSent(err)}
 	}
 	if job.Event.Type == store.CallStarted {
 		var cancel context.CancelFunc
@@ -121,7 +122,7 @@ func (h *callHooks) Run(ctx context.Context, job callbox.Job) callbox.Result {
 		defer cancel()
 	}
 	var res callbox.Result
-	if in.Template != "" && h.flows != nil {
+	if in.Template != "" {
 		res = h.flows.run(ctx, in, job)
 	} else {
 		res = h.plugin(ctx, in, job)
@@ -147,8 +148,8 @@ func workable(in store.Integration) error {
 	return &store.HookError{Class: string(class), Code: "integration_" + string(in.State), Message: fmt.Sprintf("integration %s is %s: %s", in.FullName(), in.State, in.Reason)}
 }
 
-// notSent is why nothing was sent.
-func notSent(err error) *store.HookError {
+// neverSent is why nothing was sent.
+func neverSent(err error) *store.HookError {
 	out := &store.HookError{Class: string(sdk.ClassSystem), Code: "host_error", Message: err.Error()}
 	if e, ok := errors.AsType[*store.HookError](err); ok {
 		*out = *e

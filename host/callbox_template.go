@@ -1,0 +1,64 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/jackfield/jackfield/host/internal/callbox"
+	"github.com/jackfield/jackfield/host/internal/chain"
+	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
+)
+
+// templateFlows run what templates declare for the events of calls.
+type templateFlows struct {
+	*templates
+	lookup time.Duration
+}
+
+var _ flows = templateFlows{}
+
+// plan implements flows. Of an integration that cannot be called now nobody knows what
+// it would run: its events wait.
+func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox.Plan {
+	hook := callbox.Hook(t)
+	flow, err := f.declares(in, hook, t)
+	if err != nil {
+		return callbox.Plan{Way: store.WayChain, Runs: []string{in.Template}, Writes: t.Writes(), Lookup: f.lookup}
+	}
+	plan := callbox.Plan{Lookup: cmp.Or(flow.Deadline, f.lookup)}
+	for _, s := range flow.Steps {
+		plan.Runs = append(plan.Runs, s.Endpoint)
+		plan.Writes = plan.Writes || !s.Reads
+	}
+	for _, s := range flow.Triggers {
+		plan.Triggers = append(plan.Triggers, s.Endpoint)
+		plan.Writes = plan.Writes || !s.Reads
+	}
+	if len(plan.Runs) == 0 && (flow.Screen != nil || flow.Route != nil || flow.Reject != nil) {
+		plan.Runs = []string{in.Template} // it answers without asking anybody
+	}
+	if len(plan.Runs) > 0 {
+		plan.Way = store.WayChain
+	}
+	return plan
+}
+
+// run implements flows.
+func (f templateFlows) run(ctx context.Context, in store.Integration, job callbox.Job) callbox.Result {
+	asks := false
+	if flow, err := f.declares(in, sdk.HookLookup, job.Event.Type); err == nil {
+		asks = len(flow.Steps) > 0
+	}
+	name := job.Hook
+	if job.Ask {
+		if name = sdk.HookLookup; !asks {
+			return callbox.Result{Err: &store.HookError{
+				Class: string(sdk.ClassConfig), Code: "no_hook", Message: "template " + in.Template + " does not say how to ask what became of a write", Outcome: store.OutcomeNotSent,
+			}}
+		}
+	}
+	res := f.runHook(ctx, in, chain.Input{Name: name, Hook: job.Payload(), Done: job.Done, Answer: job.Answer})
+	return callbox.Result{Steps: res.Steps, Answer: res.Answer, Err: res.Err, Asks: asks}
+}
