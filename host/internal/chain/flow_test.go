@@ -15,7 +15,7 @@ import (
 func TestStepsRunTopToBottomAndReadEachOther(t *testing.T) {
 	t.Parallel()
 	c := &crm{ends: ends{
-		"find":  says(chain.Answer{Status: 200, Body: map[string]any{"items": []any{map[string]any{"id": "c-1"}}}, Items: []chain.Item{contact("c-1", "Ann")}}),
+		"find":  says(chain.Answer{Status: 200, Body: map[string]any{"items": []any{map[string]any{"id": "c-1"}}}, Items: []chain.Item{contact("c-1")}}),
 		"notes": says(chain.Answer{Status: 200, Body: []any{"a note"}}),
 	}}
 	c.flow = chain.Flow{Steps: []chain.Step{

@@ -60,10 +60,11 @@ func (s *source) extent(n *yaml.Node) mask {
 			return m
 		}
 	}
-	m.last, m.end = len(s.lines), 0
-	i, _ := slices.BinarySearchFunc(s.starts, start{n.Line, n.Column + 1}, start.compare)
-	if i < len(s.starts) {
-		m.last, m.end = s.starts[i].line, s.starts[i].col
+	m.last, m.end = len(s.lines()), 0
+	starts := s.starts()
+	i, _ := slices.BinarySearchFunc(starts, start{n.Line, n.Column + 1}, start.compare)
+	if i < len(starts) {
+		m.last, m.end = starts[i].line, starts[i].col
 	}
 	return m
 }

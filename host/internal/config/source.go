@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,14 +25,15 @@ const (
 
 // source is one configuration file while it is read, and what is wrong in it.
 type source struct {
-	path     string // as shown
-	dir      string // absolute: what relative paths are relative to
-	lines    []string
+	path     string   // as shown
+	dir      string   // absolute: what relative paths are relative to
+	split    []string // see lines
 	text     string
 	problems Problems
 	masks    []mask
-	starts   []start // of all nodes, sorted
-	nodes    int     // visited by the decoder, against an alias bomb
+	root     *yaml.Node // while the file is read
+	sorted   []start    // see starts
+	nodes    int        // visited by the decoder, against an alias bomb
 }
 
 // readSource reads the file at path. The answer is never nil; if the file cannot
@@ -57,9 +59,36 @@ func readSource(path string) *source {
 	if !utf8.ValidString(s.text) {
 		s.fail(CodeSyntax, 0, 0, "", "the file is not text in UTF-8")
 	}
-	// What ends a line for YAML, so that lines have the numbers that it gives them.
-	s.lines = strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(s.text), "\n")
 	return s
+}
+
+// lines returns the lines of the file, which are needed if something is wrong in it:
+// what ends one for YAML does so here, so that they have the numbers that it gives
+// them.
+func (s *source) lines() []string {
+	if s.split == nil {
+		s.split = strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(s.text), "\n")
+	}
+	return s.split
+}
+
+// starts returns where the nodes begin, sorted.
+func (s *source) starts() []start {
+	if s.sorted == nil && s.root != nil {
+		s.begin(s.root)
+		slices.SortFunc(s.sorted, start.compare)
+	}
+	return s.sorted
+}
+
+func (s *source) begin(n *yaml.Node) {
+	s.sorted = append(s.sorted, start{n.Line, n.Column})
+	if n.Kind == yaml.AliasNode {
+		return
+	}
+	for _, c := range n.Content {
+		s.begin(c)
+	}
 }
 
 var (
@@ -80,14 +109,16 @@ func readCapped(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	var text bytes.Buffer
+	text.Grow(int(min(info.Size(), limit)) + bytes.MinRead)
+	_, err = text.ReadFrom(io.LimitReader(f, limit+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	if int64(len(text)) > limit {
+	if int64(text.Len()) > limit {
 		return nil, errTooLarge
 	}
-	return text, nil
+	return text.Bytes(), nil
 }
 
 // cause returns what is wrong with a file without its path, which stands beside
@@ -118,9 +149,8 @@ func (s *source) parse() *yaml.Node {
 		s.fail(CodeSyntax, 0, 0, "", "the file is empty")
 		return nil
 	}
-	aliases := s.count(root)
-	slices.SortFunc(s.starts, start.compare)
-	if aliases > maxAliases {
+	s.root = root
+	if aliases := count(root); aliases > maxAliases {
 		s.fail(CodeTooLarge, 0, 0, "write the values out", "the file has %d aliases; %d are allowed", aliases, maxAliases)
 		return nil
 	}
@@ -130,15 +160,14 @@ func (s *source) parse() *yaml.Node {
 	return nil
 }
 
-// count returns the number of aliases, and keeps where the nodes begin.
-func (s *source) count(n *yaml.Node) int {
-	s.starts = append(s.starts, start{n.Line, n.Column})
+// count returns the number of aliases.
+func count(n *yaml.Node) int {
 	if n.Kind == yaml.AliasNode {
 		return 1
 	}
 	sum := 0
 	for _, c := range n.Content {
-		sum += s.count(c)
+		sum += count(c)
 	}
 	return sum
 }
@@ -223,10 +252,19 @@ func unquoted(message string) string {
 }
 
 func (s *source) line(n int) string {
-	if n < 1 || n > len(s.lines) {
+	lines := s.lines()
+	if n < 1 || n > len(lines) {
 		return ""
 	}
-	return s.lines[n-1]
+	return lines[n-1]
+}
+
+// rest lets go of the document, once it is read: of a thousand files it is large. What
+// is told of a problem needs it.
+func (s *source) rest() {
+	if len(s.problems) == 0 {
+		s.root, s.sorted, s.split = nil, nil, nil
+	}
 }
 
 func (s *source) failed() bool { return s.problems.Failed() }

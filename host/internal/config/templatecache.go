@@ -20,9 +20,7 @@ func (l *loader) readTemplates(paths []string) []TemplateFile {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(paths)); i = next.Add(1) - 1 {
 				out[i] = l.template(paths[i])
-				if s := out[i].src; len(s.problems) == 0 {
-					s.starts = nil // of a thousand files they are large
-				}
+				out[i].src.rest()
 			}
 		})
 	}

@@ -89,6 +89,7 @@ type dialect struct {
 type cache struct {
 	paths    *regexp.Regexp
 	programs map[string]*vm.Program
+	used     map[string]*uses         // by text
 	options  map[string][]expr.Option // by region and roots
 	readers  map[string]*reader       // by path
 	known    map[string]*expression   // paths that are the same in every template
@@ -121,7 +122,7 @@ func (c *cache) reader(path string) *reader {
 func newCache() *cache {
 	return &cache{
 		paths:    regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+|\[[0-9]+\])*$`),
-		programs: map[string]*vm.Program{}, options: map[string][]expr.Option{},
+		programs: map[string]*vm.Program{}, used: map[string]*uses{}, options: map[string][]expr.Option{},
 		readers: map[string]*reader{}, known: map[string]*expression{},
 	}
 }
@@ -142,12 +143,10 @@ func (d *dialect) compile(source string) (*expression, *exprError) {
 	if d.cache.paths.MatchString(source) && !slices.Contains([]string{"true", "false", "nil"}, source) {
 		return d.path(e)
 	}
-	tree, err := parser.Parse(source)
+	uses, err := d.cache.use(source)
 	if err != nil {
 		return nil, located(err)
 	}
-	uses := &uses{}
-	ast.Walk(&tree.Node, uses)
 	if bad := d.judge(e, uses); bad != nil {
 		return nil, bad
 	}
@@ -155,6 +154,24 @@ func (d *dialect) compile(source string) (*expression, *exprError) {
 		return nil, d.suggest(located(err))
 	}
 	return e, nil
+}
+
+// use returns what a text takes of fields and the token, whatever the template.
+func (c *cache) use(source string) (*uses, error) {
+	if u := c.used[source]; u != nil {
+		return u, nil
+	}
+	tree, err := parser.Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	u := &uses{}
+	ast.Walk(&tree.Node, u)
+	if len(c.used) >= maxPrograms {
+		clear(c.used)
+	}
+	c.used[source] = u
+	return u, nil
 }
 
 // path completes an expression that is a path.
