@@ -54,7 +54,7 @@ race: ## run the short tests under the race detector (needs a C compiler)
 	@CGO_ENABLED=1 go test -race -short -timeout 20m $(GOTESTFLAGS) ./...
 
 lint: $(LINT) ## find bugs and imports that the layout forbids
-	@CGO_ENABLED=0 $(LINT) run ./... ./.ci/report
+	@CGO_ENABLED=0 $(LINT) run ./... ./.ci/report ./.ci/openapi
 
 fmt: $(LINT) ## format the Go files
 	@$(LINT) fmt

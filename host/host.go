@@ -15,6 +15,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/discovery"
 	"github.com/jackfield/jackfield/host/internal/identity"
+	"github.com/jackfield/jackfield/host/internal/rest"
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/scheduler"
 	"github.com/jackfield/jackfield/host/internal/secret"
@@ -54,6 +55,7 @@ type Host struct {
 	callbox    *callbox.Callbox
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
+	rest       *rest.Gateway
 	metrics    *telemetry.Metrics
 	traces     *telemetry.Traces      // nil: nobody wants any
 	scraper    atomic.Pointer[string] // the token that opens the metrics

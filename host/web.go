@@ -9,10 +9,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/rest"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	"github.com/jackfield/jackfield/host/internal/telemetry"
 	"github.com/jackfield/jackfield/host/internal/web"
+	"github.com/jackfield/jackfield/proto/openapi"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -23,19 +27,40 @@ const (
 	metricsTokenName = "metrics.token"
 )
 
+// apiRoute is for programs; the API itself says what a token opens.
+const (
+	apiRoute      = "/api/"
+	documentRoute = "GET /api/openapi.json"
+)
+
 // wireWeb makes the HTTP listener, if somebody wants it.
 func (h *Host) wireWeb() (err error) {
 	if h.config.Listen == "" {
 		return nil
 	}
+	h.rest = rest.New(rest.Options{Dial: h.api.Dial, Document: writeDocument})
 	h.web, err = web.New(web.Options{
-		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"),
-		MaxConns: h.descriptors.httpConnections(),
-		Routes:   map[string]http.Handler{metricsRoute: h.metrics.Handler()},
-		Open:     map[string]func(string) bool{metricsRoute: h.mayScrape},
+		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"), Redact: h.redactor.Redact,
+		Cert: h.config.TLS.Cert, Key: h.config.TLS.Key, Hosts: h.config.Hosts, Refused: h.metrics.Refused,
+		MaxConns: h.descriptors.httpConnections(), RPC: h.api, Caller: h.knows,
+		Routes: map[string]http.Handler{
+			metricsRoute: h.metrics.Handler(), apiRoute: h.rest, documentRoute: openapi.Handler(),
+		},
+		Open: map[string]func(context.Context, string) bool{
+			metricsRoute: h.mayScrape, apiRoute: h.knows, documentRoute: h.knows,
+		},
 	})
 	return err
 }
+
+// knows reports whether a token opens anything of the API.
+func (h *Host) knows(ctx context.Context, token string) bool {
+	_, err := h.api.Identify(ctx, token)
+	return err == nil
+}
+
+// writeDocument writes a message of the API as the command line does.
+func writeDocument(m proto.Message) ([]byte, error) { return marshal(document(m)) }
 
 // listening tells where HTTP is served, or why it is not; neither if nobody wants
 // it.
@@ -68,11 +93,12 @@ func (h *Host) serveWeb(ctx context.Context) error {
 		return fmt.Errorf("write token: %w", err)
 	}
 	h.scraper.Store(&token)
-	return errors.Join(h.web.Run(ctx), os.Remove(path))
+	err = actors{{"listener", h.web.Run}, {"rest", h.rest.Run}}.run(ctx)
+	return errors.Join(err, os.Remove(path))
 }
 
 // mayScrape reports whether a token opens the metrics.
-func (h *Host) mayScrape(token string) bool {
+func (h *Host) mayScrape(_ context.Context, token string) bool {
 	want := h.scraper.Load()
 	return want != nil && api.SameToken(token, *want)
 }

@@ -139,8 +139,13 @@ func pluginsSchema(properties schemaNode) schemaNode {
 
 func hostSchema() schemaNode {
 	return closed(schemaNode{
-		"version":   schemaNode{"const": Version, "description": "The version of this file."},
-		"listen":    described("string", "Address of the HTTP listener, on this machine. Needs a restart."),
+		"version": schemaNode{"const": Version, "description": "The version of this file."},
+		"listen":  described("string", "Address of the HTTP listener, 127.0.0.1:7480 if absent; off: none. Beyond this machine it needs tls. Needs a restart."),
+		"tls": closed(schemaNode{
+			"cert": described("string", "File of the HTTP listener's certificate, PEM, with those that signed it behind it. Read again when it changes."),
+			"key":  described("string", "File of its key, PEM."),
+		}, "cert", "key"),
+		"hosts":     schemaNode{"type": "array", "items": schemaNode{"type": "string"}, "description": "Names that the HTTP listener is reached by, besides those of this machine; a request for another name is refused. Needs a restart."},
 		"data":      described("string", "Directory of the store. Needs a restart."),
 		"tenants":   described("string", "Directory of the tenants' files, *.yaml; read again when they change."),
 		"templates": described("string", "Directory of the templates, *.yaml; read again when they change."),

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,7 +29,9 @@ const (
 // Host is host.yaml, with defaults filled in and paths made absolute.
 type Host struct {
 	File      string     `json:"file"`   // absolute
-	Listen    string     `json:"listen"` // of HTTP, on this machine; empty: none
+	Listen    string     `json:"listen"` // of HTTP; empty: none. Beyond this machine with TLS alone
+	TLS       TLS        `json:"tls,omitzero"`
+	Hosts     []string   `json:"hosts,omitempty"` // names that HTTP is reached by, besides those of this machine
 	Data      string     `json:"data"`
 	Plugins   PluginDir  `json:"plugins"`
 	Tenants   string     `json:"tenants"`
@@ -142,6 +143,8 @@ func (l *loader) host(path string) (Host, Problems) {
 		return h, s.done()
 	}
 	l.version(o)
+	h.TLS = l.tls(o)
+	h.Hosts = o.hosts("hosts")
 	h.Listen = l.listen(o, h.Listen)
 	h.Data = l.path(o, "data", h.Data)
 	h.Snapshots.Dir = snapshotDir(h.Data)
@@ -197,7 +200,7 @@ func (l *loader) host(path string) (Host, Problems) {
 }
 
 func hostKeys() []string {
-	return []string{"version", "listen", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry", "egress", "calls"}
+	return []string{"version", "listen", "tls", "hosts", "data", "plugins", "tenants", "templates", "key", "log", "defaults", "retention", "snapshots", "delete_guard", "paused", "stuck_after", "telemetry", "egress", "calls"}
 }
 
 func (l *loader) version(o object) {
@@ -205,29 +208,6 @@ func (l *loader) version(o object) {
 	if n, ok := o.scalar("version", "a whole number", "!!int"); ok && n.Value != strconv.Itoa(Version) {
 		o.src.failAt(CodeNotSupported, n, "", "version: this program reads version %d", Version)
 	}
-}
-
-// listen reads the address of the HTTP listener; "off" is none. Beyond this machine
-// it would need TLS.
-func (l *loader) listen(o object, otherwise string) string {
-	v, ok := o.text("listen")
-	if !ok {
-		return otherwise
-	}
-	if v == "off" {
-		return ""
-	}
-	host, port, err := net.SplitHostPort(v)
-	number, numErr := strconv.ParseUint(port, 10, 16)
-	if err != nil || numErr != nil {
-		o.src.failAt(CodeBadValue, o.at("listen"), "such as 127.0.0.1:7480", "listen: %q is not an address with a port", short(v))
-		return otherwise
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		o.src.failAt(CodeNotSupported, o.at("listen"), "without TLS a token would cross the network in clear: listen on 127.0.0.1:"+strconv.FormatUint(number, 10)+" and put a proxy with TLS before it", "listen: an address beyond this machine is not supported by this version")
-		return otherwise
-	}
-	return v
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {

@@ -146,6 +146,12 @@ func (s *Snapshot) keep(running Host) Problems {
 		s.Host.Snapshots.Dir = snapshotDir(running.Data)
 	}
 	same("listen", &s.Host.Listen, running.Listen)
+	tls := s.Host.TLS.Cert + " " + s.Host.TLS.Key
+	same("tls", &tls, running.TLS.Cert+" "+running.TLS.Key)
+	s.Host.TLS = running.TLS
+	hosts := strings.Join(s.Host.Hosts, " ")
+	same("hosts", &hosts, strings.Join(running.Hosts, " "))
+	s.Host.Hosts = slices.Clone(running.Hosts)
 	same("data", &s.Host.Data, running.Data)
 	same("key", &s.Host.Key, running.Key)
 	same("tenants", &s.Host.Tenants, running.Tenants)

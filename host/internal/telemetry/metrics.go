@@ -65,6 +65,7 @@ type Metrics struct {
 	writes  prometheus.Counter
 	applies prometheus.Histogram
 	spans   *prometheus.CounterVec // result
+	refused *prometheus.CounterVec // reason
 
 	plugins, methods, states *names
 }
@@ -106,10 +107,13 @@ func New(opts Options) *Metrics {
 		spans: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jackfield_trace_spans_total", Help: "Spans, by what became of them: sent, failed (the collector did not take them) or dropped (there were too many).",
 		}, []string{"result"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jackfield_http_refused_total", Help: "Requests that the HTTP listener refused: token (none that is valid), limit (too many of these from one address), host (meant for another name) or origin (of a page of another site).",
+		}, []string{"reason"}),
 		plugins: newNames(maxPlugins), methods: newNames(maxMethods), states: newNames(maxMoves),
 	}
 	m.registry.MustRegister(
-		m.calls, m.called, m.busy, m.moves, m.ways, m.carried, m.commits, m.writes, m.applies, m.spans,
+		m.calls, m.called, m.busy, m.moves, m.ways, m.carried, m.commits, m.writes, m.applies, m.spans, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(opts, m.plugins),
 	)
@@ -133,6 +137,9 @@ func (m *Metrics) Called(plugin, method string, code uint32, took time.Duration)
 	m.called.WithLabelValues(plugin, text).Inc()
 	m.busy.WithLabelValues(plugin).Add(took.Seconds())
 }
+
+// Refused counts a request that the HTTP listener refused.
+func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(m.states.clamp(reason)).Inc() }
 
 // Moved counts a transition.
 func (m *Metrics) Moved(machine, to string) {

@@ -1,19 +1,25 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // handler returns what is served: the checks that every request passes, around the
 // routes.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, refusal{status: http.StatusOK, text: "ok"}) })
 	mux.HandleFunc("GET /readyz", s.ready)
+	for pattern, h := range s.opts.Public {
+		mux.Handle(pattern, h)
+	}
 	inner := http.NewServeMux()
 	for pattern, h := range s.opts.Routes {
 		if open := s.opts.Open[pattern]; open != nil {
@@ -23,58 +29,78 @@ func (s *Server) handler() http.Handler {
 		inner.Handle(pattern, h)
 	}
 	mux.Handle("/", s.authorized(inner, nil)) // who has no token does not learn which paths there are
-	return s.recovered(hardened(sameHost(http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxBody)))))
+	var routes http.Handler = mux
+	if s.opts.RPC != nil {
+		routes = s.calls(mux)
+	}
+	sameOrigin := http.NewCrossOriginProtection()
+	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.opts.Refused("origin")
+		answer(w, r, refusal{status: http.StatusForbidden, text: "a page of another site sent this", hint: "use the API from a program, with a token"})
+	}))
+	return s.recovered(hardened(s.sameHost(sameOrigin.Handler(http.MaxBytesHandler(routes, maxBody)))))
 }
 
-// ready answers whether the daemon can do its work. Why it cannot is for who has a
-// token: it may name files and tenants.
+// calls takes the calls of gRPC out. They may last, like a watch.
+func (s *Server) calls(next http.Handler) http.Handler {
+	rpc := s.authorized(s.opts.RPC, s.opts.Caller)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor < 2 || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		control := http.NewResponseController(w)
+		_ = control.SetReadDeadline(time.Time{}) // where there is none, nothing waits
+		_ = control.SetWriteDeadline(time.Time{})
+		rpc.ServeHTTP(w, r)
+	})
+}
+
+// ready answers whether the daemon can do its work. Why it cannot is for who has the
+// daemon's token: it may name files and tenants.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	err := s.opts.Ready()
 	switch {
 	case err == nil:
-		answer(w, http.StatusOK, "ready")
+		answer(w, r, refusal{status: http.StatusOK, text: "ready"})
 	case s.allowed(r, nil):
-		answer(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
+		answer(w, r, refusal{status: http.StatusServiceUnavailable, text: "not ready: " + err.Error()})
 	default:
-		answer(w, http.StatusServiceUnavailable, "not ready")
+		answer(w, r, refusal{status: http.StatusServiceUnavailable, text: "not ready"})
 	}
 }
 
-// authorized lets through who has the token, or one that open knows.
-func (s *Server) authorized(next http.Handler, open func(token string) bool) http.Handler {
+// authorized lets through who has the daemon's token, or one that open knows. Who comes
+// without too often is told to wait; a token that is right is never kept waiting by
+// others of the same address.
+func (s *Server) authorized(next http.Handler, open func(ctx context.Context, token string) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.allowed(r, open) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="jackfield"`)
-			answer(w, http.StatusUnauthorized, "a bearer token is needed")
+		if s.allowed(r, open) {
+			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
+		if wait := s.failures.note(r.RemoteAddr); wait > 0 {
+			s.opts.Refused("limit")
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			answer(w, r, refusal{status: http.StatusTooManyRequests, code: "limit", text: "too many requests of this address had no token that is valid", hint: "wait, and look at the token"})
+			return
+		}
+		s.opts.Refused("token")
+		w.Header().Set("WWW-Authenticate", `Bearer realm="jackfield"`)
+		answer(w, r, refusal{
+			status: http.StatusUnauthorized, code: "unauthenticated", text: "a bearer token is needed",
+			hint: "jackfield token create makes one; it goes into Authorization: Bearer",
+		})
 	})
 }
 
-func (s *Server) allowed(r *http.Request, open func(token string) bool) bool {
+func (s *Server) allowed(r *http.Request, open func(ctx context.Context, token string) bool) bool {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return false
 	}
 	token, ok := strings.CutPrefix(values[0], "Bearer ")
-	return ok && (s.opts.Authorized(token) || open != nil && open(token))
-}
-
-// sameHost refuses a request that was meant for another name: a page of the web
-// whose name was made to point here sends its own.
-func sameHost(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if !local(strings.ToLower(strings.Trim(host, "[]"))) {
-			answer(w, http.StatusForbidden, "this is not the host that was asked for")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return ok && (s.opts.Authorized(token) || open != nil && open(r.Context(), token))
 }
 
 // hardened keeps a browser from keeping, guessing or running what it gets.
@@ -85,6 +111,9 @@ func hardened(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -99,15 +128,9 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 				return
 			}
 			id := rand.Text()[:8]
-			s.log.Error("a request failed", "id", id, "path", r.URL.Path, "error", fmt.Sprint(v))
-			answer(w, http.StatusInternalServerError, "internal error "+id)
+			s.log.Error("a request failed", "id", id, "path", s.opts.Redact(r.URL.Path), "error", s.opts.Redact(fmt.Sprint(v)))
+			answer(w, r, refusal{status: http.StatusInternalServerError, code: "internal", text: "internal error " + id})
 		}()
 		next.ServeHTTP(w, r)
 	})
-}
-
-func answer(w http.ResponseWriter, code int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(code)
-	fmt.Fprintln(w, text)
 }

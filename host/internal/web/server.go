@@ -3,10 +3,13 @@ package web
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,10 +37,25 @@ type Options struct {
 	Authorized func(token string) bool
 	// Ready says why the daemon cannot do its work, or returns nil.
 	Ready func() error
+	// Cert and Key are the files of the certificate, read again when they change; without
+	// them there is no TLS, and nothing beyond this machine may be listened on.
+	Cert, Key string
+	// Hosts are the names, in lower case, that it is reached by besides those of this
+	// machine.
+	Hosts []string
+	// Public are routes that need no token: they see to that themselves.
+	Public map[string]http.Handler
+	// RPC takes the calls of gRPC, of who Caller knows; none if nil.
+	RPC    http.Handler
+	Caller func(ctx context.Context, token string) bool
+	// Refused is told why each request is refused: token, limit, host or origin.
+	Refused func(reason string)
+	// Redact takes known secrets out of what is logged.
+	Redact func(string) string
 	// Routes are what else is served, by pattern of http.ServeMux, to who has a token.
 	Routes map[string]http.Handler
 	// Open reports, for some of Routes, whether a token opens that one and no other.
-	Open map[string]func(token string) bool
+	Open map[string]func(ctx context.Context, token string) bool
 	// MaxConns is how many connections there are at once; who comes then waits. 64 if
 	// zero.
 	MaxConns int
@@ -46,6 +64,9 @@ type Options struct {
 	Retry time.Duration
 	// Grace is how long requests may go on when the host stops; 2s if zero.
 	Grace time.Duration
+	// CertEvery is how often the files of the certificate are looked at, at most; 1s if
+	// zero.
+	CertEvery time.Duration
 	// HeaderTimeout is how long a caller may take to say what it wants; 5s if zero.
 	HeaderTimeout time.Duration
 	Log           hclog.Logger // none if nil
@@ -53,16 +74,18 @@ type Options struct {
 
 // Server is the listener.
 type Server struct {
-	opts Options
-	log  hclog.Logger
+	opts     Options
+	log      hclog.Logger
+	cert     *certificate // nil: no TLS
+	failures failures
 
 	mu   sync.Mutex // guards what follows
 	addr net.Addr   // nil while it does not listen
 	err  error      // why it does not
 }
 
-// New returns a server that does not listen yet. An address beyond this machine is
-// an error: tokens would cross a network in clear.
+// New returns a server that does not listen yet. An address beyond this machine
+// without a certificate is an error: tokens would cross a network in clear.
 func New(opts Options) (*Server, error) {
 	if opts.Authorized == nil {
 		return nil, errors.New("web: nobody says who is authorized")
@@ -71,9 +94,9 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: read address: %w", err)
 	}
-	if !local(host) {
-		return nil, store.Hint(fmt.Errorf("web: %s is an address beyond this machine, where there is neither TLS nor a token of one's own", opts.Listen),
-			"listen on 127.0.0.1 and put a proxy with TLS before it")
+	if !local(host) && opts.Cert == "" {
+		return nil, store.Hint(fmt.Errorf("web: %s is an address beyond this machine, where tokens would cross the network in clear", opts.Listen),
+			"give it a certificate (tls: {cert: FILE, key: FILE}), or listen on 127.0.0.1 and put a proxy with TLS before it")
 	}
 	opts.MaxConns = cmp.Or(opts.MaxConns, 64)
 	opts.Retry = cmp.Or(opts.Retry, 5*time.Second)
@@ -85,7 +108,22 @@ func New(opts Options) (*Server, error) {
 	if opts.Log == nil {
 		opts.Log = hclog.NewNullLogger()
 	}
-	return &Server{opts: opts, log: opts.Log, err: errors.New("it has not begun yet")}, nil
+	if opts.Refused == nil {
+		opts.Refused = func(string) {}
+	}
+	if opts.Redact == nil {
+		opts.Redact = func(s string) string { return s }
+	}
+	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() || ip == nil && host != "" {
+		opts.Hosts = append(slices.Clone(opts.Hosts), strings.ToLower(host))
+	}
+	s := &Server{opts: opts, log: opts.Log, err: errors.New("it has not begun yet"), failures: failures{now: time.Now}}
+	if opts.Cert != "" {
+		if s.cert, err = readCertificate(opts.Cert, opts.Key, cmp.Or(opts.CertEvery, time.Second), opts.Log); err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
+	}
+	return s, nil
 }
 
 // Addr returns where it listens; nil while it does not.
@@ -122,8 +160,13 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(s.cert == nil) // gRPC on this machine
+	srv.Protocols = protocols
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(netutil.LimitListener(l, s.opts.MaxConns)) }()
+	go func() { served <- s.serve(srv, netutil.LimitListener(l, s.opts.MaxConns)) }()
 	s.become(l.Addr(), nil)
 	s.log.Debug("listening", "address", l.Addr().String())
 	select {
@@ -170,11 +213,10 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	}
 }
 
-// local reports whether a name or address is this machine and nothing else.
-func local(host string) bool {
-	if host == "localhost" {
-		return true
+func (s *Server) serve(srv *http.Server, l net.Listener) error {
+	if s.cert == nil {
+		return srv.Serve(l)
 	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.get}
+	return srv.ServeTLS(l, "", "")
 }

@@ -160,7 +160,7 @@ func TestNothingBeyondThisMachineIsServed(t *testing.T) {
 func TestATokenForOneRoute(t *testing.T) {
 	t.Parallel()
 	const narrow = "fedcba9876543210"
-	addr := serve(t, Options{Routes: secretRoute(), Open: map[string]func(string) bool{"GET /metrics": func(token string) bool { return token == narrow }}})
+	addr := serve(t, Options{Routes: secretRoute(), Open: map[string]func(context.Context, string) bool{"GET /metrics": func(_ context.Context, token string) bool { return token == narrow }}})
 	with := func(token string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 	}
