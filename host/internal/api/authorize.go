@@ -79,6 +79,8 @@ func (s *Server) ownsAll(ctx context.Context, tenant string, r *rule, req protor
 		{r.run, "run", s.runOwner},
 		{r.stream, "stream", s.streamOwner},
 		{r.token, "token", s.tokenOwner},
+		{r.callAlone(req), "call", s.callOwner},
+		{r.event, "call", s.eventOwner},
 	} {
 		if owned.field == nil || req.Get(owned.field).String() == "" {
 			continue
@@ -183,4 +185,38 @@ func (s *Server) tokenOwner(ctx context.Context, text string) (string, error) {
 	}
 	token, err := s.deps.Store.Token(ctx, id)
 	return token.Tenant, err
+}
+
+// callAlone is where the request has the host's number of a call; nil if it has that of
+// the sender, for an integration.
+func (r *rule) callAlone(req protoreflect.Message) protoreflect.FieldDescriptor {
+	if r.integration != nil && req.Get(r.integration).String() != "" {
+		return nil
+	}
+	return r.call
+}
+
+func (s *Server) callOwner(ctx context.Context, text string) (string, error) {
+	id, err := parseID("call", text)
+	if err != nil {
+		return "", err
+	}
+	c, err := s.deps.Calls.Call(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	in, err := s.deps.Store.IntegrationByUID(ctx, c.Integration)
+	return in.Tenant, err
+}
+
+func (s *Server) eventOwner(ctx context.Context, text string) (string, error) {
+	id, err := parseID("call", text)
+	if err != nil {
+		return "", err
+	}
+	e, err := s.deps.Calls.CallEvent(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return s.callOwner(ctx, idText(e.CallID))
 }
