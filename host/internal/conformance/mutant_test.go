@@ -82,6 +82,7 @@ func TestEachMutantFailsItsCheckAlone(t *testing.T) {
 		"huge":         "sizes",
 		"repeating":    "ids",
 		"moody":        "skips",
+		"undecided":    "records",
 		"leaking":      "secrets",
 		"betraying":    "secrets",
 		"spilling":     "secrets",

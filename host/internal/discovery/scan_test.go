@@ -108,6 +108,16 @@ func TestTruncatedProgramIsIncomplete(t *testing.T) {
 		require.Equal(t, VerdictIncomplete, a.Verdict, "at %d %%", percent)
 		require.Equal(t, "the file is cut short (hint: copy it again)", a.Reason)
 	}
+	// A program whose sections were taken away tells its length by its segments alone.
+	bare := append([]byte{}, body...)
+	clear(bare[40:48]) // e_shoff
+	clear(bare[58:64]) // the size and number of sections, and the one of their names
+	b.write(t, "cut", bare, 0o755)
+	require.Equal(t, VerdictUnapproved, b.one(t, "cut").Verdict)
+	for percent := 10; percent < 60; percent += 10 {
+		b.write(t, "cut", bare[:len(bare)*percent/100], 0o755)
+		require.Equal(t, VerdictIncomplete, b.one(t, "cut").Verdict, "at %d %% of what has no sections", percent)
+	}
 	other := append([]byte{}, body...)
 	other[18], other[19] = 0xf3, 0 // e_machine: RISC-V
 	b.write(t, "cut", other, 0o755)

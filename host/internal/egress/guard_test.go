@@ -116,6 +116,24 @@ func TestE01NothingInsideIsReached(t *testing.T) {
 	}
 }
 
+// rows: E01
+//
+// The look at the socket that is about to connect refuses by itself, whoever comes to it
+// with an address that nobody looked at before.
+func TestE01TheDialHookRefusesByItself(t *testing.T) {
+	t.Parallel()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	at := netip.MustParseAddrPort(l.Addr().String())
+	_, err = New(Options{}).dial(t.Context(), "tcp", "innocent.example", at.Port(), at.Addr(), 1)
+	refusedAs(t, err, "127.0.0.1")
+	granted := New(Options{Allow: []address.Grant{{Name: "innocent.example"}}})
+	conn, err := granted.dial(t.Context(), "tcp", "innocent.example", at.Port(), at.Addr(), 1)
+	require.NoError(t, err, "somebody listens there")
+	require.NoError(t, conn.Close())
+}
+
 // get asks for a URL and closes what it is answered.
 func get(t *testing.T, c *http.Client, url string) (int, error) {
 	t.Helper()

@@ -253,8 +253,18 @@ func (p *Proxy) dial(ctx context.Context, network, target string) (net.Conn, err
 		_ = conn.Close()
 		return nil, net.ErrClosed
 	}
+	if !p.still(c) { // what allows it went away while it was made, when nothing knew of it
+		_ = c.Close()
+		return nil, errGone
+	}
 	p.opts.Attempted(ResultConnected)
 	return c, nil
+}
+
+// still reports whether a connection would be made now, too.
+func (p *Proxy) still(c *counted) bool {
+	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	return err == nil && p.opts.List.Allows(c.host, c.port) && p.guard.permits(c.host, c.port, at.Addr()) == nil
 }
 
 // recheck ends the connections that would not be made any more.
@@ -267,8 +277,7 @@ func (p *Proxy) recheck() {
 		if !ok {
 			continue // it ends with its counterpart
 		}
-		at, err := netip.ParseAddrPort(c.RemoteAddr().String())
-		if err != nil || !p.opts.List.Allows(c.host, c.port) || p.guard.permits(c.host, c.port, at.Addr()) != nil {
+		if !p.still(c) {
 			_ = c.Close()
 		}
 	}

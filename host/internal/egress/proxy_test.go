@@ -121,6 +121,30 @@ func TestConnectionsEndWithWhatAllowedThem(t *testing.T) {
 }
 
 // rows: P09
+//
+// What is taken away while a connection is being made ends it as well: nothing knows of
+// it when all others are looked through.
+func TestAConnectionInTheMakingEndsWithWhatAllowedIt(t *testing.T) {
+	t.Parallel()
+	port := echo(t)
+	w := newWorld(t, ProxyOptions{}, "api.example")
+	w.name("api.example", "127.0.0.1")
+	for name, take := range map[string]func(remove func()){
+		"Named":   func(remove func()) { remove() },
+		"Granted": func(func()) { w.guard.Allow(nil) },
+	} {
+		remove := w.allow("api.example:" + port)
+		w.guard.Allow([]address.Grant{{Name: "api.example"}})
+		w.during(func() { take(remove) })
+		_, _, f := w.connect("api.example:" + port)
+		w.during(nil)
+		require.NotNil(t, f, name)
+		remove()
+	}
+	require.Zero(t, w.count(ResultConnected))
+}
+
+// rows: P09
 func TestPlainHTTPIsPassedOn(t *testing.T) {
 	t.Parallel()
 	got := make(chan *http.Request, 1)

@@ -44,6 +44,10 @@ func (e *Refused) grant(target string) string {
 	}
 }
 
+// errGone is a connection that was allowed when it was asked for, and is no more. The
+// next attempt is told why.
+var errGone = errors.New("what allowed it went away meanwhile")
+
 // ErrTooLarge is an answer that is larger than a Client takes.
 var ErrTooLarge = errors.New("the answer is too large")
 

@@ -31,6 +31,7 @@ type world struct {
 
 	mu    sync.Mutex // guards what follows
 	names map[string]string
+	dials func() // called while a name is looked up; may be nil
 	tally map[Result]int
 	bytes map[bool]int
 	now   time.Time
@@ -68,6 +69,12 @@ func newWorld(t *testing.T, opts ProxyOptions, grants ...string) *world {
 	}
 	w.guard = New(Options{Allow: allow, Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
 		w.mu.Lock()
+		dials := w.dials
+		w.mu.Unlock()
+		if dials != nil {
+			dials()
+		}
+		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.names[host] == "" {
 			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
@@ -95,6 +102,13 @@ func (w *world) name(host, ip string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.names[host] = ip
+}
+
+// during has fn called while names are looked up.
+func (w *world) during(fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dials = fn
 }
 
 func (w *world) count(r Result) int {

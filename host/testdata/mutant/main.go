@@ -273,6 +273,10 @@ func (i *instance) emit(ctx context.Context, n, end int, out *sdk.Emitter) error
 		fmt.Fprintln(os.Stderr, "reading with", i.Token.Reveal())
 	case "random":
 		rec.Data = fmt.Appendf(nil, `{"run":%d}`, i.number)
+	case "undecided": // a name that is set and taken away at once
+		if err := out.Member(ctx, sdk.Member{ID: strconv.Itoa(n), Update: true, DisplayName: "Ann", Clear: []string{"display_name"}}); err != nil {
+			return err
+		}
 	case "huge":
 		if err := i.swell(ctx, out); err != nil {
 			return err
