@@ -27,7 +27,7 @@ func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 			}
 			b = good
 		}
-		b.Access = h.reach.of(b.Name)
+		b.Access = h.reach.of(b.Name, "")
 		out = append(out, b)
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -155,6 +156,7 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 	}
 	cage := newCage(host, false)
 	u.checkSandbox(cage)
+	u.checkIsolation(host.Plugins, found)
 	for _, a := range found {
 		u.checkPlugin(ctx, a, cage, deep)
 	}
@@ -174,6 +176,20 @@ func (u *checkup) checkSandbox(cage *cage) {
 		u.ok("plugins.sandbox", "%s", text)
 	} else {
 		u.warn("plugins.sandbox", text, "")
+	}
+}
+
+// checkIsolation says which plugins have a process for each tenant.
+func (u *checkup) checkIsolation(dir config.PluginDir, found []discovery.Artifact) {
+	for _, name := range slices.Sorted(maps.Keys(dir.Isolation)) {
+		there := slices.ContainsFunc(found, func(a discovery.Artifact) bool { return a.Name == name })
+		switch {
+		case dir.IsolationOf(name) != config.IsolationTenant:
+		case !there:
+			u.warn("plugins.isolation", "host.yaml gives each tenant a process of plugin "+name+", which is not there", u.c.command("plugin list"))
+		default:
+			u.ok("plugins.isolation", "%s: a process for each tenant, %d at most", name, dir.MaxProcesses)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (w *ways) open(ctx context.Context, b supervisor.Binary, dir string) (super
 	}
 	attempted, carried := w.metrics.Egress(b.Name)
 	out.proxy = w.guard.Proxy(egress.ProxyOptions{
-		Plugin: b.Name, List: out.list, Room: w.room, Log: w.log, Moved: carried,
+		Plugin: b.Name, Tenant: b.Tenant, List: out.list, Room: w.room, Log: w.log, Moved: carried,
 		Attempted: func(r egress.Result) { attempted(string(r)) },
 	})
 	out.serving.Go(func() {

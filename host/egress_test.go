@@ -67,14 +67,19 @@ type outcome struct {
 // tries runs an integration and returns what came of its attempts.
 func (s reachSite) tries(name string) map[string]outcome {
 	s.t.Helper()
-	s.cli("integration", "sync", "acme/"+name, "--wait", "-q")
+	return s.triesOf("acme/" + name)
+}
+
+func (s reachSite) triesOf(name string) map[string]outcome {
+	s.t.Helper()
+	s.cli("integration", "sync", name, "--wait", "-q")
 	var doc struct {
 		Records []struct {
 			ExternalID string `json:"external_id"`
 			Data       outcome
 		}
 	}
-	s.read(&doc, "record", "list", "--integration", "acme/"+name, "--limit", "1000")
+	s.read(&doc, "record", "list", "--integration", name, "--limit", "1000")
 	out := map[string]outcome{}
 	for _, r := range doc.Records {
 		out[r.ExternalID] = r.Data

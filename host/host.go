@@ -141,12 +141,15 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle, IdleOf: h.config.Plugins.Idles,
 		Trace:  traceCall(h.traces),
 		Egress: h.ways.open,
+
+		PerTenant: h.perTenant, MaxProcesses: h.config.Plugins.MaxProcesses,
+		Reach: func(plugin, tenant string) supervisor.Access { return h.reach.of(plugin, tenant) },
 	})
 	if err != nil {
 		return err
 	}
-	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf}
-	h.reach = &reach{integrations: h.db.Integrations, keys: keys, manifest: h.processes.kept}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf, perTenant: h.perTenant}
+	h.reach = &reach{integrations: h.db.Integrations, keys: keys, manifest: h.processes.kept, perTenant: h.perTenant}
 	h.processes.reach, h.processes.adapted = h.reach, h.adapted
 	if err := h.wireTemplates(ctx, keys); err != nil {
 		return err
@@ -214,6 +217,11 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		return err
 	}
 	return h.wireWeb()
+}
+
+// perTenant reports whether each tenant has a process of the plugin.
+func (h *Host) perTenant(plugin string) bool {
+	return h.config.Plugins.IsolationOf(plugin) == config.IsolationTenant
 }
 
 // Ready returns a channel that is closed once the API answers.

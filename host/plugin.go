@@ -42,8 +42,15 @@ func pluginTable(t *table, plugins []*hostv1.Plugin) {
 	}
 }
 
-// pidText writes a plugin's process; nothing without one.
+// pidText writes a plugin's process, or how many there are; nothing without one.
 func pidText(p *hostv1.Plugin) string {
+	switch n := len(p.GetProcesses()); n {
+	case 0:
+	case 1:
+		return "1 process"
+	default:
+		return fmt.Sprintf("%d processes", n)
+	}
 	if p.GetPid() == 0 {
 		return ""
 	}
@@ -98,12 +105,20 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 	t.fact("capabilities", m.GetCapabilities())
 	t.fact("hooks", m.GetHooks())
 	t.fact("network", p.GetNetwork())
+	t.fact("isolation", sharesText(p))
 	t.fact("hosts", m.GetHosts())
 	if len(m.GetConnectors()) > 0 {
 		t.section("Connectors")
 		t.head("NAME", "LABEL", "FORCE")
 		for _, conn := range m.GetConnectors() {
 			t.row(conn.GetName(), conn.GetLabel(), conn.GetForce())
+		}
+	}
+	if len(p.GetProcesses()) > 0 {
+		t.section("Processes")
+		t.head("TENANT", "VERSION", "STATE", "PID", "RESTARTS", "CALLS", "MEMORY", "REASON")
+		for _, one := range p.GetProcesses() {
+			t.row(one.GetTenant(), one.GetVersion(), one.GetState(), numberText(one.GetPid()), one.GetRestarts(), one.GetCalls(), bytesText(one.GetMemory()), one.GetReason())
 		}
 	}
 	if len(resp.GetStderr()) > 0 {
@@ -120,6 +135,23 @@ func idleText(after time.Duration) string {
 		return "never: it runs on without a call"
 	}
 	return "stopped after " + shortDuration(after) + " without a call"
+}
+
+// sharesText says who shares a process of the plugin.
+func sharesText(p *hostv1.Plugin) string {
+	if p.GetIsolation() == "tenant" {
+		return "tenant: each tenant has a process of its own"
+	}
+	return p.GetIsolation()
+}
+
+// numberText writes a number that is a name, without marks between its digits; nothing
+// for 0.
+func numberText(n uint32) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
 }
 
 // orElse returns the first that is not empty.

@@ -22,16 +22,28 @@ type reach struct {
 	integrations func(ctx context.Context, f store.IntegrationFilter) ([]store.Integration, error)
 	keys         *secret.Keyring
 	manifest     func(name string) (sdk.Manifest, bool)
+	perTenant    func(name string) bool // whether each tenant has a process of the plugin
 
 	mu    sync.Mutex        // guards what follows
-	reads map[string]string // by plugin: as supervisor.Access has them
+	reads map[served]string // as supervisor.Access has them
 	seen  map[string]int64  // by the id of an integration: its revision when it was looked at
+}
+
+// served is for whom a process works.
+type served struct{ plugin, tenant string } // no tenant: for all
+
+// serving returns for whom the process of a plugin works that serves a tenant.
+func (r *reach) serving(plugin, tenant string) served {
+	if r.perTenant(plugin) {
+		return served{plugin, tenant}
+	}
+	return served{plugin: plugin}
 }
 
 // look reads the settings of all integrations whose plugin takes paths. Without an
 // answer of the store what was known before stays.
 func (r *reach) look(ctx context.Context, plugins []string) error {
-	paths, seen := map[string][]string{}, map[string]int64{}
+	paths, seen := map[served][]string{}, map[string]int64{}
 	for _, name := range plugins {
 		m, ok := r.manifest(name)
 		if !ok || !takesPaths(m) {
@@ -48,14 +60,15 @@ func (r *reach) look(ctx context.Context, plugins []string) error {
 			seen[in.UID] = in.Revision
 			in.Patch = nil
 			if plain, err := config.OpenSettings(r.keys, in); err == nil { // else its runs say so
-				paths[name] = append(paths[name], existingOf(config.Paths(m.SettingsSchema, plain.Reveal()))...)
+				to := r.serving(name, in.Tenant)
+				paths[to] = append(paths[to], existingOf(config.Paths(m.SettingsSchema, plain.Reveal()))...)
 			}
 		}
 	}
-	reads := map[string]string{}
-	for name, list := range paths {
+	reads := map[served]string{}
+	for to, list := range paths {
 		slices.Sort(list)
-		reads[name] = strings.Join(slices.Compact(list), "\n")
+		reads[to] = strings.Join(slices.Compact(list), "\n")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,11 +76,12 @@ func (r *reach) look(ctx context.Context, plugins []string) error {
 	return nil
 }
 
-// of returns what the processes of a plugin may reach.
-func (r *reach) of(name string) supervisor.Access {
+// of returns what the process of a plugin may reach that serves the tenant; without
+// one that is what the process of all may.
+func (r *reach) of(name, tenant string) supervisor.Access {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return supervisor.Access{Reads: r.reads[name]}
+	return supervisor.Access{Reads: r.reads[r.serving(name, tenant)]}
 }
 
 // lacks reports whether a process with access may not read yet what the integration
@@ -77,7 +91,7 @@ func (r *reach) lacks(m sdk.Manifest, in sdk.Integration, access supervisor.Acce
 		return false
 	}
 	r.mu.Lock()
-	wanted, looked := r.reads[m.Name], r.seen[in.ID] >= in.Revision
+	wanted, looked := r.reads[r.serving(m.Name, in.Tenant)], r.seen[in.ID] >= in.Revision
 	r.mu.Unlock()
 	have, want := strings.Split(access.Reads, "\n"), strings.Split(wanted, "\n")
 	for _, path := range existingOf(config.Paths(m.SettingsSchema, in.Settings.Reveal())) {

@@ -180,12 +180,12 @@ func growth(last, now look, before, after int64) string {
 // cpuText writes what a process takes of a processor, and at the first look the
 // time that it has taken.
 func cpuText(last, now look, p *hostv1.Plugin) string {
-	if p.GetPid() == 0 {
+	if pidText(p) == "" {
 		return ""
 	}
 	for _, before := range last.status.GetPlugins() {
-		if elapsed := now.at.Sub(last.at); before.GetPid() == p.GetPid() && elapsed > 0 {
-			used := time.Duration(p.GetCpuMs()-before.GetCpuMs()) * time.Millisecond
+		if elapsed := now.at.Sub(last.at); before.GetName() == p.GetName() && before.GetPid() == p.GetPid() && elapsed > 0 {
+			used := time.Duration(max(0, p.GetCpuMs()-before.GetCpuMs())) * time.Millisecond // one of several may have ended
 			return fmt.Sprintf("%.0f%%", 100*used.Seconds()/elapsed.Seconds())
 		}
 	}
@@ -194,7 +194,7 @@ func cpuText(last, now look, p *hostv1.Plugin) string {
 
 // memoryText writes what a process has of the memory; nothing without one.
 func memoryText(p *hostv1.Plugin) string {
-	if p.GetPid() == 0 {
+	if pidText(p) == "" {
 		return ""
 	}
 	return bytesText(p.GetMemory())

@@ -123,10 +123,20 @@ func (h *Host) newMetrics() *telemetry.Metrics {
 // which takes the work comes first.
 func (h *Host) measured() []telemetry.Plugin {
 	var out, rest []telemetry.Plugin
-	for _, s := range h.sup.Status() {
+	all := h.sup.Status()
+	others := map[string][]int{}
+	for _, s := range all {
+		if s.Tenant != "" && s.PID != 0 {
+			others[s.Name] = append(others[s.Name], s.PID)
+		}
+	}
+	for _, s := range all {
+		if s.Tenant != "" {
+			continue // no label is a tenant: the plugin's own counts them
+		}
 		p := telemetry.Plugin{
 			Name: s.Name, Version: s.Version, State: string(s.State), PID: s.PID,
-			Restarts: s.Restarts, InFlight: s.InFlight, Instances: s.Instances,
+			Restarts: s.Restarts, InFlight: s.InFlight, Instances: s.Instances, Others: others[s.Name],
 		}
 		switch s.State {
 		case supervisor.StateDraining, supervisor.StateRefused:

@@ -80,6 +80,24 @@ type Plugin struct {
 
 	Sandbox        string   // full, partial or none; empty if it may not run
 	SandboxReasons []string // why it is not full
+
+	Isolation string          // process or tenant: who shares a process
+	Processes []TenantProcess // of each tenant, if each has one
+	Waiting   int             // tenants that wait for one
+}
+
+// TenantProcess is the process that a plugin has for one tenant.
+type TenantProcess struct {
+	Tenant    string
+	Version   string
+	State     string // as that of Plugin
+	Reason    string // why it is not serving
+	PID       int
+	StartedAt time.Time
+	Restarts  int
+	Calls     int // in flight
+	Memory    int64
+	CPU       time.Duration
 }
 
 // LogLine is a line that a plugin logged.

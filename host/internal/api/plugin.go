@@ -133,6 +133,18 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 
 		Sandbox:        p.Sandbox,
 		SandboxReasons: p.SandboxReasons,
+
+		Isolation: p.Isolation,
+		Processes: convert(p.Processes, s.tenantProcess),
+		Waiting:   count(p.Waiting),
+	}
+}
+
+func (s *Server) tenantProcess(p TenantProcess) *hostv1.TenantProcess {
+	return &hostv1.TenantProcess{
+		Tenant: p.Tenant, Version: p.Version, State: p.State, Reason: s.opts.Redact(p.Reason),
+		Pid: count(p.PID), StartedAt: timestamp(p.StartedAt), Restarts: count(p.Restarts), Calls: count(p.Calls),
+		Memory: p.Memory, CpuMs: p.CPU.Milliseconds(),
 	}
 }
 

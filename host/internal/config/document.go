@@ -133,6 +133,10 @@ func pluginsSchema(properties schemaNode) schemaNode {
 	out := closed(properties)
 	out["additionalProperties"] = closed(schemaNode{
 		"idle": schemaNode{"type": []string{"string", "integer"}, "description": "After how long this plugin, if nothing calls it, is stopped, instead of idle of plugins."},
+		"isolation": schemaNode{
+			"enum":        []string{string(IsolationProcess), string(IsolationTenant)},
+			"description": "Who shares a process of this plugin. process, if nothing is said: all tenants. tenant: the integrations of one tenant, so that it reaches and holds nothing of another's. Needs a restart.",
+		},
 	})
 	return out
 }
@@ -162,6 +166,7 @@ func hostSchema() schemaNode {
 				"type": "object", "additionalProperties": schemaNode{"enum": []string{string(NetworkProxy), string(NetworkDirect)}},
 				"description": "How plugins reach remote systems, by name. proxy, if nothing is said: through the host, to the hosts that the manifest and the settings name. direct: by themselves, wherever they want. Needs a restart.",
 			},
+			"max_processes": schemaNode{"type": "integer", "minimum": 1, "maximum": mostProcesses, "description": "How many processes a plugin with isolation: tenant may have at once; 32 if absent. Needs a restart."},
 			"sandbox": closed(schemaNode{
 				"require": schemaNode{"enum": []string{"full", "partial", "none"}, "description": "How much of the sandbox this machine must have for a plugin to be started; none if absent. Needs a restart."},
 				"trusted": schemaNode{"type": "array", "items": nameSchema("A plugin."), "description": "Plugins that run without the sandbox, with all rights of the daemon's user. Needs a restart."},

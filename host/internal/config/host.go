@@ -67,6 +67,10 @@ type PluginDir struct {
 	// Network says which plugins connect by themselves, by name (P09). The others
 	// reach what the host's proxy lets them.
 	Network map[string]Network `json:"network,omitempty"`
+	// Isolation says whose processes serve one tenant each, by name (H24), and
+	// MaxProcesses how many of them a plugin may have.
+	Isolation    map[string]Isolation `json:"isolation,omitempty"`
+	MaxProcesses int                  `json:"max_processes"`
 	// Probation is how long a new version that fails gives way to the one before, and
 	// Drain how long calls of the one before have to end.
 	Probation time.Duration `json:"probation"`
@@ -211,12 +215,12 @@ func (l *loader) version(o object) {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "sandbox", "memory")
+	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "sandbox", "memory", "max_processes")
 	if !ok {
 		return otherwise
 	}
-	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Idle: p.idle(otherwise.Idle)}
-	out.Idles = p.idles()
+	out := PluginDir{Dir: l.path(p, "dir", otherwise.Dir), Idle: p.idle(otherwise.Idle), MaxProcesses: otherwise.MaxProcesses}
+	p.ofEach(&out)
 	out.Trust = Trust(p.word("trust", string(otherwise.Trust), string(TrustLock), string(TrustSigned), string(TrustDir)))
 	out.Keys = p.signingKeys("keys")
 	out.Network = p.network("network")
@@ -225,6 +229,9 @@ func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
 		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}
 	p.upgrades(&out, otherwise)
+	if n, ok := p.integer("max_processes", mostProcesses); ok {
+		out.MaxProcesses = n
+	}
 	return out
 }
 

@@ -22,23 +22,29 @@ func (d PluginDir) IdleOf(plugin string) time.Duration {
 // mapping, and every other value of a key that is not known is a mistake.
 func named(p pair) bool { return sdk.ValidName(p.key.Value) && deref(p.value).Kind == yaml.MappingNode }
 
-// idles reads what plugins says of some of them: slack: {idle: 1h}.
-func (o object) idles() map[string]time.Duration {
-	var out map[string]time.Duration
+// ofEach reads what plugins says of some of them: slack: {idle: 1h, isolation: tenant}.
+func (o object) ofEach(out *PluginDir) {
 	for _, name := range slices.Sorted(maps.Keys(o.pairs)) {
 		if !named(o.pairs[name]) || slices.Contains([]string{"network", "sandbox"}, name) {
 			continue
 		}
-		one, ok := o.src.object(o.at(name), join(o.path, name), "idle")
-		if !ok || !one.has("idle") {
+		one, ok := o.src.object(o.at(name), join(o.path, name), "idle", "isolation")
+		if !ok {
 			continue
 		}
-		if out == nil {
-			out = map[string]time.Duration{}
+		if one.has("idle") {
+			if out.Idles == nil {
+				out.Idles = map[string]time.Duration{}
+			}
+			out.Idles[name] = one.idle(0)
 		}
-		out[name] = one.idle(0)
+		if one.has("isolation") {
+			if out.Isolation == nil {
+				out.Isolation = map[string]Isolation{}
+			}
+			out.Isolation[name] = Isolation(one.word("isolation", string(IsolationProcess), string(IsolationProcess), string(IsolationTenant)))
+		}
 	}
-	return out
 }
 
 // idle reads after how long a plugin that nothing calls is stopped.

@@ -170,6 +170,12 @@ func (s *Snapshot) keep(running Host) Problems {
 	network := fmt.Sprint(s.Host.Plugins.Network)
 	same("plugins.network", &network, fmt.Sprint(running.Plugins.Network))
 	s.Host.Plugins.Network = maps.Clone(running.Plugins.Network)
+	isolation := fmt.Sprint(s.Host.Plugins.Isolation)
+	same("plugins.NAME.isolation", &isolation, fmt.Sprint(running.Plugins.Isolation))
+	s.Host.Plugins.Isolation = maps.Clone(running.Plugins.Isolation)
+	processes := strconv.Itoa(s.Host.Plugins.MaxProcesses)
+	same("plugins.max_processes", &processes, strconv.Itoa(running.Plugins.MaxProcesses))
+	s.Host.Plugins.MaxProcesses = running.Plugins.MaxProcesses
 	same("plugins.sandbox.require", &s.Host.Plugins.Sandbox.Require, running.Plugins.Sandbox.Require)
 	trusted := strings.Join(s.Host.Plugins.Sandbox.Trusted, " ")
 	same("plugins.sandbox.trusted", &trusted, strings.Join(running.Plugins.Sandbox.Trusted, " "))

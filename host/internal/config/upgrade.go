@@ -22,7 +22,7 @@ const (
 )
 
 func defaultPlugins(dir string) PluginDir {
-	return PluginDir{Dir: dir, Trust: TrustLock, Idle: 10 * time.Minute, Probation: defaultProbation, Drain: defaultDrain, OnIncompatible: IncompatibleRefuse, Sandbox: Sandbox{Require: "none"}, Memory: defaultMemory}
+	return PluginDir{Dir: dir, Trust: TrustLock, Idle: 10 * time.Minute, Probation: defaultProbation, Drain: defaultDrain, OnIncompatible: IncompatibleRefuse, Sandbox: Sandbox{Require: "none"}, Memory: defaultMemory, MaxProcesses: defaultProcesses}
 }
 
 // upgrades reads how a plugin is exchanged for a new version of it.

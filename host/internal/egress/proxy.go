@@ -44,6 +44,7 @@ const (
 // means the documented defaults.
 type ProxyOptions struct {
 	Plugin string // for messages
+	Tenant string // likewise: whose process it is; empty if it is everybody's
 	List   *List  // what may be connected to; the guard refuses some of it all the same
 
 	Tunnels int           // connections of the process at once; 128 if zero
@@ -96,7 +97,7 @@ func (g *Guard) Proxy(opts ProxyOptions) *Proxy {
 	quiet := hclog.NewNullLogger().StandardLogger(nil) // what goes wrong is answered
 	p := &Proxy{
 		guard: g, opts: opts, tunnels: make(chan struct{}, opts.Tunnels), open: map[net.Conn]struct{}{},
-		told: newRefusals(opts.Plugin, opts.Log, opts.Now),
+		told: newRefusals(opts),
 	}
 	p.pool = &http.Transport{
 		DialContext: p.dial, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
@@ -345,7 +346,11 @@ func (p *Proxy) refuse(w http.ResponseWriter, target string, f fault) {
 
 // message says whose connection it is about.
 func (p *Proxy) message(why string) string {
-	return fmt.Sprintf("plugin %s may not connect: %s", p.opts.Plugin, why)
+	whose := ""
+	if p.opts.Tenant != "" {
+		whose = " of tenant " + p.opts.Tenant
+	}
+	return fmt.Sprintf("plugin %s%s may not connect: %s", p.opts.Plugin, whose, why)
 }
 
 func (p *Proxy) answer(w http.ResponseWriter, f fault) {

@@ -16,9 +16,8 @@ const (
 // refusals tell of what one process was refused: once a minute a host, with how often
 // it was.
 type refusals struct {
-	plugin string
-	log    hclog.Logger
-	now    func() time.Time
+	log hclog.Logger
+	now func() time.Time
 
 	mu   sync.Mutex // guards what follows
 	told map[string]*refusal
@@ -29,8 +28,12 @@ type refusal struct {
 	more int       // since then
 }
 
-func newRefusals(plugin string, log hclog.Logger, now func() time.Time) *refusals {
-	return &refusals{plugin: plugin, log: log, now: now, told: map[string]*refusal{}}
+func newRefusals(opts ProxyOptions) *refusals {
+	log := opts.Log.With("plugin", opts.Plugin)
+	if opts.Tenant != "" {
+		log = log.With("tenant", opts.Tenant)
+	}
+	return &refusals{log: log, now: opts.Now, told: map[string]*refusal{}}
 }
 
 // tell logs a refusal, or counts it.
@@ -51,6 +54,6 @@ func (r *refusals) tell(target string, f fault) {
 		known.more++
 		return
 	}
-	r.log.Warn("connection of a plugin refused", "plugin", r.plugin, "host", target, "code", f.Code, "why", f.Message, "more", known.more)
+	r.log.Warn("connection of a plugin refused", "host", target, "code", f.Code, "why", f.Message, "more", known.more)
 	known.at, known.more = now, 0
 }

@@ -13,11 +13,13 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// actor looks after one plugin, in a goroutine of its own: a slow or broken
-// plugin holds up nobody else.
+// actor looks after one plugin, or the process of one tenant of it, in a goroutine of
+// its own: a slow or broken plugin holds up nobody else.
 type actor struct {
 	sup      *Supervisor
 	name     string
+	branches *branches // of a plugin whose tenants have a process each; else nil
+	branch   *branch   // of one tenant's process; else nil
 	log      hclog.Logger
 	book     *logbook
 	requests chan request
@@ -46,6 +48,7 @@ type actor struct {
 	service   store.PluginState
 	candidate *candidate // tried, refused or in quarantine; nil if none is
 	probation *probation
+	blamed    chan struct{} // of one: a tenant's process speaks against what is on probation
 }
 
 // request changes what an actor runs. The reply comes when it is done.
@@ -54,14 +57,24 @@ type request struct {
 	remove  bool
 	restart bool         // the binary that there is, in a new process; or binary, although it is in quarantine
 	wake    bool         // the binary that there is, if it rests
+	since   time.Time    // with wake: when that was asked for
+	stop    bool         // of a branch: its process ends now, and its next call starts another
 	reply   chan<- error // of one
 }
 
 func newActor(s *Supervisor, b Binary) *actor {
+	a := makeActor(s, b)
+	if s.opts.PerTenant(b.Name) {
+		a.branches = newBranches(s.opts.MaxProcesses)
+	}
+	return a
+}
+
+func makeActor(s *Supervisor, b Binary) *actor {
 	a := &actor{
 		sup: s, name: b.Name, binary: b, state: StateStarting, log: s.log.With("plugin", b.Name), book: newLogbook(),
 		requests: make(chan request), jobless: make(chan struct{}, 1), done: make(chan struct{}),
-		doubts: make(chan struct{}, 1), retimed: make(chan struct{}, 1), quarantined: map[string]Binary{},
+		doubts: make(chan struct{}, 1), retimed: make(chan struct{}, 1), blamed: make(chan struct{}, 1), quarantined: map[string]Binary{},
 	}
 	a.jobless <- struct{}{}
 	return a
@@ -71,6 +84,10 @@ func newActor(s *Supervisor, b Binary) *actor {
 // plugin or ctx ends; then it has stopped the process.
 func (a *actor) run(ctx context.Context) {
 	defer close(a.done)
+	if a.branch != nil {
+		a.runBranch(ctx)
+		return
+	}
 	timer, again, look := stoppedTimer(), stoppedTimer(), stoppedTimer()
 	defer timer.Stop()
 	defer again.Stop()
@@ -83,7 +100,8 @@ func (a *actor) run(ctx context.Context) {
 		if p != nil {
 			gone = p.x.exited
 		}
-		attends.to(p, a.sup.IdleAfter(a.name))
+		attends.to(p, a.idleAfter())
+		a.branches.follow()
 		var tried <-chan trialEnd
 		if a.trial != nil {
 			tried = a.trial.done
@@ -154,6 +172,10 @@ func (a *actor) run(ctx context.Context) {
 			a.proven()
 		case <-a.doubts:
 			if delay := a.doubt(ctx); delay > 0 {
+				timer.Reset(delay)
+			}
+		case <-a.blamed:
+			if delay := a.judge(ctx); delay > 0 {
 				timer.Reset(delay)
 			}
 		case <-gone:
@@ -243,11 +265,12 @@ func (a *actor) launch(ctx context.Context, b Binary) error {
 func (a *actor) serve(ctx context.Context, p *process) (old *process) {
 	b := p.binary
 	a.mu.Lock()
-	first := a.service == store.PluginNone
+	first := a.service == store.PluginNone && a.branch == nil
 	a.mu.Unlock()
 	if first {
 		a.resumeProbation(ctx, p)
 	}
+	a.counts(b)
 	p.oblige(a.obliged(b))
 	a.mu.Lock()
 	old = a.current
@@ -262,7 +285,7 @@ func (a *actor) serve(ctx context.Context, p *process) (old *process) {
 	if first {
 		a.move(store.PluginActive, b, nil)
 	}
-	a.sup.tellArtifact(b, store.ArtifactReady, nil)
+	a.tellProgram(b, store.ArtifactReady, nil)
 	level := hclog.Debug // that it goes on after a rest is no news
 	if !woken {
 		level = hclog.Info
@@ -371,28 +394,6 @@ func (a *actor) ask(ctx context.Context, req request) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// status describes the plugin as it is now.
-func (a *actor) status() Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	st := Status{
-		Name: a.name, Version: a.binary.Version, Digest: a.binary.Digest, State: a.state,
-		RestartAt: a.restartAt, Restarts: a.restarts, LastError: a.lastError, LastLines: a.lastLines,
-	}
-	if a.current != nil {
-		a.current.describe(&st)
-	} else if st.Version == "" && a.known {
-		st.Version = a.manifest.Version
-	}
-	return st
-}
-
-func (p *process) describe(st *Status) {
-	st.Version, st.Digest = p.manifest.Version, p.binary.Digest
-	st.PID, st.StartedAt = p.x.pid(), p.startedAt
-	st.InFlight, st.Instances = p.instances.count()
 }
 
 func stoppedTimer() *time.Timer {

@@ -22,7 +22,11 @@ func (s *Supervisor) AcquireAlone(ctx context.Context, name string, in sdk.Integ
 	if !s.enterAlone() {
 		return nil, fmt.Errorf("plugin %s: %w", name, ErrNotRunning)
 	}
-	p, err := s.startAlone(ctx, a)
+	b := a.wanted()
+	if a.branches != nil {
+		b = a.binaryOf(in.Tenant)
+	}
+	p, err := s.startAlone(ctx, a, b)
 	if err != nil {
 		s.loners.Done()
 		if ctx.Err() != nil {
@@ -56,7 +60,7 @@ func (s *Supervisor) enterAlone() bool {
 }
 
 // startAlone starts the plugin's program once more.
-func (s *Supervisor) startAlone(ctx context.Context, a *actor) (*process, error) {
+func (s *Supervisor) startAlone(ctx context.Context, a *actor, b Binary) (*process, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	started := make(chan struct{})
@@ -68,7 +72,7 @@ func (s *Supervisor) startAlone(ctx context.Context, a *actor) (*process, error)
 		case <-started:
 		}
 	}()
-	p, err := s.start(ctx, a.wanted(), a.book)
+	p, err := s.start(ctx, b, a.book)
 	if err != nil {
 		return nil, err
 	}

@@ -68,18 +68,27 @@ func (x *execution) launched(cmd *exec.Cmd, c Confinement) error {
 	return err
 }
 
-// Access returns what the process of the plugin that takes work may reach, or the next
-// one will; false for a plugin that is not wanted.
-func (s *Supervisor) Access(name string) (Access, bool) {
+// Access returns what the process of the plugin that takes work of the tenant may
+// reach, or the next one will; false for a plugin that is not wanted.
+func (s *Supervisor) Access(name, tenant string) (Access, bool) {
 	a := s.actor(name)
-	if a == nil {
+	switch {
+	case a == nil:
 		return Access{}, false
+	case a.branches == nil:
+		return a.wanted().Access, true
 	}
-	return a.wanted().Access, true
+	if b := a.branches.find(tenant); b != nil {
+		if p := b.process(); p != nil {
+			return p.binary.Access, true
+		}
+	}
+	return s.opts.Reach(name, tenant), true
 }
 
-// same reports whether b is the same program as other, whatever it may reach.
+// same reports whether b is the same program as other, whatever it may reach and for
+// whom.
 func (b Binary) same(other Binary) bool {
-	b.Access = other.Access
+	b.Access, b.Tenant = other.Access, other.Tenant
 	return b == other
 }

@@ -55,14 +55,14 @@ func TestAPluginThatMayReachMoreGetsANewProcess(t *testing.T) {
 	b := variant(t, animal(t, "ok"), "1.0.0")
 	require.NoError(t, s.Sync(t.Context(), []Binary{b}))
 	first := s.status(b.Name)
-	_, ok := s.Access(b.Name)
+	_, ok := s.Access(b.Name, "")
 	require.True(t, ok)
 	held, err := s.Acquire(t.Context(), b.Name, integration(1))
 	require.NoError(t, err)
 
 	b.Access = Access{Reads: "/srv/a"}
 	require.NoError(t, s.Sync(t.Context(), []Binary{b}))
-	got, ok := s.Access(b.Name)
+	got, ok := s.Access(b.Name, "")
 	require.True(t, ok)
 	require.Equal(t, b.Access, got)
 	second := s.status(b.Name)
@@ -92,7 +92,7 @@ func TestAPluginThatMayReachMoreGetsANewProcess(t *testing.T) {
 	c.fail = nil
 	c.mu.Unlock()
 	require.NoError(t, s.Sync(t.Context(), []Binary{more}))
-	got, _ = s.Access(b.Name)
+	got, _ = s.Access(b.Name, "")
 	require.Equal(t, more.Access, got)
 
 	s.stop()
@@ -117,7 +117,7 @@ func TestAVersionThatIsRefusedKeepsNobodyFromWhatItMayReach(t *testing.T) {
 	bad := Binary{Name: old.Name, Version: "2.0.0", Path: filepath.Join(t.TempDir(), "bad"), Access: Access{Reads: "/srv/a"}}
 	writeProgram(t, bad.Path, []byte("#!/bin/sh\nexit 3\n"))
 	require.Error(t, s.Sync(t.Context(), []Binary{bad}))
-	got, ok := s.Access(old.Name)
+	got, ok := s.Access(old.Name, "")
 	require.True(t, ok)
 	require.Equal(t, bad.Access, got)
 	require.Equal(t, "1.0.0", s.status(old.Name).Version)

@@ -44,13 +44,22 @@ func (a *actor) crashed(ctx context.Context) time.Duration {
 	p.become(store.ProcessExited, because(reasonEnded, p.ended()))
 	p.become(store.ProcessBackoff, nil)
 	a.lasted(a.sup.opts.Now().Sub(p.startedAt))
-	a.mu.Lock()
-	a.restarts++
-	a.mu.Unlock()
+	a.countRestart()
+	a.accuseOf(p.crash())
 	if a.endedOnProbation(ctx, p.crash()) {
 		return 0
 	}
 	return a.backOff(fmt.Errorf("plugin %s: %w", a.name, p.crash()))
+}
+
+// countRestart counts a crash, for the plugin too if it is of a tenant's process.
+func (a *actor) countRestart() {
+	a.mu.Lock()
+	a.restarts++
+	a.mu.Unlock()
+	if a.branch != nil {
+		a.branch.trunk.countRestart()
+	}
 }
 
 // lasted notes how long a process has served.
@@ -83,7 +92,10 @@ func countsAsCrash(err error) bool {
 func (a *actor) isolate(err error) error {
 	err = fmt.Errorf("it failed %d times within %s and rests in quarantine (hint: jackfield plugin restart %s tries it at once): %w",
 		mostCrashes, crashWindow, a.name, err)
+	if a.branch != nil && !a.branch.othersRest() {
+		return err // what one tenant's process does says nothing of the others'
+	}
 	// As a text it keeps its last lines, which the status has in a place of their own.
-	a.sup.tellArtifact(a.wanted(), store.ArtifactQuarantined, because(reasonCrashLoop, errors.New(err.Error())))
+	a.tellProgram(a.wanted(), store.ArtifactQuarantined, because(reasonCrashLoop, errors.New(err.Error())))
 	return err
 }

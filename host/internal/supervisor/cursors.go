@@ -44,6 +44,9 @@ func (p *process) oblige(version int) { p.writes.Store(int32(version)) } //nolin
 
 // obliged returns what a process of b has to write.
 func (a *actor) obliged(b Binary) int {
+	if a.branch != nil {
+		return a.branch.trunk.obliged(b)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if pr := a.probation; pr != nil && pr.of.same(b) {
@@ -106,6 +109,7 @@ func (a *actor) restore(ctx context.Context, why error) error {
 	if bad := a.take(StateBackoff); bad != nil {
 		bad.stop(ctx, 0)
 	}
+	a.branches.halt(ctx)
 	text, _ := explain(why)
 	return a.sup.opts.Cursors.Restore(ctx, a.name, "the version of the plugin failed in its probation: "+a.sup.opts.Redact(text)) //nolint:wrapcheck // the host's own words
 }

@@ -29,7 +29,7 @@ func (s *Supervisor) serving() []*process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []*process
-	for _, a := range s.actors {
+	for _, a := range s.everyone() {
 		if p := a.process(); p != nil {
 			out = append(out, p)
 		}

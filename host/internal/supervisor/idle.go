@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -25,11 +26,8 @@ func (s *Supervisor) SetIdle(all time.Duration, of map[string]time.Duration) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range s.actors {
-		select {
-		case a.retimed <- struct{}{}:
-		default: // it is told already
-		}
+	for _, a := range s.everyone() {
+		nudge(a.retimed)
 	}
 }
 
@@ -40,6 +38,25 @@ func (s *Supervisor) IdleAfter(name string) time.Duration {
 		return after
 	}
 	return times.all
+}
+
+// everyone returns the actors of plugins and of tenants' processes. The caller holds
+// mu.
+func (s *Supervisor) everyone() []*actor {
+	all := make([]*actor, 0, len(s.actors))
+	for _, a := range s.actors {
+		all = append(append(all, a), a.branches.all()...)
+	}
+	return all
+}
+
+// idleAfter returns after how long the actor's process rests. That of a plugin whose
+// tenants have one each has said all that is wanted of it.
+func (a *actor) idleAfter() time.Duration {
+	if a.branches != nil {
+		return 1
+	}
+	return a.sup.IdleAfter(a.name)
 }
 
 // attention watches how long nothing has called a process. It is of the actor's run
@@ -65,11 +82,11 @@ func (t *attention) to(p *process, after time.Duration) {
 // look again; zero if it did, or if that is of no use. A process that a new version is
 // tried against stays, and so does one beside which a call runs alone.
 func (a *actor) rest(ctx context.Context) (again time.Duration) {
-	after := a.sup.IdleAfter(a.name)
+	after := a.idleAfter()
 	if after <= 0 {
 		return 0
 	}
-	if a.trial != nil || a.sup.lends(a.name) {
+	if a.branches == nil && (a.trial != nil || a.sup.lends(a.wanted())) {
 		return after
 	}
 	// At once for who asks for the process: it is there, or the next call starts it.
@@ -90,16 +107,17 @@ func (a *actor) rest(ctx context.Context) (again time.Duration) {
 	p.become(store.ProcessIdle, nil)
 	a.lasted(a.sup.opts.Now().Sub(p.startedAt))
 	a.log.Debug("plugin rests until its next call", "pid", p.x.pid(), "idle", after)
-	a.sup.letGo(ctx, p, func() {})
+	a.letGo(ctx, p)
 	return 0
 }
 
-// lends reports whether a process of the plugin serves one call alone.
-func (s *Supervisor) lends(name string) bool {
+// lends reports whether a process of the plugin, and of the tenant, serves one call
+// alone.
+func (s *Supervisor) lends(b Binary) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p := range s.alone {
-		if p.binary.Name == name {
+		if p.binary.Name == b.Name && p.binary.Tenant == b.Tenant {
 			return true
 		}
 	}
@@ -123,9 +141,14 @@ func (a *actor) awake(ctx context.Context) (*process, error) {
 	if p != nil || !asleep {
 		return p, nil
 	}
-	if err := a.ask(ctx, request{wake: true}); err != nil {
-		if ctx.Err() != nil {
+	if err := a.ask(ctx, request{wake: true, since: time.Now()}); err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case a.branch != nil && errors.Is(err, ErrNotRunning):
+			return nil, errRetired
+		case errors.Is(err, ErrNotLoaded):
+			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %w", ErrNotLoaded, err)
 	}
@@ -172,4 +195,31 @@ func (s *instances) rests(after time.Duration) (left time.Duration, retired bool
 	s.retired = true
 	close(s.empty)
 	return 0, true
+}
+
+// firstCall is how long a process that was started for a call has until that comes.
+const firstCall = time.Second
+
+// unused returns since when nothing is lent, and whether the process can go for it.
+func (s *instances) unused() (since time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usedAt, s.vacant()
+}
+
+// vacant reports whether the process can end for another one. The caller holds mu.
+func (s *instances) vacant() bool {
+	return !s.retired && s.inFlight == 0 && (s.used || time.Since(s.usedAt) >= firstCall)
+}
+
+// vacate retires the set if it is vacant, and reports whether it was.
+func (s *instances) vacate() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.vacant() {
+		return false
+	}
+	s.retired = true
+	close(s.empty)
+	return true
 }

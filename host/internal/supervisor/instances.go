@@ -24,11 +24,13 @@ type instances struct {
 	// enter is told of an integration whose settings are about to be handed over, and
 	// what it returns is called when they are used no more.
 	enter func(in sdk.Integration) (left func())
+	free  func() // called when nothing is in flight any more
 
 	mu       sync.Mutex // guards what follows, and the fields of each instance
 	byKey    map[instanceKey]*instance
 	idle     *list.List // of *instance, the longest idle at the back
 	inFlight int
+	used     bool      // anything was ever lent
 	usedAt   time.Time // when nothing was in flight any more
 	retired  bool
 	empty    chan struct{} // closed when retired and nothing is in flight
@@ -55,7 +57,7 @@ type instance struct {
 }
 
 func newInstances(open func(context.Context, sdk.Integration) (sdk.Instance, error), timeout time.Duration, idleMax int) *instances {
-	return &instances{open: open, timeout: timeout, idleMax: idleMax, enter: func(sdk.Integration) func() { return func() {} }, byKey: map[instanceKey]*instance{}, idle: list.New(), usedAt: time.Now(), empty: make(chan struct{})}
+	return &instances{open: open, timeout: timeout, idleMax: idleMax, enter: func(sdk.Integration) func() { return func() {} }, free: func() {}, byKey: map[instanceKey]*instance{}, idle: list.New(), usedAt: time.Now(), empty: make(chan struct{})}
 }
 
 // acquire lends an instance, opening it first if need be. Settings that are only
@@ -83,6 +85,7 @@ func (s *instances) acquire(ctx context.Context, in sdk.Integration) (*instance,
 		e.place = nil
 	}
 	e.users++
+	s.used = true
 	s.inFlight++
 	s.mu.Unlock()
 
@@ -121,6 +124,13 @@ func (s *instances) opening(ctx context.Context, e *instance, in sdk.Integration
 
 // release takes an instance back.
 func (s *instances) release(e *instance) {
+	if s.giveBack(e) {
+		s.free()
+	}
+}
+
+// giveBack takes an instance back, and reports whether nothing is in flight any more.
+func (s *instances) giveBack(e *instance) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.users--
@@ -134,6 +144,7 @@ func (s *instances) release(e *instance) {
 	if s.retired && s.inFlight == 0 {
 		close(s.empty)
 	}
+	return s.inFlight == 0
 }
 
 // rest keeps an unused instance for the next call, or closes it.

@@ -2,7 +2,10 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"sync"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // What a logbook keeps.
@@ -79,4 +82,42 @@ func (r *ring[T]) last(n int) []T {
 	all := make([]T, 0, len(r.items))
 	all = append(append(all, r.items[r.next:]...), r.items[:r.next]...)
 	return all[max(0, len(all)-n):]
+}
+
+// Logs returns the last n lines of the plugin, oldest first; all that are kept,
+// 1,000, if n is not positive.
+func (s *Supervisor) Logs(name string, n int) ([]Line, error) {
+	a := s.actor(name)
+	if a == nil {
+		return nil, fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
+	}
+	if n <= 0 {
+		n = keptLines
+	}
+	return a.book.last(n), nil
+}
+
+// Follow returns the plugin's lines as they come. The channel is closed when ctx
+// ends. A reader that does not keep up misses lines.
+func (s *Supervisor) Follow(ctx context.Context, name string) (<-chan Line, error) {
+	a := s.actor(name)
+	if a == nil {
+		return nil, fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
+	}
+	return a.book.follow(ctx), nil
+}
+
+// Say adds a line to those of the plugin, as if its process had written it: what
+// is logged in a call comes another way than what is printed. It counts against
+// the same bound. Without a process it is dropped.
+func (s *Supervisor) Say(name string, level hclog.Level, message string, fields map[string]string) {
+	a := s.actor(name)
+	if a != nil && a.branches != nil {
+		a = a.branches.find(fields["tenant"])
+	}
+	if a != nil {
+		if p := a.process(); p != nil {
+			p.x.out.say(level, message, fields)
+		}
+	}
 }

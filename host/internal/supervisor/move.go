@@ -97,6 +97,9 @@ func (p *process) become(to store.PluginState, err error) {
 
 // move moves the plugin. b is the program that serves it.
 func (a *actor) move(to store.PluginState, b Binary, err error) {
+	if a.branch != nil {
+		return // the plugin has moved, or does not for one tenant's process
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.moveLocked(to, b, err)

@@ -30,6 +30,9 @@ type Binary struct {
 	Program string // digest of Path, verified at each start in the place of Digest
 
 	Access Access // what its processes may reach
+
+	// Tenant is whose process it is of a plugin that has one for each; else empty.
+	Tenant string
 }
 
 // socketDirEnv is the variable that names the directory of a process. What a process
@@ -71,6 +74,19 @@ type Options struct {
 	// both.
 	Idle   time.Duration
 	IdleOf map[string]time.Duration
+
+	// PerTenant reports whether each tenant has a process of the plugin of its own; none
+	// has if nil. It always says the same.
+	PerTenant func(plugin string) bool
+
+	// Reach returns what a tenant's process may reach; nothing but its own if nil.
+	Reach func(plugin, tenant string) Access
+
+	// MaxProcesses is how many tenants' processes of one plugin there are at once, but
+	// for those that take over from one; 32 if zero. Who needs one more waits for
+	// PlaceTimeout, 5s if zero, until one that has nothing to do has made way.
+	MaxProcesses int
+	PlaceTimeout time.Duration
 
 	// Room says why no other process may be started now, or returns nil. A plugin
 	// that is refused is tried again like one that does not start; none is refused
@@ -145,6 +161,14 @@ func (o Options) withDefaults() Options {
 	o.Probation = cmp.Or(o.Probation, 5*time.Minute)
 	o.StableAfter = cmp.Or(o.StableAfter, 10*time.Minute)
 	o.IdleInstances = cmp.Or(o.IdleInstances, 1000)
+	o.MaxProcesses = cmp.Or(o.MaxProcesses, 32)
+	o.PlaceTimeout = cmp.Or(o.PlaceTimeout, 5*time.Second)
+	if o.PerTenant == nil {
+		o.PerTenant = func(string) bool { return false }
+	}
+	if o.Reach == nil {
+		o.Reach = func(string, string) Access { return Access{} }
+	}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}

@@ -25,6 +25,7 @@ const (
 // within bounds, and remembers the last lines for the report of a crash.
 type output struct {
 	plugin  string
+	tenant  string // whose process it is; empty if it is everybody's
 	version string
 	log     hclog.Logger
 	book    *logbook
@@ -46,6 +47,7 @@ type output struct {
 func newOutput(b Binary, opts Options, book *logbook) *output {
 	return &output{
 		plugin:  b.Name,
+		tenant:  b.Tenant,
 		version: b.Version,
 		log:     opts.Log.Named("plugin").With("plugin", b.Name, "version", b.Version),
 		book:    book,
@@ -158,6 +160,12 @@ func (o *output) reportDropped() {
 }
 
 func (o *output) emit(level hclog.Level, message string, fields map[string]string) {
+	if o.tenant != "" {
+		if fields == nil {
+			fields = map[string]string{}
+		}
+		fields["tenant"] = o.tenant // whatever it says itself
+	}
 	o.book.write(Line{Time: o.now(), Level: level.String(), Message: message, Fields: fields, Version: o.version, PID: o.pid})
 	args := make([]any, 0, 2*len(fields)+2)
 	args = append(args, "pid", o.pid)

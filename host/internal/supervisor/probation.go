@@ -35,6 +35,12 @@ type probation struct {
 	before   float64 // share of the calls of the one before that failed
 	kept     bool    // cursors as the one before reads them: they come back with it
 	writes   int     // the version of state that both read and the new one writes; 0: its own
+
+	// Of a plugin whose tenants have a process each, by tenant: whom it has served, how
+	// often their processes ended, and what those say against it.
+	served  map[string]bool
+	endsOf  map[string]int
+	against map[string]error
 }
 
 // outcomes are how the calls of a process ended.
@@ -46,6 +52,11 @@ func (o outcomes) share() float64 {
 		return 0
 	}
 	return float64(o.failed) / float64(o.calls)
+}
+
+// fails reports whether most calls fail, where before only so large a share did.
+func (o outcomes) fails(before float64) bool {
+	return o.failed >= probationFailures && o.share() > 0.5 && before <= o.share()/2
 }
 
 // Report tells how a call ended: failed is said of what the plugin itself did wrong,
@@ -125,6 +136,9 @@ func (p *process) attend(doubts chan<- struct{}) {
 }
 
 func (a *actor) setProbation(p *probation) {
+	if p != nil {
+		p.served, p.endsOf, p.against = map[string]bool{}, map[string]int{}, map[string]error{}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.probation = p
@@ -152,7 +166,7 @@ func (a *actor) doubt(ctx context.Context) time.Duration {
 		return 0
 	}
 	o := p.outcome()
-	if o.failed < probationFailures || o.share() <= 0.5 || pr.before > o.share()/2 {
+	if !o.fails(pr.before) {
 		return 0
 	}
 	why := because(reasonErrorRate, fmt.Errorf("%d of its %d calls failed", o.failed, o.calls))
@@ -197,7 +211,9 @@ func (a *actor) rollBack(ctx context.Context, why error) bool {
 		}
 	}
 	bad := pr.of
-	a.setProbation(nil)
+	a.mu.Lock()
+	a.binary, a.probation = pr.previous, nil // before others may hear of it
+	a.mu.Unlock()
 	a.quarantined[bad.Digest] = bad
 	a.sup.tellArtifact(bad, store.ArtifactQuarantined, why)
 	text, lines := explain(why)

@@ -97,7 +97,9 @@ func (s *Supervisor) start(ctx context.Context, b Binary, book *logbook) (*proce
 		failure := because(p.startReason(err), s.startFailure(startCtx, b, p.x, err))
 		s.finish(p, dir)
 		p.become(store.ProcessExited, failure)
-		s.tellArtifact(b, store.ArtifactRejected, failure)
+		if b.Tenant == "" { // else it runs for others
+			s.tellArtifact(b, store.ArtifactRejected, failure)
+		}
 		return nil, failure
 	}
 	p.become(store.ProcessDescribe, nil)
@@ -215,7 +217,7 @@ func (s *Supervisor) clientConfig(x *execution) *hcplugin.ClientConfig {
 func (s *Supervisor) begin(ctx context.Context, p *process, dir string) {
 	p.instances = newInstances(p.client.Open, s.opts.OpenTimeout, s.opts.IdleInstances)
 	p.x.attend(p.instances.busy)
-	p.instances.enter = p.egress.Open
+	p.instances.enter, p.instances.free = p.egress.Open, s.freed(p.binary)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var watching sync.WaitGroup
 	watching.Go(func() { p.link(life) })
@@ -320,6 +322,9 @@ func (p *process) condemn(cause error, dump bool) {
 
 // acquire lends an instance; errRetired if the process takes no more work.
 func (p *process) acquire(ctx context.Context, in sdk.Integration) (*Handle, error) {
+	if p.opts.PerTenant(p.binary.Name) && in.Tenant != p.binary.Tenant {
+		return nil, fmt.Errorf("plugin %s: a process of tenant %q is not given what is of %q", p.binary.Name, p.binary.Tenant, in.Tenant)
+	}
 	in.Connectors, in.WriteState = having(p.manifest, in.Connectors), int(p.writes.Load())
 	e, err := p.instances.acquire(ctx, in)
 	if err != nil {

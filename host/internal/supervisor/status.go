@@ -20,9 +20,10 @@ const (
 	StateQuarantined State = "quarantined"
 )
 
-// Status is one plugin, or one process of it that drains.
+// Status is one plugin, the process that a tenant of it has, or one that drains.
 type Status struct {
 	Name      string
+	Tenant    string // whose process it is; empty if it is everybody's, and of the plugin itself
 	Version   string
 	Digest    string
 	State     State
@@ -34,4 +35,53 @@ type Status struct {
 	LastLines []string  // what it wrote to stderr before that
 	InFlight  int       // calls
 	Instances int       // open ones
+
+	// Of a plugin whose tenants have a process each: how many there are, and how many
+	// tenants wait until there may be one of theirs. Restarts, InFlight and Instances
+	// are then of all of them.
+	Processes, Waiting int
+}
+
+// summary describes the plugin, and after it the process of each of its tenants.
+func (a *actor) summary() []Status {
+	if a.branches == nil {
+		return []Status{a.status()}
+	}
+	all := []Status{a.status()}
+	for _, b := range a.branches.all() {
+		st := b.status()
+		if st.PID == 0 && st.LastError == "" {
+			continue // it is about to be forgotten, or has no place yet
+		}
+		if st.State == StateServing && all[0].State == StateIdle {
+			all[0].State = StateServing
+		}
+		all[0].InFlight += st.InFlight
+		all[0].Instances += st.Instances
+		all = append(all, st)
+	}
+	all[0].Processes, all[0].Waiting = a.branches.places.count()
+	return all
+}
+
+// status describes the plugin as it is now.
+func (a *actor) status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	st := Status{
+		Name: a.name, Tenant: a.binary.Tenant, Version: a.binary.Version, Digest: a.binary.Digest, State: a.state,
+		RestartAt: a.restartAt, Restarts: a.restarts, LastError: a.lastError, LastLines: a.lastLines,
+	}
+	if a.current != nil {
+		a.current.describe(&st)
+	} else if st.Version == "" && a.known {
+		st.Version = a.manifest.Version
+	}
+	return st
+}
+
+func (p *process) describe(st *Status) {
+	st.Version, st.Digest = p.manifest.Version, p.binary.Digest
+	st.PID, st.StartedAt = p.x.pid(), p.startedAt
+	st.InFlight, st.Instances = p.instances.count()
 }

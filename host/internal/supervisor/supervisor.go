@@ -140,7 +140,9 @@ func (s *Supervisor) Sync(ctx context.Context, want []Binary) error {
 	for name, a := range s.actors {
 		if _, ok := wanted[name]; !ok {
 			delete(s.actors, name)
-			jobs[a] = request{remove: true}
+			for _, gone := range append(a.branches.close(), a) {
+				jobs[gone] = request{remove: true}
+			}
 		}
 	}
 	s.mu.Unlock()
@@ -156,7 +158,7 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	if a == nil {
 		return fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
 	}
-	return a.ask(ctx, request{restart: true})
+	return errors.Join(a.ask(ctx, request{restart: true}), errors.Join(s.ask(ctx, a.branches.restart())...))
 }
 
 // Try has b take over from what serves, although it may be in quarantine: a person
@@ -166,7 +168,7 @@ func (s *Supervisor) Try(ctx context.Context, b Binary) error {
 	if a == nil {
 		return fmt.Errorf("plugin %s: %w", b.Name, ErrNotLoaded)
 	}
-	return a.ask(ctx, request{binary: b, restart: true})
+	return errors.Join(a.ask(ctx, request{binary: b, restart: true}), errors.Join(s.ask(ctx, a.branches.restart())...))
 }
 
 // ask sends every request at once and returns the errors by plugin.
@@ -182,7 +184,7 @@ func (s *Supervisor) ask(ctx context.Context, jobs map[*actor]request) []error {
 			if err == nil {
 				err = a.ask(ctx, req)
 			}
-			if req.remove && errors.Is(err, ErrNotRunning) {
+			if (req.remove || a.branch != nil) && errors.Is(err, ErrNotRunning) {
 				err = nil // it is gone, which is what was asked for
 			}
 			if err != nil {
@@ -228,7 +230,7 @@ func (s *Supervisor) retire(ctx context.Context, p *process, then func()) {
 	}
 	s.mu.Lock()
 	for other := range s.alone { // their calls go on elsewhere from the next checkpoint
-		if other.binary.Name == p.binary.Name {
+		if other.binary.Name == p.binary.Name && other.binary.Tenant == p.binary.Tenant {
 			other.retire()
 		}
 	}
@@ -287,19 +289,19 @@ func (s *Supervisor) Status() []Status {
 	s.mu.Lock()
 	var all []Status
 	for _, a := range s.actors {
-		all = append(all, a.status())
+		all = append(all, a.summary()...)
 		if c := a.tried(); c != nil {
 			all = append(all, c.status())
 		}
 	}
 	for p := range s.draining {
-		st := Status{Name: p.binary.Name, State: StateDraining}
+		st := Status{Name: p.binary.Name, Tenant: p.binary.Tenant, State: StateDraining}
 		p.describe(&st)
 		all = append(all, st)
 	}
 	s.mu.Unlock()
 	slices.SortStableFunc(all, func(a, b Status) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), b.StartedAt.Compare(a.StartedAt))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Tenant, b.Tenant), b.StartedAt.Compare(a.StartedAt))
 	})
 	return all
 }
@@ -312,11 +314,17 @@ func (s *Supervisor) Status() []Status {
 func (s *Supervisor) Acquire(ctx context.Context, name string, in sdk.Integration) (*Handle, error) {
 	const tries = 3 // a process may be replaced while it is asked
 	for range tries {
-		a := s.actor(name)
+		a, err := s.actorFor(ctx, name, in.Tenant)
+		if err != nil {
+			return nil, err
+		}
 		if a == nil {
 			break
 		}
 		p, err := a.awake(ctx)
+		if errors.Is(err, errRetired) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("plugin %s: %w", name, err)
 		}
@@ -329,40 +337,6 @@ func (s *Supervisor) Acquire(ctx context.Context, name string, in sdk.Integratio
 		}
 	}
 	return nil, fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
-}
-
-// Logs returns the last n lines of the plugin, oldest first; all that are kept,
-// 1,000, if n is not positive.
-func (s *Supervisor) Logs(name string, n int) ([]Line, error) {
-	a := s.actor(name)
-	if a == nil {
-		return nil, fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
-	}
-	if n <= 0 {
-		n = keptLines
-	}
-	return a.book.last(n), nil
-}
-
-// Follow returns the plugin's lines as they come. The channel is closed when ctx
-// ends. A reader that does not keep up misses lines.
-func (s *Supervisor) Follow(ctx context.Context, name string) (<-chan Line, error) {
-	a := s.actor(name)
-	if a == nil {
-		return nil, fmt.Errorf("plugin %s: %w", name, ErrNotLoaded)
-	}
-	return a.book.follow(ctx), nil
-}
-
-// Say adds a line to those of the plugin, as if its process had written it: what
-// is logged in a call comes another way than what is printed. It counts against
-// the same bound. Without a process it is dropped.
-func (s *Supervisor) Say(name string, level hclog.Level, message string, fields map[string]string) {
-	if a := s.actor(name); a != nil {
-		if p := a.process(); p != nil {
-			p.x.out.say(level, message, fields)
-		}
-	}
 }
 
 // PIDs returns the processes of all plugins, from their exec to their end: those that

@@ -17,12 +17,17 @@ type Candidate struct {
 	Serving  sdk.Manifest // what serves, or served last
 
 	process *process
+	pool    *candidatePool // if each tenant has a process of the plugin; else nil
 }
 
 // Acquire lends an instance of the candidate, as Supervisor.Acquire does of what
 // serves.
-func (c Candidate) Acquire(ctx context.Context, in sdk.Integration) (*Handle, error) {
-	h, err := c.process.acquire(ctx, in)
+func (c Candidate) Acquire(ctx context.Context, in sdk.Integration) (h *Handle, err error) {
+	if c.pool != nil {
+		h, err = c.pool.acquire(ctx, in)
+	} else {
+		h, err = c.process.acquire(ctx, in)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("candidate for plugin %s: %w", c.Name, err)
 	}
@@ -121,7 +126,7 @@ func (s *Supervisor) try(ctx context.Context, b Binary, serving sdk.Manifest, bo
 		return nil, err
 	}
 	p.become(store.ProcessInstances, nil)
-	if err = s.prove(ctx, p, serving); err == nil {
+	if err = s.prove(ctx, p, serving, book); err == nil {
 		err = s.keep(ctx, p, serving)
 	}
 	if err != nil {
@@ -146,7 +151,7 @@ func (p *process) warm(ctx context.Context, old *process) {
 }
 
 // prove asks the candidate and the host whether it may take over.
-func (s *Supervisor) prove(ctx context.Context, p *process, serving sdk.Manifest) error {
+func (s *Supervisor) prove(ctx context.Context, p *process, serving sdk.Manifest, book *logbook) error {
 	var err error
 	for range s.opts.HealthMisses {
 		if err = p.client.Health(ctx); err == nil {
@@ -156,7 +161,14 @@ func (s *Supervisor) prove(ctx context.Context, p *process, serving sdk.Manifest
 	if err != nil {
 		return because(reasonHealth, fmt.Errorf("it does not serve: %w", err))
 	}
-	err = s.opts.Verify(ctx, Candidate{Binary: p.binary, Manifest: p.manifest, Serving: serving, process: p})
+	c := Candidate{Binary: p.binary, Manifest: p.manifest, Serving: serving, process: p}
+	if s.opts.PerTenant(p.binary.Name) {
+		c.pool = &candidatePool{sup: s, binary: p.binary, book: book}
+	}
+	err = s.opts.Verify(ctx, c)
+	if ended := c.pool.close(ctx); ended != nil {
+		return ended
+	}
 	if closed(p.x.exited) {
 		return because(reasonEnded, p.crash())
 	}

@@ -89,7 +89,12 @@ func (c *collector) collectPlugins(put putFunc) {
 		put(c.restarts, prometheus.CounterValue, float64(p.Restarts), name)
 		put(c.inFlight, prometheus.GaugeValue, float64(p.InFlight), name)
 		put(c.instances, prometheus.GaugeValue, float64(p.Instances), name)
-		if memory, cpu := Usage(p.PID); memory > 0 {
+		memory, cpu := Usage(p.PID)
+		for _, pid := range p.Others {
+			m, c := Usage(pid)
+			memory, cpu = memory+m, cpu+c
+		}
+		if memory > 0 {
 			put(c.memory, prometheus.GaugeValue, float64(memory), name)
 			put(c.cpu, prometheus.CounterValue, cpu.Seconds(), name)
 		}

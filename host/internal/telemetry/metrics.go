@@ -37,6 +37,8 @@ type Plugin struct {
 	Restarts  int
 	InFlight  int // calls
 	Instances int
+
+	Others []int // processes, of a plugin that has one for each tenant
 }
 
 // Options are what New needs to know. All are required but Version.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -22,6 +23,8 @@ type settings struct {
 	More   []string `json:"more,omitempty" jsonschema_extras:"x-host=true"` // that it may reach too
 	Get    []string `json:"get,omitempty"`                                  // asked for over http.DefaultClient
 	Dial   []string `json:"dial,omitempty"`                                 // connected to without the host's help
+	Path   string   `json:"path,omitempty" jsonschema_extras:"x-path=true"` // that it may read
+	Read   []string `json:"read,omitempty"`                                 // files that are read
 	Must   string   `json:"must,omitempty"`                                 // asked for last: its error is the stream's
 	Widen  string   `json:"widen,omitempty"`                                // is kept as the setting "url"
 	Number int      `json:"number,omitempty"`                               // makes settings new ones
@@ -67,6 +70,12 @@ func (r reach) ProcessStream(ctx context.Context, _ sdk.StreamCall, out *sdk.Emi
 	}
 	for _, address := range r.Dial {
 		if err := tell(ctx, out, "dial "+address, dial(ctx, address)); err != nil {
+			return sdk.Outcome{}, err
+		}
+	}
+	for _, path := range r.Read {
+		_, err := os.ReadFile(path) //nolint:gosec // what the sandbox lets it read is what is asked
+		if err := tell(ctx, out, "read "+filepath.Base(path), err); err != nil {
 			return sdk.Outcome{}, err
 		}
 	}

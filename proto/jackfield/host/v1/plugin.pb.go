@@ -580,7 +580,15 @@ type Plugin struct {
 	// connect by itself.
 	Network string `protobuf:"bytes,20,opt,name=network,proto3" json:"network,omitempty"`
 	// After how long it is stopped if nothing calls it; 0: never. Its next call starts it.
-	IdleAfter     *durationpb.Duration `protobuf:"bytes,25,opt,name=idle_after,json=idleAfter,proto3" json:"idle_after,omitempty"`
+	IdleAfter *durationpb.Duration `protobuf:"bytes,25,opt,name=idle_after,json=idleAfter,proto3" json:"idle_after,omitempty"`
+	// Who shares a process of it: process, all tenants; or tenant, one tenant's
+	// integrations. Then restarts, calls, memory and cpu_ms are those of all processes
+	// together, and pid is 0.
+	Isolation string `protobuf:"bytes,30,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// The process of each tenant, by tenant; none if they share one.
+	Processes []*TenantProcess `protobuf:"bytes,31,rep,name=processes,proto3" json:"processes,omitempty"`
+	// How many tenants wait until one more process may be started.
+	Waiting       uint32 `protobuf:"varint,32,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -741,6 +749,148 @@ func (x *Plugin) GetIdleAfter() *durationpb.Duration {
 	return nil
 }
 
+func (x *Plugin) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
+}
+
+func (x *Plugin) GetProcesses() []*TenantProcess {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *Plugin) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+// TenantProcess is the process that a plugin has for one tenant.
+type TenantProcess struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tenant  string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// As that of the plugin.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Why it is not serving.
+	Reason    string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Pid       uint32                 `protobuf:"varint,5,opt,name=pid,proto3" json:"pid,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	Restarts  uint32                 `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	// Calls in flight.
+	Calls uint32 `protobuf:"varint,8,opt,name=calls,proto3" json:"calls,omitempty"`
+	// In bytes, and the time of processors; 0 where the system does not tell.
+	Memory        int64 `protobuf:"varint,9,opt,name=memory,proto3" json:"memory,omitempty"`
+	CpuMs         int64 `protobuf:"varint,10,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TenantProcess) Reset() {
+	*x = TenantProcess{}
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantProcess) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantProcess) ProtoMessage() {}
+
+func (x *TenantProcess) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantProcess.ProtoReflect.Descriptor instead.
+func (*TenantProcess) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TenantProcess) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TenantProcess) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *TenantProcess) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *TenantProcess) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TenantProcess) GetPid() uint32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *TenantProcess) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *TenantProcess) GetRestarts() uint32 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
+}
+
+func (x *TenantProcess) GetCalls() uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *TenantProcess) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *TenantProcess) GetCpuMs() int64 {
+	if x != nil {
+		return x.CpuMs
+	}
+	return 0
+}
+
 // Manifest is what a plugin says of itself.
 type Manifest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -767,7 +917,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +929,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +942,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Manifest) GetName() string {
@@ -891,7 +1041,7 @@ type Connector struct {
 
 func (x *Connector) Reset() {
 	*x = Connector{}
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[12]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +1053,7 @@ func (x *Connector) String() string {
 func (*Connector) ProtoMessage() {}
 
 func (x *Connector) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[12]
+	mi := &file_jackfield_host_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +1066,7 @@ func (x *Connector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connector.ProtoReflect.Descriptor instead.
 func (*Connector) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_jackfield_host_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Connector) GetName() string {
@@ -976,7 +1126,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\x83\x04\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xfb\x04\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -998,7 +1148,23 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x04kind\x18\x18 \x01(\tR\x04kind\x12\x18\n" +
 	"\anetwork\x18\x14 \x01(\tR\anetwork\x128\n" +
 	"\n" +
-	"idle_after\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\tidleAfter\"\xe5\x02\n" +
+	"idle_after\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\tidleAfter\x12\x1c\n" +
+	"\tisolation\x18\x1e \x01(\tR\tisolation\x12>\n" +
+	"\tprocesses\x18\x1f \x03(\v2 .jackfield.host.v1.TenantProcessR\tprocesses\x12\x18\n" +
+	"\awaiting\x18  \x01(\rR\awaiting\"\x9d\x02\n" +
+	"\rTenantProcess\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x10\n" +
+	"\x03pid\x18\x05 \x01(\rR\x03pid\x129\n" +
+	"\n" +
+	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1a\n" +
+	"\brestarts\x18\a \x01(\rR\brestarts\x12\x14\n" +
+	"\x05calls\x18\b \x01(\rR\x05calls\x12\x16\n" +
+	"\x06memory\x18\t \x01(\x03R\x06memory\x12\x15\n" +
+	"\x06cpu_ms\x18\n" +
+	" \x01(\x03R\x05cpuMs\"\xe5\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -1038,7 +1204,7 @@ func file_jackfield_host_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_plugin_proto_rawDescData
 }
 
-var file_jackfield_host_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_jackfield_host_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_jackfield_host_v1_plugin_proto_goTypes = []any{
 	(*RescanPluginsRequest)(nil),     // 0: jackfield.host.v1.RescanPluginsRequest
 	(*RescanPluginsResponse)(nil),    // 1: jackfield.host.v1.RescanPluginsResponse
@@ -1051,38 +1217,41 @@ var file_jackfield_host_v1_plugin_proto_goTypes = []any{
 	(*RestartPluginRequest)(nil),     // 8: jackfield.host.v1.RestartPluginRequest
 	(*RestartPluginResponse)(nil),    // 9: jackfield.host.v1.RestartPluginResponse
 	(*Plugin)(nil),                   // 10: jackfield.host.v1.Plugin
-	(*Manifest)(nil),                 // 11: jackfield.host.v1.Manifest
-	(*Connector)(nil),                // 12: jackfield.host.v1.Connector
-	nil,                              // 13: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
-	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 15: google.protobuf.Duration
+	(*TenantProcess)(nil),            // 11: jackfield.host.v1.TenantProcess
+	(*Manifest)(nil),                 // 12: jackfield.host.v1.Manifest
+	(*Connector)(nil),                // 13: jackfield.host.v1.Connector
+	nil,                              // 14: jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
+	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 16: google.protobuf.Duration
 }
 var file_jackfield_host_v1_plugin_proto_depIdxs = []int32{
 	10, // 0: jackfield.host.v1.RescanPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
 	10, // 1: jackfield.host.v1.ListPluginsResponse.plugins:type_name -> jackfield.host.v1.Plugin
 	10, // 2: jackfield.host.v1.GetPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
-	11, // 3: jackfield.host.v1.GetPluginResponse.manifest:type_name -> jackfield.host.v1.Manifest
-	14, // 4: jackfield.host.v1.StreamPluginLogsResponse.at:type_name -> google.protobuf.Timestamp
-	13, // 5: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
+	12, // 3: jackfield.host.v1.GetPluginResponse.manifest:type_name -> jackfield.host.v1.Manifest
+	15, // 4: jackfield.host.v1.StreamPluginLogsResponse.at:type_name -> google.protobuf.Timestamp
+	14, // 5: jackfield.host.v1.StreamPluginLogsResponse.fields:type_name -> jackfield.host.v1.StreamPluginLogsResponse.FieldsEntry
 	10, // 6: jackfield.host.v1.RestartPluginResponse.plugin:type_name -> jackfield.host.v1.Plugin
-	14, // 7: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
-	15, // 8: jackfield.host.v1.Plugin.idle_after:type_name -> google.protobuf.Duration
-	12, // 9: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
-	2,  // 10: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
-	4,  // 11: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
-	6,  // 12: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
-	8,  // 13: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
-	0,  // 14: jackfield.host.v1.PluginService.RescanPlugins:input_type -> jackfield.host.v1.RescanPluginsRequest
-	3,  // 15: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
-	5,  // 16: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
-	7,  // 17: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
-	9,  // 18: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
-	1,  // 19: jackfield.host.v1.PluginService.RescanPlugins:output_type -> jackfield.host.v1.RescanPluginsResponse
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	15, // 7: jackfield.host.v1.Plugin.started_at:type_name -> google.protobuf.Timestamp
+	16, // 8: jackfield.host.v1.Plugin.idle_after:type_name -> google.protobuf.Duration
+	11, // 9: jackfield.host.v1.Plugin.processes:type_name -> jackfield.host.v1.TenantProcess
+	15, // 10: jackfield.host.v1.TenantProcess.started_at:type_name -> google.protobuf.Timestamp
+	13, // 11: jackfield.host.v1.Manifest.connectors:type_name -> jackfield.host.v1.Connector
+	2,  // 12: jackfield.host.v1.PluginService.ListPlugins:input_type -> jackfield.host.v1.ListPluginsRequest
+	4,  // 13: jackfield.host.v1.PluginService.GetPlugin:input_type -> jackfield.host.v1.GetPluginRequest
+	6,  // 14: jackfield.host.v1.PluginService.StreamPluginLogs:input_type -> jackfield.host.v1.StreamPluginLogsRequest
+	8,  // 15: jackfield.host.v1.PluginService.RestartPlugin:input_type -> jackfield.host.v1.RestartPluginRequest
+	0,  // 16: jackfield.host.v1.PluginService.RescanPlugins:input_type -> jackfield.host.v1.RescanPluginsRequest
+	3,  // 17: jackfield.host.v1.PluginService.ListPlugins:output_type -> jackfield.host.v1.ListPluginsResponse
+	5,  // 18: jackfield.host.v1.PluginService.GetPlugin:output_type -> jackfield.host.v1.GetPluginResponse
+	7,  // 19: jackfield.host.v1.PluginService.StreamPluginLogs:output_type -> jackfield.host.v1.StreamPluginLogsResponse
+	9,  // 20: jackfield.host.v1.PluginService.RestartPlugin:output_type -> jackfield.host.v1.RestartPluginResponse
+	1,  // 21: jackfield.host.v1.PluginService.RescanPlugins:output_type -> jackfield.host.v1.RescanPluginsResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_plugin_proto_init() }
@@ -1097,7 +1266,7 @@ func file_jackfield_host_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_plugin_proto_rawDesc), len(file_jackfield_host_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
