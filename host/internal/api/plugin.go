@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -108,6 +109,27 @@ func (p Plugin) serves() int {
 	default:
 		return 2
 	}
+}
+
+// maxUnserved is how many tenants are named whom a plugin does not serve.
+const maxUnserved = 5
+
+// unserved says which tenants a plugin does not serve that has a process for each.
+func (p Plugin) unserved() (reasons []string) {
+	more := 0
+	for _, t := range p.Processes {
+		switch {
+		case t.State != "backoff" && t.State != "quarantined":
+		case len(reasons) == maxUnserved:
+			more++
+		default:
+			reasons = append(reasons, "plugin "+p.Name+" does not serve tenant "+t.Tenant+": "+t.Reason)
+		}
+	}
+	if more > 0 {
+		reasons = append(reasons, fmt.Sprintf("plugin %s does not serve %d more tenants (hint: jackfield plugin show %s)", p.Name, more, p.Name))
+	}
+	return reasons
 }
 
 func (s *Server) plugins(list []Plugin) []*hostv1.Plugin { return convert(list, s.plugin) }

@@ -154,6 +154,7 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 		case p.State == "" && !slices.Contains([]string{"", "approved", "kept", "ignored", "pinned", "rejected"}, p.Verdict):
 			reasons = append(reasons, fmt.Sprintf("%s is not loaded (%s): %s", p.File, p.Verdict, p.Reason))
 		}
+		reasons = append(reasons, p.unserved()...)
 	}
 	for _, state := range slices.Sorted(maps.Keys(kept.Integrations)) {
 		n := kept.Integrations[state]
