@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,6 +10,19 @@ import (
 
 	"github.com/jackfield/jackfield/store"
 )
+
+// setClock is a clock that stands until it is moved on.
+type setClock struct{ ms atomic.Int64 }
+
+func newClock(at time.Time) *setClock {
+	c := &setClock{}
+	c.ms.Store(at.UnixMilli())
+	return c
+}
+
+func (c *setClock) now() time.Time { return time.UnixMilli(c.ms.Load()) }
+
+func (c *setClock) pass(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 
 // openInbox opens a store with its inbox.
 func openInbox(t *testing.T, opts Options) (*DB, *Inbox) {
@@ -35,8 +49,8 @@ func event(typ store.CallEventType, uid string) store.NewCallEvent {
 // rows: F22, K16
 func TestInboxKnowsAnEventByItsKey(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	_, b := openInbox(t, Options{Path: t.TempDir(), NoSync: true, Now: func() time.Time { return now }})
+	clock := newClock(time.Now())
+	_, b := openInbox(t, Options{Path: t.TempDir(), NoSync: true, Now: clock.now})
 	n := event(store.TicketCreate, "u1")
 	n.Key, n.Sum = "k", []byte{1}
 	first, err := b.AcceptEvent(t.Context(), n)
@@ -50,7 +64,7 @@ func TestInboxKnowsAnEventByItsKey(t *testing.T) {
 	n.Sum = []byte{2}
 	_, err = b.AcceptEvent(t.Context(), n)
 	require.ErrorIs(t, err, store.ErrConflict)
-	now = now.Add(store.KeepIdempotencyKeys + time.Second)
+	clock.pass(store.KeepIdempotencyKeys + time.Second)
 	later, err := b.AcceptEvent(t.Context(), n)
 	require.NoError(t, err)
 	require.NotEqual(t, first.Event.ID, later.Event.ID)
@@ -223,8 +237,8 @@ func TestInboxIsBackedUpAndRestored(t *testing.T) {
 // rows: K16, I11
 func TestInboxIsBounded(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	_, b := openInbox(t, Options{Path: t.TempDir(), NoSync: true, Now: func() time.Time { return now }})
+	clock := newClock(time.Now())
+	_, b := openInbox(t, Options{Path: t.TempDir(), NoSync: true, Now: clock.now})
 	ctx := t.Context()
 	n := event(store.CallUpdated, "u0")
 	n.Skip = true
@@ -244,7 +258,7 @@ func TestInboxIsBounded(t *testing.T) {
 	_, _, _, err = b.FinishEvent(ctx, store.EventOutcome{EventID: waits.Event.ID, Attempts: 1, State: store.EventUnknown})
 	require.NoError(t, err)
 
-	now = now.Add(store.CloseIdleCalls + time.Second)
+	clock.pass(store.CloseIdleCalls + time.Second)
 	_, err = b.PurgeCalls(ctx, time.Hour)
 	require.NoError(t, err)
 	counts, err := b.CallCounts(ctx)
@@ -253,7 +267,7 @@ func TestInboxIsBounded(t *testing.T) {
 	n = event(store.CallUpdated, "late")
 	_, err = b.AcceptEvent(ctx, n)
 	require.ErrorIs(t, err, store.ErrConflict)
-	now = now.Add(2 * time.Hour)
+	clock.pass(2 * time.Hour)
 	_, err = b.PurgeCalls(ctx, time.Hour)
 	require.NoError(t, err)
 	calls, err := b.Calls(ctx, store.CallFilter{})
