@@ -51,6 +51,13 @@ func (c *calls) Send(ctx context.Context, in store.Integration, r api.CallReques
 		return api.CallSent{}, store.Hint(fmt.Errorf("integration %s is %s: %w", in.FullName(), in.State, store.ErrConflict), "jackfield integration enable "+in.FullName())
 	}
 	sent, err := c.box.Send(ctx, in, callbox.Request{Event: r.Event, Key: r.Key, Wait: r.Wait})
+	if bad, ok := errors.AsType[*callbox.InvalidError](err); ok {
+		e := &api.Error{Kind: api.KindInvalid, Message: bad.Error(), Hint: "jackfield hook fire --help"}
+		for _, field := range sortedKeys(bad.Fields) {
+			e.Fields = append(e.Fields, api.FieldError{Field: "event." + field, Message: bad.Fields[field]})
+		}
+		err = e
+	}
 	if errors.Is(err, callbox.ErrStopping) {
 		err = &api.Error{Kind: api.KindUnavailable, Message: err.Error(), Hint: "send it again with the same idempotency key"}
 	}

@@ -28,6 +28,7 @@ type Calls interface {
 	Calls(ctx context.Context, f store.CallFilter) ([]store.Call, error)
 	CallEvents(ctx context.Context, call int64) ([]store.CallEvent, error)
 	CallEvent(ctx context.Context, id int64) (store.CallEvent, error)
+	CallCounts(ctx context.Context) (store.CallCounts, error)
 	// Changed returns a channel that is closed after the next change of any call.
 	Changed() <-chan struct{}
 }

@@ -19,6 +19,10 @@ type fakeCalls struct{ otherCalls }
 // otherCalls are the methods that no test here needs.
 type otherCalls interface{ Calls }
 
+func (*fakeCalls) CallCounts(context.Context) (store.CallCounts, error) {
+	return store.CallCounts{}, nil
+}
+
 func (*fakeCalls) Send(_ context.Context, in store.Integration, r CallRequest) (CallSent, error) {
 	body, err := json.Marshal(r.Event)
 	return CallSent{Event: store.CallEvent{

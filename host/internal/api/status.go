@@ -37,7 +37,11 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 	if err != nil && !errors.Is(err, store.ErrDamaged) {
 		return nil, err
 	}
-	reasons := slices.Concat(s.reasons(kept, plugins, config, unread), stuck, failing)
+	waiting, err := s.waiting(ctx)
+	if err != nil && !errors.Is(err, store.ErrDamaged) {
+		return nil, err
+	}
+	reasons := slices.Concat(s.reasons(kept, plugins, config, unread), stuck, failing, waiting)
 	state := "ok"
 	if len(reasons) > 0 {
 		state = "degraded"
@@ -62,6 +66,15 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 
 		IsolationReasons: why,
 	}, nil
+}
+
+// waiting tells of calls that a person has to look at.
+func (s *statusService) waiting(ctx context.Context) ([]string, error) {
+	n, err := s.deps.Calls.CallCounts(ctx)
+	if err != nil || n.Unknown == 0 {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("a write for a call may have arrived and nobody knows: it waits for a person in %d calls (hint: jackfield call list --unknown)", n.Unknown)}, nil
 }
 
 // isolation tells what keeps plugins from what is not theirs.

@@ -148,7 +148,7 @@ type sending struct {
 func (s *sending) accept(ctx context.Context, plan Plan) (store.AcceptedEvent, chan store.CallEvent, error) {
 	c := s.c
 	if s.lane = !s.n.Skip && c.lanes.take(s.key); s.lane {
-		if reads := s.n.Type == store.CallStarted && !plan.Writes; reads {
+		if s.n.Type == store.CallStarted && !plan.Writes && s.fresh(ctx) {
 			s.lookup() //nolint:contextcheck // hooks have a life of their own
 		} else {
 			s.place = c.writes.TryAcquire(1)
@@ -171,6 +171,13 @@ func (s *sending) accept(ctx context.Context, plan Plan) (store.AcceptedEvent, c
 		return acc, nil, ErrStopping
 	}
 	return acc, done, nil
+}
+
+// fresh reports whether the event is the first of its call: none before it left
+// anything that its hook has to know, and it was not sent before.
+func (s *sending) fresh(ctx context.Context) bool {
+	_, err := s.c.inbox.CallByExternal(ctx, s.n.Integration, s.n.External)
+	return errors.Is(err, store.ErrNotFound)
 }
 
 // lookup begins a lookup beside the storing of its event (K16): it only reads.
