@@ -194,13 +194,13 @@ func changeCall(ctx context.Context, t *tx, call int64, o store.EventOutcome) er
 func (b *Inbox) DueCalls(ctx context.Context, limit int) (due []store.Call, next int64, err error) {
 	now := b.opts.Now().UnixMilli()
 	var at moment
-	err = b.list(ctx, callColumns+"WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2", []any{now, limit}, func(s scanner) error {
+	err = b.list(ctx, dueCallsQuery, []any{now, limit}, func(s scanner) error {
 		c, err := scanCall(s)
 		due = append(due, c)
 		return err
 	})
 	if err == nil {
-		err = b.list(ctx, "SELECT min(due_at) FROM calls WHERE due_at > $1", []any{now}, func(s scanner) error { return s.Scan(&at) })
+		err = b.list(ctx, nextDueQuery, []any{now}, func(s scanner) error { return s.Scan(&at) })
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("due calls: %w", err)

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/jackfield/jackfield/store"
@@ -13,6 +15,37 @@ const callColumns = `
 	       events, open, unknown, version, created_at, updated_at, closed_at
 	FROM   calls
 	`
+
+// What is asked all the time.
+const (
+	callByIDQuery       = callColumns + "WHERE id = $1"
+	callByExternalQuery = callColumns + "WHERE integration = $1 AND external = $2"
+	callEventQuery      = callEventColumns + "WHERE id = $1"
+	callEventsQuery     = callEventColumns + "WHERE call_id = $1 ORDER BY seq"
+	dueCallsQuery       = callColumns + "WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2"
+	nextDueQuery        = "SELECT min(due_at) FROM calls WHERE due_at > $1"
+)
+
+// prepare prepares what is asked all the time.
+func (b *Inbox) prepare(ctx context.Context) error {
+	b.hot = map[string]*sql.Stmt{}
+	for _, query := range []string{callByIDQuery, callByExternalQuery, callEventQuery, callEventsQuery, dueCallsQuery, nextDueQuery} {
+		stmt, err := b.read.PrepareContext(ctx, query)
+		if err != nil {
+			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, driverError(err)), b.unprepare())
+		}
+		b.hot[query] = stmt
+	}
+	return nil
+}
+
+func (b *Inbox) unprepare() error {
+	var errs []error
+	for _, stmt := range b.hot {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
+}
 
 func scanCall(s scanner) (c store.Call, err error) {
 	var (
@@ -78,7 +111,7 @@ func encodeHookError(e *store.HookError) (any, error) {
 }
 
 func oneCall(ctx context.Context, t *tx, id int64) (store.Call, error) {
-	row, err := t.row(ctx, callColumns+"WHERE id = $1", id)
+	row, err := t.row(ctx, callByIDQuery, id)
 	if err != nil {
 		return store.Call{}, err
 	}
@@ -87,7 +120,7 @@ func oneCall(ctx context.Context, t *tx, id int64) (store.Call, error) {
 }
 
 func oneEvent(ctx context.Context, t *tx, id int64) (store.CallEvent, error) {
-	row, err := t.row(ctx, callEventColumns+"WHERE id = $1", id)
+	row, err := t.row(ctx, callEventQuery, id)
 	if err != nil {
 		return store.CallEvent{}, err
 	}
@@ -97,12 +130,12 @@ func oneEvent(ctx context.Context, t *tx, id int64) (store.CallEvent, error) {
 
 // Call returns a call by its number.
 func (b *Inbox) Call(ctx context.Context, id int64) (store.Call, error) {
-	return b.call(ctx, callColumns+"WHERE id = $1", id)
+	return b.call(ctx, callByIDQuery, id)
 }
 
 // CallByExternal returns a call by the id that the sender of its events knows.
 func (b *Inbox) CallByExternal(ctx context.Context, integration, external string) (store.Call, error) {
-	return b.call(ctx, callColumns+"WHERE integration = $1 AND external = $2", integration, external)
+	return b.call(ctx, callByExternalQuery, integration, external)
 }
 
 func (b *Inbox) call(ctx context.Context, query string, args ...any) (c store.Call, err error) {
@@ -122,7 +155,7 @@ func (b *Inbox) call(ctx context.Context, query string, args ...any) (c store.Ca
 
 // CallEvents returns the events of a call in their order.
 func (b *Inbox) CallEvents(ctx context.Context, call int64) (out []store.CallEvent, err error) {
-	err = b.list(ctx, callEventColumns+"WHERE call_id = $1 ORDER BY seq", []any{call}, func(s scanner) error { // MaxCallEvents at most
+	err = b.list(ctx, callEventsQuery, []any{call}, func(s scanner) error { // MaxCallEvents at most
 		e, err := scanCallEvent(s)
 		out = append(out, e)
 		return err
@@ -135,7 +168,7 @@ func (b *Inbox) CallEvents(ctx context.Context, call int64) (out []store.CallEve
 
 // CallEvent returns an event by its number.
 func (b *Inbox) CallEvent(ctx context.Context, id int64) (e store.CallEvent, err error) {
-	err = b.list(ctx, callEventColumns+"WHERE id = $1", []any{id}, func(s scanner) error {
+	err = b.list(ctx, callEventQuery, []any{id}, func(s scanner) error {
 		var err error
 		e, err = scanCallEvent(s)
 		return err

@@ -30,6 +30,7 @@ type Inbox struct {
 	epoch  int64
 	write  *writer
 	read   *sql.DB
+	hot    map[string]*sql.Stmt // what is read all the time, by its text
 	news   news
 	quit   chan struct{}
 	wg     sync.WaitGroup
@@ -78,9 +79,12 @@ func (b *Inbox) open(ctx context.Context) error {
 	b.read.SetMaxOpenConns(b.opts.Readers)
 	b.read.SetMaxIdleConns(b.opts.Readers)
 	b.read.SetConnMaxIdleTime(b.opts.ReaderIdle)
+	if err := b.prepare(life); err != nil {
+		return errors.Join(err, b.read.Close(), w.close())
+	}
 	keeper, err := newCheckpointer(b.file, b.opts, w)
 	if err != nil {
-		return errors.Join(err, b.read.Close(), w.close())
+		return errors.Join(err, b.unprepare(), b.read.Close(), w.close())
 	}
 	b.wg.Go(func() { w.loop(life, b.quit) })
 	b.wg.Go(func() { keeper.loop(life, b.quit) })
@@ -91,7 +95,7 @@ func (b *Inbox) open(ctx context.Context) error {
 func (b *Inbox) close() error {
 	close(b.quit)
 	b.wg.Wait()
-	return errors.Join(b.read.Close(), b.write.close())
+	return errors.Join(b.unprepare(), b.read.Close(), b.write.close())
 }
 
 // Failed is closed when the inbox can write no more, as DB.Failed is.
@@ -143,7 +147,15 @@ func (b *Inbox) list(ctx context.Context, query string, args []any, fn func(scan
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	rows, err := b.read.QueryContext(ctx, query, args...)
+	var (
+		rows *sql.Rows
+		err  error
+	)
+	if stmt, ok := b.hot[query]; ok {
+		rows, err = stmt.QueryContext(ctx, args...)
+	} else {
+		rows, err = b.read.QueryContext(ctx, query, args...)
+	}
 	if err == nil {
 		err = drain(rows, fn)
 	}

@@ -19,6 +19,15 @@ const integrationColumns = `
 
 const integrationQuery = `SELECT` + integrationColumns + " WHERE i.id = $1"
 
+// What each event of a call looks for.
+const (
+	integrationByUIDQuery  = `SELECT` + integrationColumns + " WHERE i.uid = $1"
+	integrationByNameQuery = `SELECT` + integrationColumns + `
+		WHERE    t.name = $1 AND i.name = $2
+		ORDER BY i.removed_at IS NOT NULL, i.removed_at DESC, i.id DESC
+		LIMIT 1`
+)
+
 func scanIntegration(s scanner) (store.Integration, error) {
 	var (
 		i                                                         store.Integration
@@ -96,25 +105,22 @@ func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]st
 
 // IntegrationByID returns the integration with the internal id.
 func (db *DB) IntegrationByID(ctx context.Context, id int64) (store.Integration, error) {
-	return db.integration(ctx, fmt.Sprintf("integration %d", id), "WHERE i.id = $1", id)
+	return db.integration(ctx, fmt.Sprintf("integration %d", id), integrationQuery, id)
 }
 
 // IntegrationByUID returns the integration with the outer id.
 func (db *DB) IntegrationByUID(ctx context.Context, uid string) (store.Integration, error) {
-	return db.integration(ctx, "integration "+uid, "WHERE i.uid = $1", uid)
+	return db.integration(ctx, "integration "+uid, integrationByUIDQuery, uid)
 }
 
 // IntegrationByName returns the tenant's integration of that name. One that was
 // removed is found if no other has taken its name.
 func (db *DB) IntegrationByName(ctx context.Context, tenant, name string) (store.Integration, error) {
-	return db.integration(ctx, "integration "+tenant+"/"+name, `
-		WHERE    t.name = $1 AND i.name = $2
-		ORDER BY i.removed_at IS NOT NULL, i.removed_at DESC, i.id DESC
-		LIMIT 1`, tenant, name)
+	return db.integration(ctx, "integration "+tenant+"/"+name, integrationByNameQuery, tenant, name)
 }
 
-func (db *DB) integration(ctx context.Context, what, where string, args ...any) (i store.Integration, err error) {
-	err = db.get(ctx, `SELECT`+integrationColumns+" "+where, args, func(s scanner) (err error) {
+func (db *DB) integration(ctx context.Context, what, query string, args ...any) (i store.Integration, err error) {
+	err = db.get(ctx, query, args, func(s scanner) (err error) {
 		i, err = scanIntegration(s)
 		return err
 	})

@@ -55,7 +55,7 @@ func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanne
 func (db *DB) prepareHot(ctx context.Context) error {
 	db.hot = make(map[string]hotRead)
 	short := []string{
-		anyDueLaneQuery, laneHeadQuery, tenantLaneQuery, lostLaneQuery, dueLaneQuery, backLaneQuery, nextLaneQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery, servicesQuery, tokenBySumQuery,
+		anyDueLaneQuery, laneHeadQuery, tenantLaneQuery, lostLaneQuery, dueLaneQuery, backLaneQuery, nextLaneQuery, candidatesQuery, nextKeyQuery, runQuery, preprocessedQuery, integrationQuery, integrationByUIDQuery, integrationByNameQuery, servicesQuery, tokenBySumQuery,
 	}
 	for _, query := range slices.Concat(short, []string{sourceQuery, sourcesQuery, feedQuery, memberFeedQuery, recordQuery, overlaidQuery}) {
 		stmt, err := db.read.PrepareContext(ctx, query)
