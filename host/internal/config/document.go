@@ -217,8 +217,14 @@ func keptSchema(text string) schemaNode {
 
 func tenantSchema() schemaNode {
 	return closed(schemaNode{
-		"tenant":       nameSchema("The tenant that this file declares; one file a tenant."),
-		"defaults":     schemaNode{"$ref": "#/$defs/defaults"},
+		"tenant":   nameSchema("The tenant that this file declares; one file a tenant."),
+		"defaults": schemaNode{"$ref": "#/$defs/defaults"},
+		"screens": closed(schemaNode{
+			"origins": schemaNode{
+				"type": "array", "uniqueItems": true, "maxItems": maxOrigins, "items": schemaNode{"type": "string", "pattern": "^https?://[^/*]+$"},
+				"description": "The pages that may embed the screens of this tenant's calls, such as https://crm.acme.example; nobody may if it is left out.",
+			},
+		}),
 		"integrations": schemaNode{"type": []string{"array", "null"}, "items": schemaNode{"$ref": "#/$defs/integration"}},
 	}, "tenant")
 }

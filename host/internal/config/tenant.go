@@ -43,6 +43,7 @@ type TenantFile struct {
 	Tenant       string        `json:"tenant"` // empty if the file does not tell
 	Good         bool          `json:"good"`   // no error: what it declares counts
 	Integrations []Integration `json:"-"`
+	Screens      Screens       `json:"-"`
 
 	src  *source    // nil if the file was not read
 	name *yaml.Node // where it names the tenant
@@ -105,7 +106,7 @@ func (l *loader) tenant(path string, defaults Defaults) TenantFile {
 	return f
 }
 
-func tenantKeys() []string { return []string{"tenant", "defaults", "integrations"} }
+func tenantKeys() []string { return []string{"tenant", "defaults", "screens", "integrations"} }
 
 func (l *loader) tenantRoot(f *TenantFile, root *yaml.Node, defaults Defaults) {
 	o, ok := f.src.object(root, "", tenantKeys()...)
@@ -119,6 +120,9 @@ func (l *loader) tenantRoot(f *TenantFile, root *yaml.Node, defaults Defaults) {
 	var own Defaults
 	if o.has("defaults") {
 		own = l.defaults(o)
+	}
+	if o.has("screens") {
+		f.Screens = o.screens()
 	}
 	if !o.has("integrations") || empty(o.at("integrations")) {
 		return

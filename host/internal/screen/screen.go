@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/jackfield/jackfield/host/internal/address"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -140,8 +141,8 @@ func (s *Server) mayEmbed(scope Scope) error {
 	if scope.Origin == "" {
 		return nil
 	}
-	if err := CheckOrigin(scope.Origin); err != nil {
-		return err
+	if problem, help := address.CheckOrigin(scope.Origin); problem != "" {
+		return store.Hint(fmt.Errorf("%w: origin: %s", store.ErrInvalid, problem), help)
 	}
 	if !slices.Contains(s.opts.Origins(scope.Tenant), scope.Origin) {
 		return store.Hint(fmt.Errorf("%w: origin: the tenant %s does not have its screens embedded by %s", store.ErrInvalid, scope.Tenant, scope.Origin),
