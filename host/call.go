@@ -11,7 +11,7 @@ import (
 )
 
 func (c *cli) callCommand() *cobra.Command {
-	return group("call", "Show calls, their events and what was done for each", c.callListCommand(), c.callShowCommand())
+	return group("call", "Show calls, their events and what was done for each", c.callListCommand(), c.callShowCommand(), c.callScreenCommand())
 }
 
 func (c *cli) callListCommand() *cobra.Command {

@@ -50,7 +50,8 @@ type configuration struct {
 	guard     float64 // of deletes
 	paused    bool
 	stuck     time.Duration
-	parks     bool // integrations that a new version of their plugin does not take
+	screens   map[string][]string // by tenant: who may embed them
+	parks     bool                // integrations that a new version of their plugin does not take
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -78,6 +79,7 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 	}
 	c.problems, c.appliedAt = problems, c.now()
 	c.keepOrigins(snap)
+	c.keepScreens(snap)
 	if snap.HostOK {
 		c.retention, c.guard = snap.Host.Retention, snap.Host.DeleteGuard
 		c.paused, c.stuck = snap.Host.Paused, snap.Host.StuckAfter
@@ -133,6 +135,32 @@ func (c *configuration) keepOrigins(snap config.Snapshot) {
 		}
 		c.origins[in.FullName()] = origins
 	}
+}
+
+// keepScreens remembers whose pages embed the screens of tenants. A tenant whose file
+// is bad keeps what it had, and one that has no file any more has none. The caller holds
+// mu.
+func (c *configuration) keepScreens(snap config.Snapshot) {
+	if !snap.Listed {
+		return
+	}
+	screens := map[string][]string{}
+	for _, f := range snap.Files {
+		switch {
+		case f.Good:
+			screens[f.Tenant] = f.Screens.Origins
+		case screens[f.Tenant] == nil:
+			screens[f.Tenant] = c.screens[f.Tenant]
+		}
+	}
+	c.screens = screens
+}
+
+// ScreenOrigins returns the origins of the pages that may embed the screens of a tenant.
+func (c *configuration) ScreenOrigins(tenant string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.screens[tenant]
 }
 
 // Paused reports whether nothing may run, as the last good host.yaml says.

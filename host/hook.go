@@ -71,7 +71,7 @@ func (f *firing) flags(cmd *cobra.Command) {
 	s.DurationVar(&f.duration, "duration", 0, "how long people spoke")
 	s.StringVar(&e.Recording, "recording", "", "address of the recording")
 	s.StringVar(&e.Disposition, "disposition", "", "what came of the call")
-	s.StringVar(&e.Update, "update", "", "of call.updated: hold, resume, transfer or note")
+	s.StringVar(&e.Update, "update", "", "of call.updated: hold, resume, transfer, note or contact")
 	s.StringVar(&e.TransferTo, "transfer-to", "", "of a transfer")
 	s.StringVar(&e.Text, "text", "", "of a note or a message")
 	s.StringVar(&f.fields, "fields", "", "JSON file of the form, - for stdin")

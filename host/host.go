@@ -18,6 +18,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/rest"
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/host/internal/scheduler"
+	"github.com/jackfield/jackfield/host/internal/screen"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	"github.com/jackfield/jackfield/host/internal/telemetry"
@@ -53,6 +54,7 @@ type Host struct {
 	inbox      *sqlite.Inbox
 	hooks      *callHooks
 	callbox    *callbox.Callbox
+	screens    *screen.Server
 	api        *api.Server
 	web        *web.Server // nil: no HTTP
 	rest       *rest.Gateway
@@ -203,6 +205,10 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	if err := h.wireCalls(ctx); err != nil {
 		return err
 	}
+	box := &calls{h.inbox, h.callbox, h.hooks}
+	if err := h.wireScreens(box); err != nil {
+		return err
+	}
 	h.upkeep = upkeep.New(h.log.Named("upkeep"), h.tasks()...)
 	h.members = identity.New(h.db, identity.Options{Changed: h.db.Changed, Log: h.log.Named("member")})
 	h.api, err = api.New(api.Options{
@@ -211,7 +217,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening, Isolation: h.cage.isolation,
 	}, api.Deps{
 		Store: integrations{h.db, func() { nudge(h.adapted) }}, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
-		Database: database{h.db, h.snapshots}, Endpoints: h.templates, Calls: &calls{h.inbox, h.callbox, h.hooks},
+		Database: database{h.db, h.snapshots}, Endpoints: h.templates, Calls: box, Screens: screens{h.screens, h.base},
 	})
 	if err != nil {
 		return err
@@ -238,6 +244,7 @@ func (h *Host) Run(ctx context.Context) error {
 	artifacts := make(chan []discovery.Artifact)
 	go h.tellReady(ctx)
 	err := actors{
+		{"screens", h.screens.Run}, // what they follow would hold up the listener
 		{"http", h.serveWeb},
 		{"api", h.api.Run},
 		{"calls", h.callbox.Run},

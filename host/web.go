@@ -42,7 +42,7 @@ func (h *Host) wireWeb() (err error) {
 	h.web, err = web.New(web.Options{
 		Listen: h.config.Listen, Authorized: h.api.Authorized, Ready: h.readiness, Log: h.log.Named("http"), Redact: h.redactor.Redact,
 		Cert: h.config.TLS.Cert, Key: h.config.TLS.Key, Hosts: h.config.Hosts, Refused: h.metrics.Refused,
-		MaxConns: h.descriptors.httpConnections(), RPC: h.api, Caller: h.knows,
+		MaxConns: h.descriptors.httpConnections(), RPC: h.api, Caller: h.knows, Public: h.screens.Routes(),
 		Routes: map[string]http.Handler{
 			metricsRoute: h.metrics.Handler(), apiRoute: h.rest, documentRoute: openapi.Handler(),
 		},

@@ -70,7 +70,7 @@ type CallEvent struct {
 	Duration    int               `json:"duration,omitempty"` // seconds that people spoke
 	Recording   string            `json:"recording,omitempty"`
 	Disposition string            `json:"disposition,omitempty"`
-	Update      string            `json:"update,omitempty"`      // of call.updated: hold, resume, transfer or note
+	Update      string            `json:"update,omitempty"`      // of call.updated: hold, resume, transfer, note or contact
 	TransferTo  string            `json:"transfer_to,omitempty"` // of a transfer
 	Text        string            `json:"text,omitempty"`        // of a note or a message
 	Fields      map[string]any    `json:"fields,omitempty"`      // of a form, or what the sender adds
@@ -82,7 +82,7 @@ type CallAnswer struct {
 	// Contacts are those that the number belongs to: none, one, or several to choose
 	// from.
 	Contacts []CallContact `json:"contacts,omitempty"`
-	// Iframe is what the screen shows: a JSON object of typed components.
+	// Iframe is what the screen shows: a Screen.
 	Iframe json.RawMessage `json:"iframe,omitempty"`
 	// Route sends a call that rings elsewhere; Reject refuses it. One of both at most.
 	Route  *CallRoute  `json:"route,omitempty"`

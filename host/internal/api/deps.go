@@ -17,6 +17,7 @@ type Deps struct {
 	Database  Database
 	Endpoints Endpoints
 	Calls     Calls
+	Screens   Screens
 }
 
 // Store is what the API reads of the store and does in it.

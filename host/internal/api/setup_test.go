@@ -35,6 +35,7 @@ type rig struct {
 	engine   *fakeEngine
 	config   *fakeConfig
 	database *fakeDatabase
+	screens  *fakeScreens
 	types    *fakeEndpoints
 	log      *buffer
 	stop     func() error // ends Run and returns its error
@@ -61,6 +62,7 @@ func serve(t *testing.T, change ...func(*Options)) *rig {
 		config:   &fakeConfig{},
 		database: &fakeDatabase{},
 		types:    &fakeEndpoints{},
+		screens:  &fakeScreens{},
 		log:      &buffer{},
 	}
 	opts := Options{
@@ -71,7 +73,7 @@ func serve(t *testing.T, change ...func(*Options)) *rig {
 		f(&opts)
 	}
 	var err error
-	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database, Endpoints: r.types, Calls: &fakeCalls{}})
+	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database, Endpoints: r.types, Calls: &fakeCalls{}, Screens: r.screens})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

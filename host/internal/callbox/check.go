@@ -78,6 +78,10 @@ func (c checker) only(field string, given bool, typ string, types ...store.CallE
 	}
 }
 
+// UpdateContact is the update that says which of several contacts the other side is:
+// the field contact_id has its id.
+const UpdateContact = "contact"
+
 // Results returns how calls can end.
 func Results() []string {
 	return []string{"COMPLETED", "BUSY", "NO_ANSWER", "CANCELED", "FAILED", "REJECTED", "MISSED"}
@@ -96,7 +100,7 @@ func check(e sdk.CallEvent, now time.Time) error {
 	typ := store.CallEventType(e.Type)
 	c.oneOf("direction", e.Direction, typ == store.CallStarted || typ == store.SMSSent, "in", "out")
 	c.oneOf("result", e.Result, typ == store.CallEnded, Results()...)
-	c.oneOf("update", e.Update, typ == store.CallUpdated, "hold", "resume", "transfer", "note")
+	c.oneOf("update", e.Update, typ == store.CallUpdated, "hold", "resume", "transfer", "note", UpdateContact)
 	c.text("text", e.Text, maxText, typ == store.SMSSent || e.Update == "note")
 	c.text("transfer_to", e.TransferTo, maxName, e.Update == "transfer")
 	c.only("result", e.Result != "", e.Type, store.CallEnded)

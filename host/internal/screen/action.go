@@ -42,18 +42,19 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, o *session, call Ca
 		s.again(w, r, o, call, http.StatusUnprocessableEntity, attempt{form, typed, wrong, "Some fields are not right."})
 		return
 	}
-	asked.Key = o.id + "-" + o.actKey(form)
+	asked.Key = o.actKey(form, asked.Values)
 	out, err := s.calls.Act(r.Context(), o.scope, *asked)
 	if err != nil {
 		s.opts.Log.Warn("an action of a screen failed", "tenant", o.scope.Tenant, "integration", o.scope.Integration, "call", o.scope.Call, "action", asked.Kind, "error", err)
 		s.again(w, r, o, call, http.StatusBadGateway, attempt{form, typed, nil, "It could not be done now. What you typed is still here: try again."})
 		return
 	}
+	o.finished(form)
 	if out.State == OutcomeRefused {
 		s.again(w, r, o, call, http.StatusUnprocessableEntity, attempt{form, typed, out.Fields, or(out.Message, "The CRM refused it.")})
 		return
 	}
-	o.finished(form, out, time.Now())
+	o.remember(out, time.Now())
 	w.Header().Set("Location", "/screen/c/"+o.id)
 	w.WriteHeader(http.StatusSeeOther)
 }

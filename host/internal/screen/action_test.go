@@ -134,6 +134,17 @@ func TestAFormThatIsSentTwiceHasOneKey(t *testing.T) {
 	require.Equal(t, acts[0].Key, acts[2].Key, "until it is done it is the same request")
 	require.NotEqual(t, acts[2].Key, acts[3].Key, "another form")
 	require.NotEqual(t, acts[2].Key, acts[4].Key, "another ticket")
+	w.calls.answer = func(Act) (Outcome, error) { return Outcome{State: OutcomeRefused}, nil }
+	b.do(http.MethodPost, path+"/act", form)
+	b.do(http.MethodPost, path+"/act", form)
+	form.Set("f.subject", "Moth")
+	w.calls.answer = func(Act) (Outcome, error) { return Outcome{}, errors.New("no answer") }
+	b.do(http.MethodPost, path+"/act", form)
+	form.Set("f.subject", "Cricket")
+	b.do(http.MethodPost, path+"/act", form)
+	acts = w.calls.acts()
+	require.NotEqual(t, acts[5].Key, acts[6].Key, "what was refused is asked for anew")
+	require.NotEqual(t, acts[7].Key, acts[8].Key, "other values are another request")
 }
 
 func TestAnAgentIsToldWhatBecameOfIt(t *testing.T) {

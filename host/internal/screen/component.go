@@ -20,7 +20,7 @@ type part struct {
 	Items                 []cell
 	Columns               []string
 	Rows                  [][]cell
-	Submit, Key           string
+	Submit                string
 	Fields                []field
 	Error                 bool
 }
@@ -61,7 +61,7 @@ func partID(i int, c sdk.Component) string {
 }
 
 // viewPart makes what is shown of a component. A type that is not known shows its text.
-func viewPart(o *session, id string, c sdk.Component, a attempt) part {
+func viewPart(id string, c sdk.Component, a attempt) part {
 	p := part{ID: id, Type: string(c.Type), Label: c.Label, Text: c.Text}
 	switch c.Type {
 	case sdk.ComponentLink:
@@ -79,7 +79,7 @@ func viewPart(o *session, id string, c sdk.Component, a attempt) part {
 			p.Rows = append(p.Rows, cells(row, len(p.Columns)))
 		}
 	case sdk.ComponentForm:
-		p.Submit, p.Key = or(c.Submit, or(c.Label, "Send")), o.actKey(id)
+		p.Submit = or(c.Submit, or(c.Label, "Send"))
 		p.Error = a.form == id
 		p.Fields = fields(id, c, a)
 	case sdk.ComponentButton:

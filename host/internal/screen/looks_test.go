@@ -17,7 +17,7 @@ func shownIn(t *testing.T, c *chromium, w *world, script string) (tab context.Co
 	t.Helper()
 	tab = c.tab(t, script)
 	do(t, tab, chromedp.Navigate(w.ticket(scopeFor(""))))
-	holds(t, tab, `document.getElementById("status") !== null`)
+	holds(t, tab, `document.readyState === "complete" && document.getElementById("status") !== null`)
 	return tab
 }
 
@@ -42,7 +42,7 @@ func testLive(t *testing.T, c *chromium) {
 		return Outcome{State: OutcomeRefused, Message: "The CRM did not create the ticket.", Fields: map[string]string{"email": "Nobody has this address.", "priority": "Choose one."}}, nil
 	}
 	w.calls.mu.Unlock()
-	do(t, tab, chromedp.Click(`form[data-key] button`, chromedp.ByQuery))
+	do(t, tab, chromedp.Click(`form[data-form] button`, chromedp.ByQuery))
 	holds(t, tab, `document.querySelectorAll("[aria-invalid]").length === 2`)
 	require.Equal(t, "f.email", eval[string](t, tab, `document.activeElement.name`), "the first that is wrong is at hand")
 	require.Equal(t, "The relay", eval[string](t, tab, `document.querySelector("input[name='f.subject']").value`))
@@ -57,7 +57,7 @@ func testLive(t *testing.T, c *chromium) {
 		return Outcome{State: OutcomeDone, ID: "T-10", URL: "https://crm.acme.example/t/10"}, nil
 	}
 	w.calls.mu.Unlock()
-	do(t, tab, chromedp.Click(`form[data-key] button`, chromedp.ByQuery))
+	do(t, tab, chromedp.Click(`form[data-form] button`, chromedp.ByQuery))
 	holds(t, tab, `document.querySelector("#told .good a")?.textContent === "Open T-10"`)
 	w.calls.set(func(c *Call) { c.State, c.EndedAt, c.Disposition = StateEnded, c.StartedAt.Add(60e9), "NO_ANSWER" })
 	holds(t, tab, `document.getElementById("status").textContent === "Ended: no answer"`)
@@ -138,7 +138,7 @@ func testWithoutScripts(t *testing.T, c *chromium) {
 	tab := c.tab(t, "")
 	do(t, tab, emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(w.ticket(scopeFor(""))),
 		chromedp.WaitVisible(`noscript a`, chromedp.ByQuery), chromedp.SendKeys(`input[name="f.subject"]`, "By hand", chromedp.ByQuery),
-		chromedp.Click(`form[data-key] button`, chromedp.ByQuery), chromedp.WaitVisible(`#told .good`, chromedp.ByQuery))
+		chromedp.Click(`form[data-form] button`, chromedp.ByQuery), chromedp.WaitVisible(`#told .good`, chromedp.ByQuery))
 	require.Equal(t, "By hand", w.calls.acts()[0].Values["subject"])
 	w.calls.set(func(c *Call) { c.State = StateConnected })
 	do(t, tab, chromedp.Click(`noscript a`, chromedp.ByQuery), chromedp.WaitVisible(`[data-state="connected"]`, chromedp.ByQuery))
@@ -188,8 +188,8 @@ func testLegible(t *testing.T, c *chromium) {
 			}
 		}
 	}
-	do(t, tab, chromedp.SendKeys(`input[name="f.subject"]`, "x", chromedp.ByQuery), chromedp.Click(`form[data-key] button`, chromedp.ByQuery))
-	holds(t, tab, `document.querySelectorAll("[aria-invalid]").length === 1`)
+	do(t, tab, chromedp.SendKeys(`input[name="f.subject"]`, "x", chromedp.ByQuery), chromedp.Click(`form[data-form] button`, chromedp.ByQuery))
+	holds(t, tab, `document.readyState === "complete" && document.querySelectorAll("[aria-invalid]").length === 1`)
 	require.Empty(t, eval[[]string](t, tab, faint), "what is wrong is legible in the dark")
 	// Everything that can be used is reached by the keyboard, and shows where it is.
 	require.Empty(t, eval[[]string](t, tab, `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, .scroll")].filter((e) => (e.focus(), document.activeElement !== e)).map((e) => e.outerHTML)`))

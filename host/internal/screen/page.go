@@ -100,7 +100,7 @@ func (s *Server) view(o *session, call Call, a attempt) page {
 	}
 	for i, c := range call.Screen.Components {
 		if i < maxParts {
-			p.Parts = append(p.Parts, viewPart(o, partID(i, c), c, a))
+			p.Parts = append(p.Parts, viewPart(partID(i, c), c, a))
 		}
 	}
 	for _, e := range call.Events[max(0, len(call.Events)-maxEvents):] {

@@ -34,12 +34,16 @@ type session struct {
 // csrf returns the token that the session's forms carry.
 func (s *session) csrf() string { return s.mac("csrf") }
 
-// actKey returns what names the next act of a form: the same until it is done, so that
-// a form that is sent twice has one effect.
-func (s *session) actKey(form string) string {
+// actKey returns what names an act of a form: the same for the same values until it is
+// done, so that a form that is sent twice has one effect.
+func (s *session) actKey(form string, values map[string]string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mac(fmt.Sprintf("act %s %d", form, s.done[form]))
+	what := fmt.Sprintf("act %s %d", form, s.done[form])
+	for _, name := range sortedKeys(values) {
+		what += fmt.Sprintf(" %q=%q", name, values[name])
+	}
+	return s.id + "-" + s.mac(what)
 }
 
 func (s *session) mac(what string) string {
@@ -48,8 +52,8 @@ func (s *session) mac(what string) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// finished notes that a form's act was done, and what to tell of it.
-func (s *session) finished(form string, o Outcome, now time.Time) {
+// finished notes that a form's act had its answer: the next is another.
+func (s *session) finished(form string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done == nil {
@@ -58,6 +62,12 @@ func (s *session) finished(form string, o Outcome, now time.Time) {
 	if len(s.done) < maxForms {
 		s.done[form]++
 	}
+}
+
+// remember keeps what to tell of an act.
+func (s *session) remember(o Outcome, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.told, s.toldTo = &o, now.Add(tellFor)
 }
 

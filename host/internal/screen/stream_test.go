@@ -136,3 +136,15 @@ func TestPlacesToFollowAreBounded(t *testing.T) {
 	require.Eventually(t, func() bool { return len(w.screens.streams) == 0 }, time.Minute, time.Millisecond)
 	heard(t, b.followed(t.Context(), first), "changed")
 }
+
+func TestAScreenIsFollowedForLongerThanAnAnswerMayTake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ringing(), true, func(o *Options) { o.Heartbeat = 10 * time.Millisecond })
+	b := w.browser()
+	events := b.followed(t.Context(), b.open())
+	for began := time.Now(); time.Since(began) < 3*answerTime; {
+		heard(t, events, ": alive")
+	}
+	w.calls.set(func(c *Call) { c.State = StateConnected })
+	heard(t, events, "changed")
+}

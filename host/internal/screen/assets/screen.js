@@ -40,7 +40,7 @@
 
   // busy reports whether somebody types in a part, or has typed.
   function busy(part) {
-    if (part.contains(document.activeElement) && part.querySelector("form[data-key], form fieldset")) return true;
+    if (part.contains(document.activeElement) && part.querySelector("form[data-form], form fieldset")) return true;
     if (part.querySelector("form[data-wrong]")) return true;
     for (const el of part.querySelectorAll("input:not([type=hidden]), textarea, select")) {
       if (el.type === "checkbox" || el.type === "radio") {

@@ -131,7 +131,7 @@ type CallEvent struct {
 	// Address of the recording.
 	Recording   string `protobuf:"bytes,11,opt,name=recording,proto3" json:"recording,omitempty"`
 	Disposition string `protobuf:"bytes,12,opt,name=disposition,proto3" json:"disposition,omitempty"`
-	// Of call.updated: hold, resume, transfer or note.
+	// Of call.updated: hold, resume, transfer, note, or contact with the field contact_id.
 	Update string `protobuf:"bytes,13,opt,name=update,proto3" json:"update,omitempty"`
 	// Of a transfer.
 	TransferTo string `protobuf:"bytes,14,opt,name=transfer_to,json=transferTo,proto3" json:"transfer_to,omitempty"`
