@@ -195,7 +195,7 @@ func (s Snapshot) sum() string {
 	_ = enc.Encode([]bool{s.HostOK, s.Listed})
 	for _, f := range s.Files {
 		_ = enc.Encode(f)
-		_ = enc.Encode(f.Screens)
+		_ = enc.Encode(f.Screens.Origins)
 		for _, in := range f.Integrations {
 			settings := in.Settings.Reveal("to tell whether it changed")
 			_ = enc.Encode([]any{in.Spec, in.MovedFrom, in.Limit, in.Origins, in.Checked, in.scheduled, settings})

@@ -39,11 +39,12 @@ func (s *session) csrf() string { return s.mac("csrf") }
 func (s *session) actKey(form string, values map[string]string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	what := fmt.Sprintf("act %s %d", form, s.done[form])
+	var what strings.Builder
+	fmt.Fprintf(&what, "act %s %d", form, s.done[form])
 	for _, name := range sortedKeys(values) {
-		what += fmt.Sprintf(" %q=%q", name, values[name])
+		fmt.Fprintf(&what, " %q=%q", name, values[name])
 	}
-	return s.id + "-" + s.mac(what)
+	return s.id + "-" + s.mac(what.String())
 }
 
 func (s *session) mac(what string) string {

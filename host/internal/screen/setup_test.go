@@ -161,10 +161,6 @@ func (w *world) allowed(tenant string) []string {
 	return w.origins
 }
 
-// answerTime is what the server gives a request, and an answer, as a listener does that
-// is not to be held up.
-const answerTime = 100 * time.Millisecond
-
 // newWorld serves the screens of one call until the test ends.
 func newWorld(t *testing.T, c Call, secure bool, change func(*Options)) *world {
 	t.Helper()
@@ -181,7 +177,6 @@ func newWorld(t *testing.T, c Call, secure bool, change func(*Options)) *world {
 	for pattern, h := range w.screens.Routes() {
 		mux.Handle(pattern, h)
 	}
-	w.http.Config.ReadTimeout, w.http.Config.WriteTimeout = answerTime, answerTime
 	if secure {
 		w.http.StartTLS()
 	} else {

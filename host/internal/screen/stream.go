@@ -33,9 +33,6 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, o *session, _ Ca
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy is not to keep events
 	e := &events{w: w, control: http.NewResponseController(w), patience: 2 * s.opts.Heartbeat}
-	if err := e.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) { // the server's own is for what a browser sends
-		return
-	}
 	if e.send("changed") != nil { // what happened since the page was made
 		return
 	}

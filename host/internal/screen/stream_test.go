@@ -3,9 +3,14 @@ package screen
 import (
 	"bufio"
 	"context"
+	"net"
 	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -137,14 +142,63 @@ func TestPlacesToFollowAreBounded(t *testing.T) {
 	heard(t, b.followed(t.Context(), first), "changed")
 }
 
+// pipes is a listener within the process, so that its time can be that of a bubble.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// Close is called once: the server sees to that.
+func (p pipes) Close() error {
+	close(p)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
 func TestAScreenIsFollowedForLongerThanAnAnswerMayTake(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, ringing(), true, func(o *Options) { o.Heartbeat = 10 * time.Millisecond })
-	b := w.browser()
-	events := b.followed(t.Context(), b.open())
-	for began := time.Now(); time.Since(began) < 3*answerTime; {
-		heard(t, events, ": alive")
-	}
-	w.calls.set(func(c *Call) { c.State = StateConnected })
-	heard(t, events, "changed")
+	synctest.Test(t, func(t *testing.T) {
+		calls := newCalls(ringing())
+		s, err := New(calls, Options{Base: func() string { return "http://host" }})
+		require.NoError(t, err)
+		mux := http.NewServeMux()
+		for pattern, h := range s.Routes() {
+			mux.Handle(pattern, h)
+		}
+		l := pipes(make(chan net.Conn))
+		srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute}
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(l) }()
+		transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			mine, theirs := net.Pipe()
+			l <- theirs
+			return mine, nil
+		}}
+		jar, err := cookiejar.New(nil)
+		require.NoError(t, err)
+		b := &browser{&world{t: t, http: &httptest.Server{URL: "http://host"}}, &http.Client{Transport: transport, Jar: jar}}
+		scope := testScope()
+		scope.Origin = ""
+		ticket, err := s.Issue(t.Context(), scope)
+		require.NoError(t, err)
+		page := b.get(ticket.URL)
+		ctx, cancel := context.WithCancel(t.Context())
+		events := b.followed(ctx, "/screen/c/"+regexp.MustCompile(`data-screen="(\w+)"`).FindStringSubmatch(page.text)[1])
+		for began := time.Now(); time.Since(began) < 10*time.Minute; {
+			heard(t, events, ": alive")
+		}
+		calls.set(func(c *Call) { c.State = StateConnected })
+		heard(t, events, "changed")
+		cancel()
+		silent(t, events)
+		transport.CloseIdleConnections()
+		require.NoError(t, srv.Close())
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	})
 }
