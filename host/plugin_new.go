@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -31,13 +32,16 @@ func (c *cli) pluginNewCommand() *cobra.Command {
 		Long: `New makes the directory NAME with a plugin of that name in Go: settings, one connector
 or one hook, tests, a Makefile and a README. It overwrites nothing.
 
+With --kind function it is a folder in TypeScript, which the plugin js runs as it is:
+plugin.yaml, function.ts, the types in jackfield.d.ts and a README.
+
 Within a clone of Jackfield the plugin is built with that clone's SDK, and needs nothing
 from the network. Elsewhere "go mod tidy" finds the SDK.`,
-		Example: "  jackfield plugin new weather && cd weather && make test build\n  jackfield plugin new bell --kind operation",
+		Example: "  jackfield plugin new weather && cd weather && make test build\n  jackfield plugin new bell --kind operation\n  jackfield plugin new acme-crm --kind function",
 		Args:    exactArgs("NAME"),
 		RunE:    func(_ *cobra.Command, args []string) error { return c.newPlugin(into, args[0], kind) },
 	}
-	cmd.Flags().StringVar(&kind, "kind", "data", "data (imports records) or operation (answers hooks)")
+	cmd.Flags().StringVar(&kind, "kind", "data", "data (imports records), operation (answers hooks) or function (answers hooks, in TypeScript)")
 	cmd.Flags().StringVar(&into, "into", ".", "`directory` to make it in")
 	return cmd
 }
@@ -52,8 +56,8 @@ type scaffolded struct {
 
 // newPlugin writes the directory whole or not at all.
 func (c *cli) newPlugin(into, name, kind string) error {
-	if kind != "data" && kind != "operation" {
-		return usageError(fmt.Errorf("there is no kind %q of plugins to begin with", kind), "--kind data or --kind operation")
+	if !slices.Contains([]string{"data", "operation", kindFunction}, kind) {
+		return usageError(fmt.Errorf("there is no kind %q of plugins to begin with", kind), "--kind data, --kind operation or --kind function")
 	}
 	if !discovery.ValidName(name) {
 		return usageError(fmt.Errorf("%.64q is no plugin name", name), "lower case letters and digits, then also . _ -: [a-z0-9][a-z0-9._-]{0,62}")
@@ -74,7 +78,10 @@ func (c *cli) newPlugin(into, name, kind string) error {
 		return environmentError(err, "")
 	}
 	next := "make test build"
-	if clone == "" {
+	switch {
+	case kind == kindFunction:
+		next = "$EDITOR function.ts"
+	case clone == "":
 		next = "go mod tidy && " + next
 	}
 	_, err = fmt.Fprintf(c.stdout, "%s is a plugin now. Next: cd %s && %s\n", dir, filepath.Join(into, name), next)
@@ -115,13 +122,40 @@ func cloneAround(dir string) string {
 	}
 }
 
+// kindFunction is a folder that the plugin js runs.
+const kindFunction = "function"
+
 // scaffoldFiles returns the texts of a new plugin's files.
 func scaffoldFiles(a scaffolded, kind string) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for to, from := range map[string]string{
+	if kind == kindFunction {
+		types, err := scaffold.ReadFile("scaffold/function/jackfield.d.ts")
+		if err != nil {
+			return nil, err
+		}
+		files, err := fillScaffold(a, map[string]string{
+			"plugin.yaml": "function/plugin.yaml.tmpl", "function.ts": "function/function.ts.tmpl", "README.md": "function/README.md.tmpl",
+		})
+		if err != nil {
+			return nil, err
+		}
+		files["jackfield.d.ts"] = types
+		return files, nil
+	}
+	files, err := fillScaffold(a, map[string]string{
 		"main.go": kind + "/main.go.tmpl", "main_test.go": kind + "/main_test.go.tmpl",
 		"Makefile": "Makefile.tmpl", "README.md": "README.md.tmpl", ".gitignore": "gitignore.tmpl",
-	} {
+	})
+	if err != nil {
+		return nil, err
+	}
+	files["settings.json"] = []byte(a.Sample + "\n")
+	return files, moduleFiles(a, files)
+}
+
+// fillScaffold returns texts by the name of the file to make, of templates.
+func fillScaffold(a scaffolded, templates map[string]string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for to, from := range templates {
 		t, err := template.ParseFS(scaffold, "scaffold/"+from)
 		if err != nil {
 			return nil, err
@@ -132,8 +166,7 @@ func scaffoldFiles(a scaffolded, kind string) (map[string][]byte, error) {
 		}
 		files[to] = text.Bytes()
 	}
-	files["settings.json"] = []byte(a.Sample + "\n")
-	return files, moduleFiles(a, files)
+	return files, nil
 }
 
 // moduleFiles adds the files of the plugin's module. Those of a clone know already all

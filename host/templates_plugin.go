@@ -73,7 +73,7 @@ func (t *templates) pluginIntegration(in store.Integration, template string, bod
 		if err != nil || !ok {
 			return endpoint.Integration{}, given, notSent("bad_value", "what an endpoint is called with is no JSON object")
 		}
-		given.Body = object
+		given.Body, given.Call = object, object // a function gives both: it has the call
 	}
 	return endpoint.Integration{ID: in.UID, Name: in.FullName(), Template: ready, Host: host, Fields: fields}, given, nil
 }

@@ -14,6 +14,14 @@ type Plugin interface {
 	Open(ctx context.Context, in Integration) (Instance, error)
 }
 
+// Faulty is a plugin that knows that it cannot be served, such as one that runs code
+// which does not compile.
+type Faulty interface {
+	// Fault returns why, or nil. The host shows it to its operator, in the place of the
+	// manifest.
+	Fault() error
+}
+
 // Instance is a plugin opened for one integration at one revision of its
 // settings. Its methods are called from several goroutines at once.
 type Instance interface {

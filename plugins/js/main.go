@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"os"
 
+	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/sdk/plugin"
 )
 
@@ -18,8 +19,22 @@ func main() {
 	}
 	p, err := loadDir(dir)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err) // the host shows it with the folder
-		os.Exit(1)
+		plugin.Serve(faulty{err})
+		return
 	}
 	plugin.Serve(p)
 }
+
+// faulty is a folder that cannot be run.
+type faulty struct{ err error }
+
+var _ sdk.Faulty = faulty{}
+
+// Fault implements sdk.Faulty: the host shows it with the folder.
+func (f faulty) Fault() error { return f.err }
+
+// Manifest implements sdk.Plugin; nobody sees it.
+func (faulty) Manifest() sdk.Manifest { return sdk.Manifest{} }
+
+// Open implements sdk.Plugin; nobody can call it.
+func (f faulty) Open(context.Context, sdk.Integration) (sdk.Instance, error) { return nil, f.err }

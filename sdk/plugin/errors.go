@@ -32,6 +32,7 @@ const (
 	codePanic        = "plugin_panic"
 	codeTooLarge     = "message_too_large"
 	codeNotSupported = "not_supported"
+	codeFaulty       = "plugin_faulty"
 	codeBadAnswer    = "plugin_protocol"
 	codeCallEnded    = "call_ended"
 	codeTooMany      = "too_many_requests"

@@ -41,7 +41,7 @@ func serve(p sdk.Plugin, stdin, stderr *os.File) int {
 	parent := os.Getppid() // before the host can learn that this process lives, and end
 	routeDefault()
 	log := newLog(p, stderr)
-	if _, err := describe(p); err != nil {
+	if _, err := describe(p); err != nil && fault(p) == nil { // a fault of its own the host hears by Describe
 		log.Error("this plugin cannot be served", "error", err)
 		return 1
 	}

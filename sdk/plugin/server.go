@@ -40,6 +40,9 @@ func newServer(p sdk.Plugin, log hclog.Logger) *server {
 
 // Describe returns the plugin's manifest with its schema.
 func Describe(p sdk.Plugin) (sdk.Manifest, error) {
+	if err := fault(p); err != nil {
+		return sdk.Manifest{}, &sdk.Error{Class: sdk.ClassConfig, Code: codeFaulty, Message: err.Error(), Cause: err}
+	}
 	m := p.Manifest()
 	if m.SettingsSchema == nil && m.Settings != nil {
 		schema, err := Schema(m.Settings)
@@ -53,6 +56,14 @@ func Describe(p sdk.Plugin) (sdk.Manifest, error) {
 		return sdk.Manifest{}, &sdk.Error{Class: sdk.ClassSystem, Code: "bad_manifest", Message: "manifest: " + err.Error(), Cause: err}
 	}
 	return m, nil
+}
+
+// fault returns why a plugin cannot be served, as itself knows it.
+func fault(p sdk.Plugin) error {
+	if f, ok := p.(sdk.Faulty); ok {
+		return f.Fault()
+	}
+	return nil
 }
 
 // Describe implements the rpc.
