@@ -23,6 +23,7 @@ type cli struct {
 
 	config    string // path of host.yaml
 	address   string // of the daemon; empty: found by config
+	ca        string // file of who signed its certificate; empty: the system's
 	output    string // table, json, jsonl or yaml
 	quiet     bool
 	noColor   bool
@@ -95,7 +96,8 @@ func add(parent *cobra.Command, id string, commands ...*cobra.Command) {
 
 func (c *cli) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&c.config, "config", "c", "host.yaml", "the daemon's configuration")
-	f.StringVar(&c.address, "address", "", "the daemon's socket, or host:port of a tunnel to it (default: found by --config)")
+	f.StringVar(&c.address, "address", "", "the daemon's socket, https://HOST:PORT, or host:port of a tunnel to it (default: found by --config)")
+	f.StringVar(&c.ca, "ca", "", "with --address https://...: file of who signed its certificate (default: the system's)")
 	f.VarP(newEnum(&c.output, "table", "json", "jsonl", "yaml"), "output", "o", "how to print the result: table, json, jsonl or yaml")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress on stderr")
 	f.BoolVar(&c.noColor, "no-color", false, "no colors, on a terminal too")
@@ -111,7 +113,7 @@ func (c *cli) fromEnvironment(flags *pflag.FlagSet) error {
 		c.noColor = true
 	}
 	c.named.config = flags.Changed("config")
-	for _, name := range []string{"config", "address", "output", "quiet", "no-color", "timeout", "log-level", "log-format"} {
+	for _, name := range []string{"config", "address", "ca", "output", "quiet", "no-color", "timeout", "log-level", "log-format"} {
 		variable := "JACKFIELD_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		value := c.getenv(variable)
 		if value == "" || flags.Changed(name) {

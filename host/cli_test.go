@@ -57,7 +57,9 @@ func TestUsageErrors(t *testing.T) {
 		"None":         {[]string{"status", "now"}, "error: jackfield status: unexpected argument \"now\"\n"},
 		"NoRun":        {[]string{"stream", "list"}, "error: jackfield stream list: missing --run or --integration\nhint: jackfield run list\n"},
 		"Shell":        {[]string{"completion", "tcsh"}, "no completion for \"tcsh\"\nhint: bash, fish, powershell or zsh\n"},
-		"Address":      {[]string{"status", "--address", "example.com:7480"}, "error: example.com:7480: the token would cross the network in clear\nhint: use a tunnel"},
+		"Address":      {[]string{"status", "--address", "example.com:7480"}, "error: example.com:7480: the token would cross the network in clear\nhint: say https://example.com:7480"},
+		"ClearURL":     {[]string{"status", "--address", "http://example.com"}, "error: http://example.com: the token would cross the network in clear"},
+		"OddURL":       {[]string{"status", "--address", "https://a@example.com"}, "error: https://a@example.com: not the address of a daemon"},
 		"SettingsFile": {[]string{"integration", "check", "a/b", "--settings", "/nowhere/x.json"}, "error: read settings: open /nowhere/x.json"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/jackfield/jackfield/host/internal/api"
@@ -47,6 +46,10 @@ func (c *cli) dial() (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	security, authority, err := c.security()
+	if err != nil {
+		return nil, err
+	}
 	t, err := c.findToken(network, address)
 	if err != nil {
 		return nil, err
@@ -59,7 +62,8 @@ func (c *cli) dial() (*daemon, error) {
 	}
 	d.ClientConn, err = grpc.NewClient("passthrough:///jackfield",
 		grpc.WithContextDialer(dialer),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), // a Unix socket, or loopback: findDaemon sees to it
+		grpc.WithTransportCredentials(security),
+		grpc.WithAuthority(authority),
 		grpc.WithPerRPCCredentials(t),
 		grpc.WithChainUnaryInterceptor(c.bounded),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
@@ -87,6 +91,10 @@ func (c *cli) findDaemon() (network, address string, err error) {
 		data, err := c.dataDir()
 		return "unix", filepath.Join(data, api.SocketName), err
 	}
+	if strings.Contains(c.address, "://") && !strings.HasPrefix(c.address, "unix:") {
+		address, err := c.findURL()
+		return "tcp", address, err
+	}
 	if path, ok := strings.CutPrefix(c.address, "unix:"); ok {
 		return "unix", strings.TrimPrefix(path, "//"), nil
 	}
@@ -96,7 +104,7 @@ func (c *cli) findDaemon() (network, address string, err error) {
 	}
 	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
 		return "", "", usageError(fmt.Errorf("%s: the token would cross the network in clear", c.address),
-			"use a tunnel: ssh -L 127.0.0.1:7481:DATA/"+api.SocketName+" HOST, then --address 127.0.0.1:7481")
+			"say https://"+c.address+" if it serves TLS, or use a tunnel: ssh -L 127.0.0.1:7481:DATA/"+api.SocketName+" HOST, then --address 127.0.0.1:7481")
 	}
 	return "tcp", c.address, nil
 }

@@ -71,7 +71,7 @@ func (d *description) method(m protoreflect.MethodDescriptor) error {
 
 // route adds one of a method's routes.
 func (d *description) route(m protoreflect.MethodDescriptor, r *annotations.HttpRule, access *hostv1.Access, n int) error {
-	verb, path := "", ""
+	var verb, path string
 	switch p := r.GetPattern().(type) {
 	case *annotations.HttpRule_Get:
 		verb, path = "get", p.Get

@@ -57,7 +57,7 @@ func (marshaler) Unmarshal(data []byte, v any) error {
 			return fmt.Errorf("read %T: it is no message", v)
 		}
 		made := reflect.New(field.Elem().Type().Elem())
-		if msg, ok = made.Interface().(proto.Message); !ok {
+		if msg, ok = reflect.TypeAssert[proto.Message](made); !ok {
 			return fmt.Errorf("read %T: it is no message", v)
 		}
 		field.Elem().Set(made)

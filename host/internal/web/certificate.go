@@ -36,15 +36,12 @@ func readCertificate(cert, key string, every time.Duration, log hclog.Logger) (*
 
 // stamped tells the files from what they were.
 func (c *certificate) stamped() string {
-	var text string
-	for _, path := range []string{c.cert, c.key} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return ""
-		}
-		text += fmt.Sprintf("%d %d ", info.Size(), info.ModTime().UnixNano())
+	cert, certErr := os.Stat(c.cert)
+	key, keyErr := os.Stat(c.key)
+	if certErr != nil || keyErr != nil {
+		return ""
 	}
-	return text
+	return fmt.Sprint(cert.Size(), cert.ModTime().UnixNano(), key.Size(), key.ModTime().UnixNano())
 }
 
 // get returns the newest that could be read, for a connection that begins.
