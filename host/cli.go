@@ -76,7 +76,7 @@ func (c *cli) rootCommand() *cobra.Command {
 		c.versionCommand(), c.completionCommand())
 	add(root, groupConfig, c.validateCommand(), c.schemaCommand(), c.diffCommand(), c.reloadCommand(), c.explainCommand())
 	add(root, groupWork, c.pluginCommand(), c.tenantCommand(), c.integrationCommand(), c.runCommand(),
-		c.streamCommand(), c.recordCommand(), c.memberCommand(), c.templateCommand(), c.endpointCommand(), c.hookCommand(), c.callCommand(), c.eventCommand(), c.tokenCommand(), c.databaseCommand())
+		c.streamCommand(), c.recordCommand(), c.memberCommand(), c.templateCommand(), c.endpointCommand(), c.hookCommand(), c.callCommand(), c.eventCommand(), c.tokenCommand(), c.authCommand(), c.databaseCommand())
 	return root
 }
 

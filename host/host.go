@@ -217,7 +217,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		MaxConns: h.descriptors.connections(), Room: h.descriptors.room, Web: h.listening, Isolation: h.cage.isolation,
 	}, api.Deps{
 		Store: integrations{h.db, func() { nudge(h.adapted) }}, Plugins: &manifests{h.processes}, Engine: &engine{db: h.db, runner: h.runner}, Config: h.files,
-		Database: database{h.db, h.snapshots}, Endpoints: h.templates, Calls: box, Screens: screens{h.screens, h.base},
+		Database: database{h.db, h.snapshots}, Endpoints: h.templates, Connects: h.templates, Calls: box, Screens: screens{h.screens, h.base},
 	})
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type templates struct {
 	grants   atomic.Pointer[[]address.Grant]
 	chains   *chain.Runner
 	variants variants
+	connects connects
 
 	mu    sync.Mutex // guards ready
 	ready map[string]*endpoint.Template

@@ -16,6 +16,7 @@ type Deps struct {
 	Config    Config
 	Database  Database
 	Endpoints Endpoints
+	Connects  Connects
 	Calls     Calls
 	Screens   Screens
 }

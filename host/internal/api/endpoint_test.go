@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/store"
@@ -34,6 +36,19 @@ func (f *fakeEndpoints) Call(_ context.Context, in store.Integration, endpoint s
 		Status: 200, Body: g.Body, Took: time.Second,
 		Items: []EndpointItem{{Shape: "contact", Values: map[string]string{"id": in.Name + " " + endpoint}, Extra: []byte(`{"a":1}`)}},
 	}, f.err
+}
+
+var _ Connects = (*fakeEndpoints)(nil)
+
+func (f *fakeEndpoints) BeginConnect(_ context.Context, in store.Integration, redirect string) (Connect, error) {
+	return Connect{URL: "https://" + in.Host + "/authorize?to=" + redirect, State: "state-1"}, f.err
+}
+
+func (f *fakeEndpoints) FinishConnect(_ context.Context, _ store.Integration, state, _ string) error {
+	if state != "state-1" {
+		return store.ErrNotFound
+	}
+	return f.err
 }
 
 func serveEndpoints(t *testing.T) *rig {
@@ -166,4 +181,27 @@ func TestNothingIsImportedOfATemplate(t *testing.T) {
 	shown, err := client.GetIntegration(r.ctx(), &hostv1.GetIntegrationRequest{Integration: "acme/crm"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"acme-crm", "cc", "crm.example"}, []string{shown.GetIntegration().GetTemplate(), shown.GetIntegration().GetCallcenter(), shown.GetIntegration().GetHost()})
+}
+
+// rows: O42
+func TestConnectingIsBegunAndFinished(t *testing.T) {
+	t.Parallel()
+	r := serveEndpoints(t)
+	client := hostv1.NewAuthServiceClient(r.dial())
+	for _, bad := range []string{"", "http://crm.example/back", "ftp://127.0.0.1/", "https://a@b.example/", "https:///x", "http://127.0.0.1:1/#x"} {
+		_, err := client.BeginConnect(r.ctx(), &hostv1.BeginConnectRequest{Integration: "acme/crm", RedirectUri: bad})
+		require.Equal(t, codes.InvalidArgument, status.Code(err), bad)
+	}
+	for _, good := range []string{"https://jackfield.example/back", "http://127.0.0.1:8000/callback", "http://[::1]:1/", "http://localhost/"} {
+		begun, err := client.BeginConnect(r.ctx(), &hostv1.BeginConnectRequest{Integration: "acme/crm", RedirectUri: good})
+		require.NoError(t, err)
+		require.Equal(t, "state-1", begun.GetState())
+	}
+	_, err := client.FinishConnect(r.ctx(), &hostv1.FinishConnectRequest{Integration: "acme/crm", State: "other", Code: "c"})
+	require.Equal(t, codes.NotFound, status.Code(err))
+	done, err := client.FinishConnect(r.ctx(), &hostv1.FinishConnectRequest{Integration: "acme/crm", State: "state-1", Code: "c"})
+	require.NoError(t, err)
+	require.Equal(t, "acme/crm", done.GetIntegration())
+	_, err = client.BeginConnect(r.ctx(), &hostv1.BeginConnectRequest{Integration: "acme/git", RedirectUri: "https://jackfield.example/back"})
+	require.Equal(t, codes.InvalidArgument, status.Code(err), "of a plugin")
 }

@@ -95,7 +95,7 @@ func New(opts Options, deps Deps) (*Server, error) {
 	if opts.Socket == "" {
 		return nil, errors.New("api: no socket")
 	}
-	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil || deps.Database == nil || deps.Endpoints == nil || deps.Calls == nil || deps.Screens == nil {
+	if deps.Store == nil || deps.Plugins == nil || deps.Engine == nil || deps.Config == nil || deps.Database == nil || deps.Endpoints == nil || deps.Connects == nil || deps.Calls == nil || deps.Screens == nil {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	opts.Token = cmp.Or(opts.Token, filepath.Join(filepath.Dir(opts.Socket), TokenName))
@@ -252,6 +252,7 @@ func (s *Server) register(srv grpc.ServiceRegistrar) {
 	hostv1.RegisterMemberServiceServer(srv, &memberService{Server: s})
 	hostv1.RegisterTokenServiceServer(srv, &tokenService{Server: s})
 	hostv1.RegisterTemplateServiceServer(srv, &templateService{Server: s})
+	hostv1.RegisterAuthServiceServer(srv, &authService{Server: s})
 	hostv1.RegisterEndpointServiceServer(srv, &endpointService{Server: s})
 	hostv1.RegisterScreenServiceServer(srv, &screenService{Server: s})
 	hostv1.RegisterCallServiceServer(srv, &callService{Server: s})

@@ -73,7 +73,7 @@ func serve(t *testing.T, change ...func(*Options)) *rig {
 		f(&opts)
 	}
 	var err error
-	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database, Endpoints: r.types, Calls: &fakeCalls{}, Screens: r.screens})
+	r.server, err = New(opts, Deps{Store: r.store, Plugins: r.plugins, Engine: r.engine, Config: r.config, Database: r.database, Endpoints: r.types, Connects: r.types, Calls: &fakeCalls{}, Screens: r.screens})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

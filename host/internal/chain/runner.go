@@ -88,6 +88,9 @@ func (r *Runner) Run(ctx context.Context, in Input) Result {
 	if w.given.Context[Found] == nil {
 		w.given.Context[Found] = []any{} // so that an expression can count them
 	}
+	if in.Name == sdk.HookLookup {
+		w.out.Answer.ID, w.out.Answer.URL = "", "" // what is asked is whether there is one
+	}
 	for _, s := range in.Done {
 		if s.Write && s.Arrived() {
 			w.done[s.Key] = true

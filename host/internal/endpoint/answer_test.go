@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -323,4 +324,17 @@ func TestPlainHTTPNeedsLeave(t *testing.T) {
 		Call(t.Context(), in, "it", endpoint.Given{})
 	require.Equal(t, http.StatusBadRequest, failed(t, err).Status, "a TLS server's word on plain HTTP")
 	require.Equal(t, c.host(), asked)
+}
+
+// rows: R02
+func TestAnswersThatAreDeepOrNoTextDoNoHarm(t *testing.T) {
+	t.Parallel()
+	c := newRemote(t, ok(strings.Repeat("[", 1<<20)))
+	in := integration(compile(t, one("type: GetData\nurl: /x\nresponse: {shape: contact, item: {id: id, name: name}}")), c)
+	_, err := engine(t, c).Call(t.Context(), in, "it", endpoint.Given{})
+	require.Equal(t, "bad_answer", failed(t, err).Code)
+	c.say(ok("{\"id\": 1, \"name\": \"a\xff\xc0b\"}"))
+	out, err := engine(t, c).Call(t.Context(), in, "it", endpoint.Given{})
+	require.NoError(t, err)
+	require.True(t, utf8.ValidString(out.Items[0].Values["name"]))
 }

@@ -147,3 +147,50 @@ func TestSiblingsTokenIsUsed(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, a.forms, 2, "the second engine takes what the first one got")
 }
+
+// late reads an old token first, as one does who looks before that of a sibling is
+// there.
+type late struct {
+	*vault
+	mu  sync.Mutex // guards what follows
+	old endpoint.Token
+	n   int // how often it is late yet
+}
+
+func (l *late) Token(ctx context.Context, id string) (endpoint.Token, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n > 0 {
+		l.n--
+		return l.old, nil
+	}
+	return l.vault.Token(ctx, id)
+}
+
+// rows: F30
+func TestWhoLosesTheRaceOfARefreshTakesTheWinnersToken(t *testing.T) {
+	t.Parallel()
+	a, at, v := newAuthority(t), newClock(), newVault()
+	in := integration(compile(t, a.oauth("oauth2_code", "  authorize_url: https://{{ host }}/authorize")), a.remote)
+	told := 0
+	set := func(tokens endpoint.Tokens) func(*endpoint.Options) {
+		return func(o *endpoint.Options) {
+			o.Tokens, o.Now = tokens, at.now
+			o.Reconnect = func(context.Context, string, string) error { told++; return nil }
+		}
+	}
+	winner := engine(t, a.remote, set(v))
+	require.NoError(t, winner.Connect(t.Context(), in, "https://x/back", "code-1", "v"))
+	old, err := v.Token(t.Context(), in.ID)
+	require.NoError(t, err)
+	at.move(9*time.Minute + time.Second)
+	_, err = winner.Call(t.Context(), in, "it", endpoint.Given{})
+	require.NoError(t, err)
+
+	loser := engine(t, a.remote, set(&late{vault: v, old: old, n: 2}))
+	_, err = loser.Call(t.Context(), in, "it", endpoint.Given{})
+	require.NoError(t, err, "the refresh token was used up by the winner")
+	require.Equal(t, old.Refresh, a.forms[2].Get("refresh_token"), "the loser tried the old one")
+	require.Zero(t, told, "nobody has to reconnect")
+	require.Equal(t, "r-2", v.tokens[in.ID].Refresh)
+}
