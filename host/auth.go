@@ -75,8 +75,11 @@ type answered struct {
 func awaitCode(ctx context.Context, l net.Listener, state string) (string, error) {
 	answers := make(chan answered, 1)
 	srv := &http.Server{ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, Handler: redirected(state, answers)}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = srv.Serve(l) // it ends because it is shut down
+	}()
 	defer func() {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

@@ -110,6 +110,8 @@ func (m *matrix) ask(r route, token string) (code int, kind, text string) {
 // cannot with what it is given here.
 func own() map[string]int {
 	return map[string]int{
+		"AuthService_BeginConnect":             400,
+		"AuthService_FinishConnect":            400,
 		"CallService_ResolveEvent":             400,
 		"CallService_SendEvent":                400,
 		"DatabaseService_BackupDatabase":       400,

@@ -88,6 +88,7 @@ func (g *Gateway) newMux(ctx context.Context, conn *grpc.ClientConn) (*runtime.S
 		hostv1.RegisterTemplateServiceHandler,
 		hostv1.RegisterTenantServiceHandler,
 		hostv1.RegisterTokenServiceHandler,
+		hostv1.RegisterAuthServiceHandler,
 	} {
 		if err := register(ctx, mux, conn); err != nil {
 			return nil, fmt.Errorf("register routes: %w", err)
