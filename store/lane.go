@@ -42,6 +42,10 @@ type LaneClaim struct {
 	// others of such a tenant are passed over, as if they were not due. Zero: no bound.
 	PerTenant int
 	Held      map[int64]int // lanes that the caller has already, by tenant
+
+	// Next, if not nil, is set to what NextWake answers after the claim, where lanes
+	// come of it. Where none do, nothing has changed, and it may be left as it is.
+	Next *Due
 }
 
 // Due says when lanes can be claimed.

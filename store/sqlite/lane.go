@@ -24,7 +24,8 @@ type dueLane struct {
 // for: the lower class first, then the one that waits longest. A class that must
 // not wait behind another is asked for by itself. Of a tenant come no more than
 // PerTenant leaves room for. Each lane is this caller's until its lease runs out, it
-// is released, or it is taken away.
+// is released, or it is taken away. What NextWake would answer after it comes out of
+// the same transaction, if that is asked for.
 func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.Lane, err error) {
 	if c.Limit <= 0 || c.Lease <= 0 || c.Lease > maxLease {
 		return nil, fmt.Errorf("claim %d lanes for %v: %w", c.Limit, c.Lease, store.ErrInvalid)
@@ -55,7 +56,11 @@ func (db *DB) ClaimLanes(ctx context.Context, c store.LaneClaim) (lanes []store.
 			}
 			lanes = append(lanes, l)
 		}
-		return nil
+		if c.Next == nil {
+			return nil
+		}
+		*c.Next, err = nextWake(ctx, t.each, c.Plugins, t.ms)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim lanes: %w", err)

@@ -185,8 +185,14 @@ func (m *model) claimLane(t *rapid.T) {
 	if m.lane != nil {
 		t.Skip("held")
 	}
-	lanes, err := m.db.ClaimLanes(m.Context(), store.LaneClaim{Plugins: []string{"git"}, Limit: 2, Lease: 24 * time.Hour})
+	var next store.Due
+	lanes, err := m.db.ClaimLanes(m.Context(), store.LaneClaim{Plugins: []string{"git"}, Limit: 2, Lease: 24 * time.Hour, Next: &next})
 	require.NoError(m, err)
+	if len(lanes) > 0 {
+		due, err := m.db.NextWake(m.Context(), []string{"git"})
+		require.NoError(m, err)
+		require.Equal(m, due, next)
+	}
 	run := m.openRun()
 	if run != 0 && (m.runs[run].state == store.RunPending || len(m.dueOf(run)) > 0) {
 		require.Len(m, lanes, 1, "there is work")

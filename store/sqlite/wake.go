@@ -12,13 +12,21 @@ import (
 // NextWake returns when a lane of these plugins can be claimed next, which may
 // have come already, and of which classes one can be claimed now.
 func (db *DB) NextWake(ctx context.Context, plugins []string) (store.Due, error) {
-	now := db.opts.Now().UnixMilli()
+	due, err := nextWake(ctx, db.list, plugins, db.opts.Now().UnixMilli())
+	if err != nil {
+		return store.Due{}, fmt.Errorf("next wake: %w", err)
+	}
+	return due, nil
+}
+
+// nextWake is NextWake at a time.
+func nextWake(ctx context.Context, list lister, plugins []string, now int64) (store.Due, error) {
 	var (
 		first moment
 		due   [3]bool // by priority
 	)
 	for _, plugin := range plugins {
-		if err := db.list(ctx, nextLaneQuery, []any{plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
+		if err := list(ctx, nextLaneQuery, []any{plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
 			var (
 				free [3]moment // by priority
 				held moment
@@ -38,7 +46,7 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (store.Due, error)
 			}
 			return err
 		}); err != nil {
-			return store.Due{}, fmt.Errorf("next wake: %w", err)
+			return store.Due{}, fmt.Errorf("lanes of plugin %s: %w", plugin, err)
 		}
 	}
 	out := store.Due{At: first.time()}

@@ -232,3 +232,56 @@ func testLanes(t *testing.T, setup func(*testing.T) *world) {
 		require.Empty(t, w.claimLanes(), "nothing is due by any clock")
 	})
 }
+
+// rows: K09, K13
+//
+// testClaimSaysNext has each claim of lanes say what NextWake says after it.
+func testClaimSaysNext(t *testing.T, setup func(*testing.T) *world) {
+	for name, c := range map[string]struct {
+		claims, perTenant int
+		before            func(w *world)
+		in                time.Duration
+		prios             []int
+	}{
+		"what else is due":      {1, 0, func(w *world) { w.create("a"); w.create("b") }, 0, []int{store.PrioBulk}},
+		"that of a full tenant": {2, 1, func(w *world) { w.create("a"); w.create("b") }, 0, []int{store.PrioBulk}},
+		"the end of the lease":  {2, 0, func(w *world) { w.create("a"); w.create("b") }, lease, nil},
+		"another class": {1, 0, func(w *world) {
+			w.create("a")
+			person := w.create("person")
+			w.request(store.RunRequest{IntegrationID: person.ID, Kind: store.RunManual})
+		}, 0, []int{store.PrioBulk}},
+		"what comes before it ends": {1, 0, func(w *world) {
+			w.create("a")
+			j := &job{w: w, lane: w.claimLane()}
+			w.request(store.RunRequest{IntegrationID: j.lane.IntegrationID, Kind: store.RunCheck, Scheduled: true, NextCheckAt: w.clock.Now().Add(lease / 2)})
+			run, ok, err := w.s.NextRun(w.ctx(), j.lane)
+			require.NoError(w, err)
+			require.True(w, ok)
+			j.run, err = w.s.BeginRun(w.ctx(), j.lane.Ref(), run.ID, store.RunBegin{})
+			require.NoError(w, err)
+			j.plan()
+			j.release()
+			w.create("b")
+		}, lease / 2, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := setup(t)
+			c.before(w)
+			var next store.Due
+			lanes, err := w.s.ClaimLanes(w.ctx(), store.LaneClaim{
+				Plugins: []string{"slack", plug}, Limit: c.claims, Lease: lease, PerTenant: c.perTenant, Next: &next,
+			})
+			require.NoError(t, err)
+			require.NotEmpty(t, lanes)
+			require.Equal(t, c.in, max(0, next.At.Sub(w.clock.Now())))
+			require.Equal(t, c.prios, next.Prios)
+			due, err := w.s.NextWake(w.ctx(), []string{"slack", plug})
+			require.NoError(t, err)
+			require.Equal(t, due, next)
+			due, err = w.s.NextWake(w.ctx(), []string{"slack"})
+			require.NoError(t, err)
+			require.Zero(t, due.At)
+		})
+	}
+}

@@ -120,6 +120,7 @@ func Run(t *testing.T, open func(t *testing.T, opts Options) Store) {
 		"Runs":          testRuns,
 		"Starts":        testStart,
 		"Nexts":         testNext,
+		"ClaimSaysNext": testClaimSaysNext,
 		"GivesBack":     testGiveBack,
 		"Cancel":        testCancel,
 		"RunEnds":       testRunEnds,

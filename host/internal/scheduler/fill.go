@@ -9,8 +9,10 @@ import (
 
 // fill claims lanes of the classes in which something is due for the free slots:
 // first each class its share, then what is left for whoever waits, and last for
-// those of whose tenant there is enough: what would be idle is theirs (K13).
+// those of whose tenant there is enough: what would be idle is theirs (K13). What the
+// last claim said is due next is in s.next.
 func (s *Scheduler) fill(ctx context.Context, plugins []string, prios []int) error {
+	s.next = nil
 	var none [3]bool // of the class nothing more is due of tenants that have room
 	for _, prio := range prios {
 		asked := s.shares.due(prio)
@@ -45,12 +47,16 @@ func (s *Scheduler) take(ctx context.Context, plugins []string, prio, n, perTena
 	if n <= 0 {
 		return 0, nil
 	}
+	var next store.Due
 	got, err := s.db.ClaimLanes(ctx, store.LaneClaim{
 		Plugins: plugins, Prios: []int{prio}, Limit: n, Lease: s.opts.Lease,
-		PerTenant: perTenant, Held: maps.Clone(s.shares.tenants),
+		PerTenant: perTenant, Held: maps.Clone(s.shares.tenants), Next: &next,
 	})
 	if err != nil {
 		return 0, err
+	}
+	if len(got) > 0 {
+		s.next = &next
 	}
 	for _, lane := range got {
 		s.start(ctx, lane)

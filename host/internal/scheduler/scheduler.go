@@ -53,8 +53,9 @@ type Scheduler struct {
 	// Run's alone.
 	held    map[*Hold]struct{}
 	shares  shares
-	renewed time.Time // by the clock on the wall, as leases are
-	quiet   time.Time // likewise: nothing is due before that; zero: nobody knows
+	renewed time.Time  // by the clock on the wall, as leases are
+	quiet   time.Time  // likewise: nothing is due before that; zero: nobody knows
+	next    *store.Due // as the last claim of a fill has left it; nil: it claimed nothing
 }
 
 // New returns a Scheduler that is not running yet.
@@ -202,7 +203,7 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 	wait, prios, err := s.nextWake(ctx, plugins)
 	if err == nil && wait <= 0 {
 		if err = s.fill(ctx, plugins, prios); err == nil {
-			wait, _, err = s.nextWake(ctx, plugins)
+			wait, err = s.afterFill(ctx, plugins)
 		}
 	}
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrDamaged) {
@@ -223,13 +224,31 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 // classes something is.
 func (s *Scheduler) nextWake(ctx context.Context, plugins []string) (time.Duration, []int, error) {
 	due, err := s.db.NextWake(ctx, plugins)
-	switch {
-	case err != nil || due.At.IsZero():
+	if err != nil {
 		return s.opts.Idle, nil, err
+	}
+	return s.until(due), due.Prios, nil
+}
+
+// afterFill is nextWake for who has just filled the slots: the last claim has said it,
+// if there was one.
+func (s *Scheduler) afterFill(ctx context.Context, plugins []string) (time.Duration, error) {
+	if s.next != nil {
+		return s.until(*s.next), nil
+	}
+	wait, _, err := s.nextWake(ctx, plugins)
+	return wait, err
+}
+
+// until returns how long nothing is due.
+func (s *Scheduler) until(due store.Due) time.Duration {
+	switch {
+	case due.At.IsZero():
+		return s.opts.Idle
 	case len(due.Prios) > 0:
-		return 0, due.Prios, nil
+		return 0
 	default:
-		return due.At.Sub(s.opts.Now()), nil, nil
+		return due.At.Sub(s.opts.Now())
 	}
 }
 

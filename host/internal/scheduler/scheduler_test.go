@@ -53,6 +53,9 @@ func (l *lanes) ClaimLanes(_ context.Context, c store.LaneClaim) ([]store.Lane, 
 		rest = append(rest, lane)
 	}
 	l.due = rest
+	if len(got) > 0 {
+		*c.Next = l.nextDue()
+	}
 	return got, nil
 }
 
@@ -85,7 +88,11 @@ func (l *lanes) NextWake(context.Context, []string) (store.Due, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.looks++
-	var due store.Due
+	return l.nextDue(), nil
+}
+
+// nextDue is NextWake for who holds mu.
+func (l *lanes) nextDue() (due store.Due) {
 	for _, lane := range l.due {
 		if due.At.IsZero() || lane.WakeAt.Before(due.At) {
 			due.At = lane.WakeAt
@@ -96,7 +103,7 @@ func (l *lanes) NextWake(context.Context, []string) (store.Due, error) {
 	}
 	slices.Sort(due.Prios)
 	due.Prios = slices.Compact(due.Prios)
-	return due, nil
+	return due
 }
 
 func (l *lanes) add(id int64, prio int, in time.Duration) {
