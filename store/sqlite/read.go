@@ -27,7 +27,7 @@ func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanne
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	hot, ok := db.hot[query]
+	hot := db.hot[query]
 	if hot.short {
 		ctx = context.WithoutCancel(ctx)
 	} else {
@@ -35,12 +35,15 @@ func (db *DB) list(ctx context.Context, query string, args []any, fn func(scanne
 		ctx, cancel = context.WithTimeout(ctx, readTime)
 		defer cancel()
 	}
-	var (
-		rows *sql.Rows
-		err  error
-	)
-	if ok {
-		rows, err = hot.QueryContext(ctx, args...)
+	stmt, err := hot.Stmt, error(nil)
+	if stmt == nil {
+		if stmt, err = db.again(ctx, query); err != nil {
+			return db.readError(err)
+		}
+	}
+	var rows *sql.Rows
+	if stmt != nil {
+		rows, err = stmt.QueryContext(ctx, args...)
 	} else {
 		rows, err = db.read.QueryContext(ctx, query, args...)
 	}

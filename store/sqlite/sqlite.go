@@ -84,6 +84,7 @@ type DB struct {
 	write  *writer
 	read   *sql.DB
 	hot    map[string]hotRead // what is read all the time, by its text
+	asked  asked              // what is read now and then
 	wakes  chan struct{}
 	news   news
 	room   *room
@@ -199,7 +200,7 @@ func (db *DB) Close() error {
 		close(db.quit)
 		db.wg.Wait()
 		// The writer goes last: the last connection to leave removes the log.
-		db.closed = errors.Join(inbox, db.closeCheap(), db.closeHot(), db.read.Close(), db.write.close(), unlockDir(db.lock))
+		db.closed = errors.Join(inbox, db.closeCheap(), db.asked.close(), db.closeHot(), db.read.Close(), db.write.close(), unlockDir(db.lock))
 	})
 	return db.closed
 }

@@ -167,7 +167,7 @@ func (db *DB) verify(ctx context.Context, inv invariant) (*store.Violation, erro
 // pages calls fn for the rows of a table in portions: those after the one rowid up
 // to the other.
 func (db *DB) pages(ctx context.Context, table string, size int, fn func(after, last int64) (more bool, err error)) error {
-	query := "SELECT max(id) FROM (SELECT rowid AS id FROM " + table + " WHERE rowid > $1 ORDER BY rowid LIMIT $2)"
+	query := "SELECT max(id) FROM (SELECT rowid AS id FROM " + table + " WHERE rowid > $1 ORDER BY rowid LIMIT $2 + 0)" // see dueLaneQuery
 	for after := int64(0); ; {
 		if err := context.Cause(ctx); err != nil {
 			return err
