@@ -54,6 +54,12 @@ func hookCalls(t *testing.T, payload []byte) (start, call time.Duration) {
 	t.Helper()
 	bin, err := builds()
 	require.NoError(t, err)
+	return hookCallsOf(t, supervisor.Binary{Name: "load", Path: filepath.Join(bin, "load")}, "echo", payload)
+}
+
+// hookCallsOf is hookCalls for a hook that returns what it is given.
+func hookCallsOf(t *testing.T, b supervisor.Binary, name string, payload []byte) (start, call time.Duration) {
+	t.Helper()
 	m := telemetry.New(telemetry.Options{Plugins: func() []telemetry.Plugin { return nil }, Store: func(context.Context) (store.Gauges, error) { return store.Gauges{}, nil }})
 	sup, err := supervisor.New(supervisor.Options{
 		RunDir: t.TempDir(), HealthEvery: time.Hour, Idle: time.Hour,
@@ -68,17 +74,17 @@ func hookCalls(t *testing.T, payload []byte) (start, call time.Duration) {
 		require.NoError(t, <-ended)
 	}()
 	invoke := func() {
-		h, err := sup.Acquire(ctx, "load", sdk.Integration{ID: "a1", Tenant: "acme", Name: "load", Revision: 1})
+		h, err := sup.Acquire(ctx, b.Name, sdk.Integration{ID: "a1", Tenant: "acme", Name: "load", Revision: 1, Settings: sdk.NewSettings([]byte("{}"))})
 		require.NoError(t, err)
 		defer h.Release()
 		hook, ok := h.Instance.(sdk.Invoker)
 		require.True(t, ok)
-		got, err := hook.Invoke(ctx, sdk.HookCall{Name: "echo", Payload: payload})
+		got, err := hook.Invoke(ctx, sdk.HookCall{Name: name, Payload: payload})
 		require.NoError(t, err)
 		require.Len(t, got.Payload, len(payload))
 	}
 	began := time.Now()
-	require.NoError(t, sup.Sync(ctx, []supervisor.Binary{{Name: "load", Path: filepath.Join(bin, "load")}}))
+	require.NoError(t, sup.Sync(ctx, []supervisor.Binary{b}))
 	invoke()
 	return time.Since(began), medianCall(invoke)
 }

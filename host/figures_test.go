@@ -31,6 +31,7 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 	measureClaims(t, f)
 	measureReads(t, f)
 	measureCalls(t, f)
+	measureFunctions(t, f)
 	measureLookups(t, f)
 	measureDrop(t, f)
 	measureIdle(t, f)

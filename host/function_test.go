@@ -30,9 +30,8 @@ var builtJS struct {
 	err  error
 }
 
-// functionSite is a site that runs folders of functions, with an integration acme/crm
-// of the folder acme-crm, and the remote system that it calls.
-func functionSite(t *testing.T, trust string) *site {
+// buildJS returns where the programs are, with js among them.
+func buildJS(t *testing.T) string {
 	t.Helper()
 	bin, err := builds()
 	require.NoError(t, err)
@@ -44,6 +43,14 @@ func functionSite(t *testing.T, trust string) *site {
 		}
 	})
 	require.NoError(t, builtJS.err)
+	return bin
+}
+
+// functionSite is a site that runs folders of functions, with an integration acme/crm
+// of the folder acme-crm, and the remote system that it calls.
+func functionSite(t *testing.T, trust string) *site {
+	t.Helper()
+	bin := buildJS(t)
 	c := newCRM(t)
 	s := &site{t: t, dir: t.TempDir(), bin: bin}
 	s.write("host.yaml", fmt.Sprintf("version: 1\nlisten: off\nplugins: {dir: ./plugins, trust: %s}\negress: {allow: [%q]}\n", trust, c.host()))

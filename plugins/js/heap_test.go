@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -25,11 +26,12 @@ func TestMemoryIsBounded(t *testing.T) { //nolint:paralleltest // see above
 			return { fine: true };
 		}`})
 	require.NoError(t, err)
-	f.heap = newHeapGuard(heapSize() + 64<<20)
+	runtime.GC() // what other tests have left is not counted
+	f.heap = newHeapGuard(heapSize() + 32<<20)
 	o := openFor(t, f, "acme", `{}`)
 	slow := openFor(t, f, "umbra", `{}`)
 	slow.host.logged, slow.host.gate = make(chan struct{}, 1), make(chan struct{})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	waited := make(chan error, 1)
 	go func() {

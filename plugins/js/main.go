@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/sdk/plugin"
@@ -11,7 +12,12 @@ import (
 // folderEnv is where the host says which folder to run.
 const folderEnv = "JACKFIELD_PLUGIN_DIR"
 
+// garbage is how much the memory grows, in percent, before what nobody holds is
+// collected: worlds are short, and the guard collects when there is much.
+const garbage = 400
+
 func main() {
+	debug.SetGCPercent(garbage)
 	dir := os.Getenv(folderEnv)
 	if dir == "" {
 		plugin.Serve(runtimeItself{})
