@@ -178,8 +178,11 @@ func ready(s *site, h *Host) {
 func TestNoLogIsLostWhileTheCRMFails(t *testing.T) {
 	t.Parallel()
 	n := 100
-	if soaking() {
+	switch {
+	case soaking():
 		n = 1000
+	case testing.Short():
+		n = 40
 	}
 	crm := newLogCRM(t, 0.2)
 	s := templateSite(t, logTemplate, crm.address)

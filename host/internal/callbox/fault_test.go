@@ -53,7 +53,11 @@ func TestLookupBeginsBesideTheStoring(t *testing.T) {
 			failed = err
 			answered <- sent
 		}()
-		<-looked
+		select {
+		case <-looked:
+		case <-time.After(time.Minute):
+			t.Fatal("no lookup is under way before its event is stored")
+		}
 		synctest.Wait()
 		select {
 		case <-answered:
@@ -208,7 +212,10 @@ func TestBadEventsAreRefusedByField(t *testing.T) {
 // rows: K16, F31, G24, G25
 func TestNoLogIsLost(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		const calls = 100
+		calls := 100
+		if testing.Short() {
+			calls = 30
+		}
 		remote := &fakeRemote{logs: map[string]string{}, ended: map[string]int{}, chance: rand.New(rand.NewPCG(1, 2))}
 		w.hooks.run = remote.run
 		for i := range calls {
