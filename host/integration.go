@@ -137,6 +137,7 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 		switch resp.GetConnectors()[name] {
 		case "parked":
 			t.fact("  "+name, "parked: the plugin has it no more; its cursors are kept")
+			t.fact("  hint", "jackfield plugin use "+i.GetPlugin()+"@VERSION goes back to one that has it; or name it no more in "+orElse(i.GetFile(), "its file"))
 		case "new":
 			t.fact("  "+name, "new, and disabled: name it in the file to have it")
 		}

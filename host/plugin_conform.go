@@ -23,23 +23,27 @@ type conformFlags struct {
 	settings, bad, refused, future string // files
 	connectors                     []string
 	remote                         string
+	runtime                        string
 }
 
 func (c *cli) pluginTestCommand() *cobra.Command {
 	var f conformFlags
 	cmd := &cobra.Command{
 		Use:   "test FILE",
-		Short: "Hold a plugin's program against the contract of plugins",
+		Short: "Hold a plugin's program or package against the contract of plugins",
 		Long: `Test starts a program as the daemon does, works with it, kills it in the middle of a
 call, lets it believe that its host is gone, and says of each rule of the contract
 whether it is kept. It needs no daemon, no host.yaml and no approval: who tests a
-program consents to run it.
+program consents to run it. FILE may be a package: a folder with plugin.yaml. One that
+another plugin runs needs that plugin's program, with --runtime or approved in the site
+of --config.
 
 What the plugin talks to has to be there, and to answer the same each time: name it in
 the settings. Rules for which there is nothing to look at are skipped, with the reason.
 It exits with 1 when a rule is broken.`,
 		Example: `  jackfield plugin test ./weather --settings settings.json
-  jackfield plugin test ./weather --settings settings.json --remote-setting api_url -o json`,
+  jackfield plugin test ./weather --settings settings.json --remote-setting api_url -o json
+  jackfield plugin test ./greeting --runtime ./js`,
 		Args: exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.conform(cmd.Context(), args[0], f) },
 	}
@@ -50,6 +54,7 @@ It exits with 1 when a rule is broken.`,
 	flags.StringVar(&f.future, "future", "", "`file` of cursors after which there is nothing: a JSON object by connector/partition")
 	flags.StringSliceVar(&f.connectors, "connector", nil, "to test; all if not given")
 	flags.StringVar(&f.remote, "remote-setting", "", "`name` of the setting that holds the remote system's address")
+	flags.StringVar(&f.runtime, "runtime", "", "`program` of the plugin that runs the folder; the approved one if not given")
 	return cmd
 }
 
@@ -61,17 +66,17 @@ func (c *cli) conform(ctx context.Context, path string, f conformFlags) error {
 	if err != nil {
 		return environmentError(err, "")
 	}
-	if info, err := os.Stat(path); err != nil {
-		return usageError(fmt.Errorf("plugin: %w", err), "name the program that was built")
-	} else if info.IsDir() {
-		return usageError(fmt.Errorf("plugin %s is a directory", path), "build it first and name the program")
-	}
 	opts, err := f.options()
 	if err != nil {
 		return err
 	}
+	tested, cleanup, err := c.specimen(path, f.runtime)
+	defer cleanup()
+	if err != nil {
+		return err
+	}
 	opts.Start = func(ctx context.Context, lines func(conformance.Line)) (conformance.Process, error) {
-		x, err := supervisor.Examine(ctx, supervisor.Options{Inspect: discovery.Inspect}, supervisor.Binary{Path: path},
+		x, err := supervisor.Examine(ctx, supervisor.Options{Inspect: discovery.Inspect}, tested,
 			func(l supervisor.RawLine) { lines(conformance.Line(l)) })
 		if err != nil {
 			return nil, err // no nil process in an interface

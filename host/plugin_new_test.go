@@ -147,16 +147,28 @@ func TestPluginTestRefuses(t *testing.T) {
 	dir, s := t.TempDir(), newShell(t)
 	file := write(t, `{}`)
 	for want, args := range map[string][]string{
-		"no such file":     {filepath.Join(dir, "none")},
-		"is a directory":   {dir},
-		"no JSON object":   {file, "--settings", write(t, `[]`)},
-		"settings: open":   {file, "--settings", filepath.Join(dir, "none")},
-		"missing FILE":     {},
-		"is a directory\n": {dir, "-o", "json"},
+		"no such file":       {filepath.Join(dir, "none")},
+		"no plugin.yaml":     {dir},
+		"is no folder":       {file, "--runtime", file},
+		"no JSON object":     {file, "--settings", write(t, `[]`)},
+		"settings: open":     {file, "--settings", filepath.Join(dir, "none")},
+		"missing FILE":       {},
+		"program of its own": {packaged(t, dir, "a", "executables: {none_none: bin/x}"), "--runtime", file},
+		"no site here":    {packaged(t, dir, "b", "runtime: js")},
+		"runtime ":           {packaged(t, dir, "c", "runtime: js"), "--runtime", filepath.Join(dir, "none")},
 	} {
 		require.Equal(t, exitUsage, s.run(append([]string{"plugin", "test"}, args...)...), want)
 		require.Contains(t, s.stderr, want)
 	}
+}
+
+// packaged returns a folder with a package that says how it runs.
+func packaged(t *testing.T, dir, name, how string) string {
+	t.Helper()
+	folder := filepath.Join(dir, name)
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	put(t, filepath.Join(folder, "plugin.yaml"), "schema: 1\nname: hello\nversion: 1.0.0\n"+how+"\n")
+	return folder
 }
 
 // write returns the path of a new file.

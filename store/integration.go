@@ -156,6 +156,9 @@ type IntegrationFilter struct {
 	// Template selects those of a template.
 	Template string
 	Unfit    bool // those alone that are parked as unfit
-	Limit    int  // 1,000 if zero
-	After    int64
+	// Beyond selects those that are active and name a connector that is none of these;
+	// all if it is nil.
+	Beyond []string
+	Limit  int // 1,000 if zero
+	After  int64
 }

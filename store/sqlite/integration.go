@@ -87,12 +87,18 @@ func (db *DB) Integrations(ctx context.Context, f store.IntegrationFilter) ([]st
 	if f.Tenant != "" {
 		of = "i.tenant_id = (SELECT id FROM tenants WHERE name = $2)"
 	}
+	beyond, err := json.Marshal(f.Beyond)
+	if err != nil {
+		return nil, fmt.Errorf("list integrations: %w", err)
+	}
 	var out []store.Integration
-	err := db.list(ctx, `SELECT`+integrationColumns+`
+	err = db.list(ctx, `SELECT`+integrationColumns+`
 		WHERE i.id > $1 AND `+of+` AND ($3 = '' OR i.name = $3)
 		  AND ($4 = '' OR i.plugin = $4) AND ($5 = '' OR i.uid = $5) AND ($7 = 0 OR i.unfit <> '' AND i.removed_at IS NULL) AND ($8 = '' OR i.template = $8)
+		  AND ($9 = 'null' OR i.state = 'active' AND i.removed_at IS NULL
+		       AND EXISTS (SELECT 1 FROM json_each(i.connectors) c WHERE c.value NOT IN (SELECT value FROM json_each($9))))
 		ORDER BY i.id
-		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000), flag(f.Unfit), f.Template}, func(s scanner) error {
+		LIMIT $6`, []any{f.After, f.Tenant, f.Name, f.Plugin, f.UID, limit(f.Limit, 1000), flag(f.Unfit), f.Template, string(beyond)}, func(s scanner) error {
 		i, err := scanIntegration(s)
 		out = append(out, i)
 		return err

@@ -108,6 +108,29 @@ func testGone(t *testing.T, setup func(*testing.T) *world) {
 		require.Equal(t, store.ConnectorSkipped, j.statuses()["members"].Code)
 	})
 
+	t.Run("WhoNamesAConnectorThatIsGoneIsFound", func(t *testing.T) {
+		w := setup(t)
+		i, off := w.create("one"), w.create("off")
+		spec := w.spec("off")
+		spec.Enabled = false
+		w.change(store.Change{Op: store.ChangeDisable, UID: off.UID, Spec: spec})
+		beyond := func(has ...string) (names []string) {
+			list, err := w.s.Integrations(w.ctx(), store.IntegrationFilter{Plugin: plug, Beyond: append([]string{}, has...)})
+			require.NoError(t, err)
+			for _, in := range list {
+				names = append(names, in.Name)
+			}
+			return names
+		}
+		require.NotEmpty(t, i.Connectors)
+		require.Empty(t, beyond(i.Connectors...))
+		require.Equal(t, []string{"one"}, beyond(i.Connectors[1:]...))
+		require.Equal(t, []string{"one"}, beyond(), "a version has none of them")
+		all, err := w.s.Integrations(w.ctx(), store.IntegrationFilter{Plugin: plug})
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+	})
+
 	t.Run("WhatAVersionDoesNotTakeIsParkedUntilItDoes", func(t *testing.T) {
 		w := setup(t)
 		i, off := w.create("one"), w.create("off")

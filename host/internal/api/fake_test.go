@@ -100,7 +100,8 @@ func (f *fakeStore) Tenants(context.Context) ([]store.Tenant, error) {
 func (f *fakeStore) Integrations(_ context.Context, q store.IntegrationFilter) ([]store.Integration, error) {
 	return locked(f, func() ([]store.Integration, error) {
 		return pick(f.integrations, q.Limit, func(i store.Integration) bool {
-			return i.ID > q.After && (q.Tenant == "" || i.Tenant == q.Tenant) && (q.Plugin == "" || i.Plugin == q.Plugin) && (q.Template == "" || i.Template == q.Template)
+			return i.ID > q.After && (q.Tenant == "" || i.Tenant == q.Tenant) && (q.Plugin == "" || i.Plugin == q.Plugin) && (q.Template == "" || i.Template == q.Template) &&
+				(q.Beyond == nil || slices.ContainsFunc(i.Connectors, func(c string) bool { return !slices.Contains(q.Beyond, c) }))
 		}), nil
 	})
 }

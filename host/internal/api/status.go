@@ -41,7 +41,11 @@ func (s *statusService) GetStatus(ctx context.Context, _ *hostv1.GetStatusReques
 	if err != nil && !errors.Is(err, store.ErrDamaged) {
 		return nil, err
 	}
-	reasons := slices.Concat(s.reasons(kept, plugins, config, unread), stuck, failing, waiting)
+	parked, err := s.parked(ctx, plugins)
+	if err != nil && !errors.Is(err, store.ErrDamaged) {
+		return nil, err
+	}
+	reasons := slices.Concat(s.reasons(kept, plugins, config, unread), parked, stuck, failing, waiting)
 	state := "ok"
 	if len(reasons) > 0 {
 		state = "degraded"

@@ -11,6 +11,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/jackfield/jackfield/sdk"
 )
 
 // What a process puts in the place of its socket after its handshake was read is not
@@ -59,4 +65,20 @@ func TestASocketIsDialledOnlyAsItWasChecked(t *testing.T) {
 	conn, err := x.dial(t.Context(), "")
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
+}
+
+// The bounds of messages hold for the connection to each process, whatever its program
+// was made with: what is over them does not even leave the host.
+//
+// rows: P06, F06, H12
+func TestTheBoundsOfMessagesHoldForEachProcess(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
+	conn := s.actor("zoo-ok").process().conn
+	large := wrapperspb.Bytes(make([]byte, sdk.MaxMessage))
+	err := conn.Invoke(t.Context(), "/jackfield.test/Nothing", large, &emptypb.Empty{})
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "trying to send message larger than max")
+	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
 }

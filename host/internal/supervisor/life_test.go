@@ -36,7 +36,7 @@ func TestCrashIsSeenAndMended(t *testing.T) {
 		_, err := h.Instance.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{Name: "stuck"}) //nolint:forcetypeassert // Acquire promises it
 		lost <- err
 	}()
-	require.Eventually(t, func() bool { return s.status("zoo-ok").InFlight == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.status("zoo-ok").InFlight == 1 }, time.Minute, time.Millisecond)
 	began := time.Now()
 	signal(t, first.PID, syscall.SIGKILL)
 	require.ErrorIs(t, <-lost, plugin.ErrLost)
