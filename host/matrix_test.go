@@ -126,6 +126,7 @@ func own() map[string]int {
 		"MemberService_UndoMemberMerge":        404,
 		"RunService_CancelRun":                 409,
 		"RunService_ContinueRun":               409,
+		"ScreenService_OpenScreen":             400,
 		"StreamService_ListStreams":            400,
 		"StreamService_RetryStream":            409,
 		"StreamService_SkipStream":             409,
@@ -257,7 +258,7 @@ func startMatrix(t *testing.T) *matrix {
 	require.NoError(t, json.Unmarshal([]byte(s.cli("hook", "fire", "call.started", "acme/load", "--call", "c-1", "--from", "+4930123456", "--to", "+4930654321", "-o", "json")), &fired))
 	run := ids("runs", "run", "list", "--integration", "acme/load")
 	m.values = map[string]map[string]string{
-		"":       {"tenant": "acme", "name": "load", "integration": "load", "id": "1", "template": "none", "endpoint": "none", "run_id": run, "event_id": "1"},
+		"":       {"tenant": "acme", "name": "load", "integration": "load", "id": "1", "template": "none", "endpoint": "none", "call_id": "c-1", "run_id": run, "event_id": "1"},
 		"run":    {"id": run, "run_id": run},
 		"stream": {"id": ids("streams", "stream", "list", "--run", run)},
 		"call":   {"id": fired.ID},

@@ -83,6 +83,7 @@ func (g *Gateway) newMux(ctx context.Context, conn *grpc.ClientConn) (*runtime.S
 		hostv1.RegisterPluginServiceHandler,
 		hostv1.RegisterRecordServiceHandler,
 		hostv1.RegisterRunServiceHandler,
+		hostv1.RegisterScreenServiceHandler,
 		hostv1.RegisterStatusServiceHandler,
 		hostv1.RegisterStreamServiceHandler,
 		hostv1.RegisterTemplateServiceHandler,
