@@ -118,6 +118,8 @@ func eventSteps(t *table, e *hostv1.CallEventInfo) {
 	for _, s := range e.GetSteps() {
 		what := "done"
 		switch {
+		case s.GetCached():
+			what = "known from a moment ago"
 		case s.GetSkipped() != "":
 			what = "left out: " + s.GetSkipped()
 		case s.GetError() != nil:
@@ -128,6 +130,9 @@ func eventSteps(t *table, e *hostv1.CallEventInfo) {
 			status = fmt.Sprint(s.GetStatus())
 		}
 		t.row("  "+s.GetWay(), s.GetName(), status, shortDuration(time.Duration(s.GetTookMs())*time.Millisecond), what)
+		for _, text := range s.GetWarnings() {
+			t.row("", "", "", "", "warning: "+text)
+		}
 	}
 	if why := e.GetResult().GetError(); why != nil {
 		t.fact("  why", why.GetMessage()+" ("+why.GetCode()+")")

@@ -47,3 +47,16 @@ func TestSendEvent(t *testing.T) {
 	require.True(t, resp.GetResult().GetAnswer().GetReject())
 	require.Contains(t, resp.GetResult().GetError().GetMessage(), " 1s")
 }
+
+// rows: O44
+func TestWarningsOfStepsAreTold(t *testing.T) {
+	t.Parallel()
+	r := serveEndpoints(t)
+	got := r.server.eventInfo(store.CallEvent{Body: []byte(`{}`), Steps: []store.HookStep{
+		{Way: store.WayChain, Name: "find", Cached: true},
+		{Way: store.WayChain, Name: "log", Warnings: []string{"the map result does not know s3cr3t"}},
+	}})
+	require.True(t, got.GetSteps()[0].GetCached())
+	require.Empty(t, got.GetSteps()[0].GetWarnings())
+	require.Equal(t, []string{"the map result does not know ***"}, got.GetSteps()[1].GetWarnings())
+}

@@ -1396,10 +1396,14 @@ type HookStep struct {
 	Name    string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Why it was left out.
-	Skipped       string     `protobuf:"bytes,4,opt,name=skipped,proto3" json:"skipped,omitempty"`
-	Status        uint32     `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
-	TookMs        uint32     `protobuf:"varint,6,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
-	Error         *HookFault `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	Skipped string     `protobuf:"bytes,4,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Status  uint32     `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
+	TookMs  uint32     `protobuf:"varint,6,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
+	Error   *HookFault `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	// What of it could not be used, such as a value that no map knows.
+	Warnings []string `protobuf:"bytes,8,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// It was known from a moment ago: nobody was asked.
+	Cached        bool `protobuf:"varint,9,opt,name=cached,proto3" json:"cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1481,6 +1485,20 @@ func (x *HookStep) GetError() *HookFault {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *HookStep) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *HookStep) GetCached() bool {
+	if x != nil {
+		return x.Cached
+	}
+	return false
 }
 
 type WatchCallRequest struct {
@@ -2024,7 +2042,7 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"finishedAt\x121\n" +
 	"\x06due_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\x12\x12\n" +
 	"\x04hint\x18\n" +
-	" \x01(\tR\x04hint\"\xc9\x01\n" +
+	" \x01(\tR\x04hint\"\xfd\x01\n" +
 	"\bHookStep\x12\x10\n" +
 	"\x03way\x18\x01 \x01(\tR\x03way\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2032,7 +2050,9 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\askipped\x18\x04 \x01(\tR\askipped\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\rR\x06status\x12\x17\n" +
 	"\atook_ms\x18\x06 \x01(\rR\x06tookMs\x122\n" +
-	"\x05error\x18\a \x01(\v2\x1c.jackfield.host.v1.HookFaultR\x05error\"\\\n" +
+	"\x05error\x18\a \x01(\v2\x1c.jackfield.host.v1.HookFaultR\x05error\x12\x1a\n" +
+	"\bwarnings\x18\b \x03(\tR\bwarnings\x12\x16\n" +
+	"\x06cached\x18\t \x01(\bR\x06cached\"\\\n" +
 	"\x10WatchCallRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
