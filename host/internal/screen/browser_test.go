@@ -77,6 +77,7 @@ const watched = `
 window.refused = []; window.hit = [];
 document.addEventListener("securitypolicyviolation", (e) => refused.push(e.violatedDirective + " " + e.blockedURI));
 window.pwned = (n) => hit.push(n);
+window.heard = 0; addEventListener("message", () => heard++);
 `
 
 // do runs actions in a tab.
@@ -116,11 +117,22 @@ func holds(t *testing.T, ctx context.Context, expression string) { //nolint:revi
 // frame attaches to the frame of a tab whose address has a part.
 func (c *chromium) frame(t *testing.T, tab context.Context, part string) context.Context { //nolint:revive // t comes first here as everywhere
 	t.Helper()
+	return c.otherFrame(t, tab, nil, part)
+}
+
+// otherFrame attaches to one that is not the one known.
+func (*chromium) otherFrame(t *testing.T, tab, known context.Context, part string) context.Context { //nolint:revive // t comes first here as everywhere
+	t.Helper()
+	var not target.ID
+	if known != nil {
+		not = chromedp.FromContext(known).Target.TargetID
+	}
 	var id target.ID
+	mine := chromedp.FromContext(tab).Target.TargetID // the other tabs have frames, too
 	require.Eventually(t, func() bool {
 		infos, err := chromedp.Targets(tab)
 		for _, info := range infos {
-			if err == nil && info.Type == "iframe" && strings.Contains(info.URL, part) {
+			if err == nil && info.Type == "iframe" && (info.ParentID == mine || string(info.ParentFrameID) == string(mine)) && info.TargetID != not && strings.Contains(info.URL, part) {
 				id = info.TargetID
 			}
 		}
@@ -159,7 +171,7 @@ type site struct {
 func newSite(t *testing.T, name, host string, pages map[string]string, script string) *site {
 	t.Helper()
 	s := &site{pages: pages, extra: http.Header{}}
-	s.policy = "default-src 'none'; script-src 'self' {host}; frame-src {host}; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+	s.policy = "default-src 'none'; script-src 'self' {host}; frame-src 'self' {host}; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		maps.Copy(w.Header(), s.extra)
 		body, ok := s.pages[r.URL.Path]

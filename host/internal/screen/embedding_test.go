@@ -2,6 +2,7 @@ package screen
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -41,6 +42,9 @@ func TestInChromium(t *testing.T) {
 const opener = `
 window.log = [];
 document.addEventListener("jackfield:call", (e) => log.push("call " + e.detail.number + " " + JSON.stringify(e.detail.userInfo)));
+addEventListener("message", (e) => { // a frame of this page speaks to another one
+  if (e.source === parent && e.data && e.data.relay) parent.frames[0].postMessage(e.data.relay, e.data.to);
+});
 const url = new URL(location.href).searchParams.get("screen");
 if (url) window.shown = Jackfield.open({ url, into: document.body, on: (type, m) => log.push(type + (m.state ? " " + m.state : "")) });
 `
@@ -109,7 +113,7 @@ func testLoopback(t *testing.T, c *chromium) {
 // rows: X03
 func testMessages(t *testing.T, c *chromium) {
 	w := newBrowserWorld(t, ringing())
-	crmPage := crmSite(t, w, map[string]string{"/": "<h1>Contact 7</h1>", "/raw": `<p id="raw"></p>`})
+	crmPage := crmSite(t, w, map[string]string{"/": "<h1>Contact 7</h1>", "/raw": "", "/child": ""})
 	host := named(t, w.http.URL, "calls.host.example")
 	tab := c.tab(t, "")
 	do(t, tab, chromedp.Navigate(crmPage.origin+"/?screen="+url.QueryEscape(w.ticket(scopeFor(crmPage.origin)))))
@@ -122,6 +126,13 @@ func testMessages(t *testing.T, c *chromium) {
 	// To the page: what is not from the frame's window, its origin, with its number and in
 	// the schema does not count. The last one does.
 	eval[bool](t, tab, `log.length = 0, postMessage({schema: "jackfield.screen.v1", nonce: "`+nonce+`", type: "call", number: "+491"}, "*"), true`)
+	// Another screen has the origin, and even the number, but is another window.
+	eval[bool](t, tab, `window.second = Jackfield.open({url: "`+w.ticket(scopeFor(crmPage.origin))+`", into: document.body, on: (type) => log.push("second " + type)}), true`)
+	holds(t, tab, `log.includes("second ready")`)
+	second := c.otherFrame(t, tab, frame, "/screen/c/")
+	before := eval[int](t, tab, `heard`)
+	eval[bool](t, second, `parent.postMessage({schema: "jackfield.screen.v1", nonce: "`+nonce+`", type: "call", number: "+498888"}, "*"), true`)
+	holds(t, tab, fmt.Sprintf(`heard > %d`, before))
 	for _, m := range []string{
 		`{schema: "jackfield.screen.v1", nonce: "00000000000000000000000000000000", type: "call", number: "+492222"}`,
 		`{schema: "jackfield.screen.v1", type: "call", number: "+493333"}`,
@@ -152,6 +163,7 @@ func testMessages(t *testing.T, c *chromium) {
 	click := func(number string) {
 		eval[bool](t, inner, `((a) => { a.dataset.dial = "`+number+`"; addEventListener("click", (e) => e.preventDefault(), {once: true}); a.click(); return true; })(document.querySelector("a[data-dial]"))`)
 	}
+	eval[bool](t, inner, `window.heard = 0, addEventListener("message", () => heard++), true`)
 	for _, m := range []string{
 		`{schema: "jackfield.screen.v1", nonce: "` + nonce + `", type: "hello"}`, `{schema: "other", nonce: "` + open + `", type: "hello"}`, `{nonce: "` + open + `", type: "hello"}`,
 		`null`, `"hello"`,
@@ -160,6 +172,14 @@ func testMessages(t *testing.T, c *chromium) {
 	}
 	// From its own window: not the page that embeds it.
 	eval[bool](t, inner, `postMessage({schema: "jackfield.screen.v1", nonce: "`+open+`", type: "hello"}, "*"), true`)
+	// From a page of the right origin that is not the one around the screen.
+	eval[bool](t, raw, `window.child = document.createElement("iframe"), new Promise((done) => {
+		child.onload = () => done(true);
+		child.src = "/child";
+		document.body.append(child);
+	})`)
+	eval[bool](t, raw, `child.contentWindow.postMessage({relay: {schema: "jackfield.screen.v1", nonce: "`+open+`", type: "hello"}, to: "`+host+`"}, "*"), true`)
+	holds(t, inner, `heard >= 7`)
 	click("1111")
 	eval[bool](t, raw, `f.contentWindow.postMessage({schema: "jackfield.screen.v1", nonce: "`+open+`", type: "hello"}, "`+host+`"), true`)
 	require.Eventually(t, func() bool {

@@ -115,6 +115,7 @@
     ask.timeout = 15000;
     ask.onloadend = () => {
       reading = false;
+      if (done) return; // it was told of the end meanwhile
       if (ask.status === 200 && ask.response) {
         take(ask.response);
         say("state", { state: document.getElementById("call").dataset.state });
