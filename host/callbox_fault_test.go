@@ -68,7 +68,7 @@ type logCRM struct {
 
 func newLogCRM(t *testing.T, share float64) *logCRM {
 	t.Helper()
-	c := &logCRM{share: share, chance: rand.New(rand.NewPCG(7, 7)), logs: map[string]string{}, keys: map[string]string{}, ended: map[string]int{}} //nolint:gosec // a test's chance
+	c := &logCRM{share: share, chance: rand.New(rand.NewPCG(7, 7)), logs: map[string]string{}, keys: map[string]string{}, ended: map[string]int{}}
 	c.up(t)
 	t.Cleanup(c.down)
 	return c

@@ -154,7 +154,7 @@ func TestPluginTestRefuses(t *testing.T) {
 		"settings: open":     {file, "--settings", filepath.Join(dir, "none")},
 		"missing FILE":       {},
 		"program of its own": {packaged(t, dir, "a", "executables: {none_none: bin/x}"), "--runtime", file},
-		"no site here":    {packaged(t, dir, "b", "runtime: js")},
+		"no site here":       {packaged(t, dir, "b", "runtime: js")},
 		"runtime ":           {packaged(t, dir, "c", "runtime: js"), "--runtime", filepath.Join(dir, "none")},
 	} {
 		require.Equal(t, exitUsage, s.run(append([]string{"plugin", "test"}, args...)...), want)

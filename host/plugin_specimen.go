@@ -67,7 +67,7 @@ func (c *cli) runtime(data, name, file string) (entry discovery.Entry, err error
 			return entry, usageError(fmt.Errorf("plugin %s runs it, and there is no site here that approved one", name), hint)
 		}
 		approved, _ := a.lock.ByName(name)
-		found := false
+		var found bool
 		if file, found = discovery.Staged(a.host.Data, approved.SHA256); !found {
 			return entry, usageError(fmt.Errorf("plugin %s, which runs it, is not approved here", name), hint)
 		}

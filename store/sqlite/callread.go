@@ -30,7 +30,7 @@ const (
 func (b *Inbox) prepare(ctx context.Context) error {
 	b.hot = map[string]*sql.Stmt{}
 	for _, query := range []string{callByIDQuery, callByExternalQuery, callEventQuery, callEventsQuery, dueCallsQuery, nextDueQuery} {
-		stmt, err := b.read.PrepareContext(ctx, query)
+		stmt, err := b.read.PrepareContext(ctx, query) //nolint:sqlclosecheck // unprepare closes it
 		if err != nil {
 			return errors.Join(fmt.Errorf("prepare %.60q: %w", query, driverError(err)), b.unprepare())
 		}

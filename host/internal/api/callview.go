@@ -34,14 +34,14 @@ func (s *Server) eventInfo(e store.CallEvent) *hostv1.CallEventInfo {
 		ReceivedAt: timestamp(e.ReceivedAt), FinishedAt: timestamp(e.FinishedAt), DueAt: timestamp(e.DueAt), Hint: eventHint(e),
 	}
 	for _, step := range e.Steps {
-		out.Steps = append(out.Steps, &hostv1.HookStep{
+		view := &hostv1.HookStep{
 			Way: string(step.Way), Name: step.Name, Attempt: count(step.Attempt), Skipped: step.Skipped, Status: count(step.Status),
 			TookMs: count(int(step.Took.Milliseconds())), Error: s.hookFault(step.Error), Cached: step.Cached,
-		})
-		for _, text := range step.Warnings {
-			last := out.Steps[len(out.Steps)-1]
-			last.Warnings = append(last.Warnings, s.opts.Redact(text))
 		}
+		for _, text := range step.Warnings {
+			view.Warnings = append(view.Warnings, s.opts.Redact(text))
+		}
+		out.Steps = append(out.Steps, view)
 	}
 	return out
 }
