@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -22,6 +21,7 @@ const checkName = "check"
 type functions struct {
 	manifest sdk.Manifest
 	program  *program
+	settings settingsCheck
 	heap     *heapGuard
 	fetcher  *fetcher
 }
@@ -55,7 +55,11 @@ func load(from fs.FS) (*functions, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &functions{manifest: m, program: p, heap: newHeapGuard(heapLimit()), fetcher: newFetcher()}, nil
+	settings, err := newSettingsCheck(m.SettingsSchema)
+	if err != nil {
+		return nil, fmt.Errorf("%s: manifest.settings: %w", descriptionFile, err)
+	}
+	return &functions{manifest: m, program: p, settings: settings, heap: newHeapGuard(heapLimit()), fetcher: newFetcher()}, nil
 }
 
 // Manifest implements sdk.Plugin.
@@ -63,8 +67,8 @@ func (f *functions) Manifest() sdk.Manifest { return f.manifest }
 
 // Open implements sdk.Plugin.
 func (f *functions) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
-	if err := json.Unmarshal(in.Settings.Reveal(), &map[string]any{}); err != nil {
-		return nil, &sdk.Error{Class: sdk.ClassConfig, Code: "bad_settings", Message: "the settings are no JSON object"}
+	if err := f.settings.check(in.Settings.Reveal()); err != nil {
+		return nil, err
 	}
 	return &instance{functions: f, in: in}, nil
 }

@@ -52,3 +52,37 @@ func TestSettingsOfAFolderAreASchema(t *testing.T) {
 	require.JSONEq(t, `{"type":"object","additionalProperties":false,"required":["key"],"properties":{
 		"key":{"type":"string","x-secret":true},"pages":{"type":"integer","default":3}}}`, string(m.SettingsSchema))
 }
+
+// rows: C01
+func TestSettingsThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
+	f, err := made(map[string]string{
+		"function.ts": "export function getDataIframe() {}",
+		"plugin.yaml": describes + "manifest:\n  settings:\n    key: {type: string, secret: true, required: true}\n    pages: {type: integer}\n",
+	})
+	require.NoError(t, err)
+	for settings, says := range map[string]string{
+		`{"key":"k","pages":2}`:          "",
+		`{"key":"k","no_such":"canary"}`: `setting "no_such" is unknown`,
+		`{"pages":2}`:                    `setting "key" is missing`,
+		`{"key":{"of":"canary"}}`:        `setting "key" is not as plugin.yaml says`,
+		`{"key":"k","pages":"canary"}`:   `setting "pages" is not as plugin.yaml says`,
+		`["canary"]`:                     "is not as plugin.yaml says",
+		`canary`:                         "no JSON",
+	} {
+		_, err := f.Open(t.Context(), sdk.Integration{Settings: sdk.NewSettings([]byte(settings))})
+		if says == "" {
+			require.NoError(t, err)
+			continue
+		}
+		e := sdk.AsError(err)
+		require.Equal(t, sdk.ClassConfig, e.Class, settings)
+		require.Contains(t, e.Message, says)
+		require.NotContains(t, e.Message, "canary")
+	}
+	_, err = made(map[string]string{
+		"function.ts": "export function getDataIframe() {}",
+		"plugin.yaml": describes + "manifest:\n  settings:\n    key: {type: string, pattern: '('}\n",
+	})
+	require.ErrorContains(t, err, "manifest.settings")
+}

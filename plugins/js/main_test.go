@@ -21,7 +21,7 @@ const describes = "schema: 1\nname: acme\nversion: 1.0.0\nruntime: js\n"
 
 // made is a folder of these files.
 func made(files map[string]string) (*functions, error) {
-	from := fstest.MapFS{"plugin.yaml": {Data: []byte(describes)}}
+	from := fstest.MapFS{"plugin.yaml": {Data: []byte(describes + "manifest:\n  settings:\n    api_key: {type: string, secret: true}\n")}}
 	for name, text := range files {
 		from[name] = &fstest.MapFile{Data: []byte(text)}
 	}
