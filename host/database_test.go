@@ -78,7 +78,8 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(s.cli("db", "restore", file, "-o", "json")), &done))
 	require.Empty(t, done.Warning)
-	require.Len(t, done.Kept, 1)
+	require.Len(t, done.Kept, 2)
+	require.Equal(t, done.Kept[0]+"-inbox", done.Kept[1], "calls go with what they belong to")
 	require.Equal(t, expected(1, 5), s.contents())
 
 	// Without its key the backup is there and its settings are not.
