@@ -16,7 +16,7 @@ import (
 func templateSite(t *testing.T, template, host string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir()}
-	s.write("host.yaml", fmt.Sprintf("version: 1\nlisten: off\nplugins: {dir: ./plugins}\negress: {allow: [%q]}\n", host))
+	s.write("host.yaml", fmt.Sprintf("version: 1\nlisten: off\nplugins: {dir: ./plugins}\negress: {allow: [%q]}\ncalls: {lookup: 25s}\n", host))
 	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "plugins"), 0o750))
 	s.write("templates/crm.yaml", template)
 	s.write("tenants/acme.yaml", fmt.Sprintf("tenant: acme\nintegrations:\n  - {name: crm, template: acme-crm, callcenter: cc-1, host: %q, fields: {key: key-of-acme}}\n", host))

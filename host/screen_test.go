@@ -88,7 +88,7 @@ func TestAScreenShowsACall(t *testing.T) {
 	crm := newChainCRM(t)
 	s := newSite(t, map[string]any{"streams": 1})
 	host := strings.TrimPrefix(crm.URL, "http://")
-	s.write("host.yaml", fmt.Sprintf("version: 1\nlisten: 127.0.0.1:0\nplugins: {dir: ./plugins}\negress: {allow: [%q]}\n", host))
+	s.write("host.yaml", fmt.Sprintf("version: 1\nlisten: 127.0.0.1:0\nplugins: {dir: ./plugins}\negress: {allow: [%q]}\ncalls: {lookup: 25s}\n", host))
 	s.write("templates/acme-crm.yaml", chainTemplate)
 	tenant := func(origins string) {
 		s.write("tenants/acme.yaml", fmt.Sprintf(`tenant: acme
@@ -104,7 +104,7 @@ integrations:
 		_, err := s.try("integration", "show", "acme/crm")
 		return err == nil
 	}, time.Minute, 20*time.Millisecond)
-	s.cli("hook", "fire", "call.started", "acme/crm", "--call", "c-1", "--from", "030 1234567", "--to", "100", "--agent", "ada")
+	s.cli("hook", "fire", "call.started", "acme/crm", "--call", "c-1", "--from", "030 1234567", "--to", "100", "--agent", "ada", "--wait", "30s")
 
 	out, err := s.try("call", "screen", "c-1", "-i", "acme/crm", "--agent", "ada", "--origin", "https://evil.example")
 	require.Error(t, err)

@@ -146,9 +146,8 @@ func testMessages(t *testing.T, c *chromium) {
 	}
 	holds(t, tab, `log.includes("call +499999 {}")`)
 	require.Empty(t, eval[[]string](t, tab, `log.filter((l) => l.startsWith("call ") && l !== "call +499999 {}")`))
-	height := eval[string](t, tab, `shown.frame.style.height`)
-	require.Regexp(t, `^\d+px$`, height)
-	require.NotEqual(t, "420px", height, "the screen told how high it is")
+	// The screen tells how high it is.
+	holds(t, tab, `/^\d+px$/.test(shown.frame.style.height) && shown.frame.style.height !== "420px"`)
 
 	// To the screen: until the page that it is for has answered in the same terms, a
 	// number is not handed to it.

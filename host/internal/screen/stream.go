@@ -11,11 +11,6 @@ import (
 // follow tells a page that its call changed, as server-sent events, until the session
 // ends: the page reads itself again.
 func (s *Server) follow(w http.ResponseWriter, r *http.Request, o *session, _ Call) {
-	if !o.enter(1) {
-		s.busy(w)
-		return
-	}
-	defer o.enter(-1)
 	select {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
@@ -23,6 +18,11 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, o *session, _ Ca
 		s.busy(w)
 		return
 	}
+	if !o.enter(1) {
+		s.busy(w)
+		return
+	}
+	defer o.enter(-1)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	changes, err := s.calls.Watch(ctx, o.scope)

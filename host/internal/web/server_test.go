@@ -132,7 +132,7 @@ func TestOnlyTheNamesOfThisMachineAreAnswered(t *testing.T) {
 			require.Equal(t, want == 200, !strings.Contains(text, "not the host"), host)
 		}
 	}
-	code, _, _ := ask(t, addr, http.MethodPost, "/body", func(r *http.Request) {
+	code, _, _ := ask(t, serve(t, Options{Routes: secretRoute()}), http.MethodPost, "/body", func(r *http.Request) {
 		withToken(r)
 		r.Header.Set("Origin", "https://evil.example")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -198,7 +198,7 @@ func TestReadinessTellsWhyToWhoHasTheToken(t *testing.T) {
 // rows: I11
 func TestI11RequestsAreBounded(t *testing.T) {
 	t.Parallel()
-	addr := serve(t, Options{Routes: secretRoute(), HeaderTimeout: 50 * time.Millisecond, MaxConns: 4})
+	addr := serve(t, Options{Routes: secretRoute(), HeaderTimeout: 500 * time.Millisecond, MaxConns: 4})
 	var dialer net.Dialer
 	long, err := dialer.DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
@@ -206,7 +206,7 @@ func TestI11RequestsAreBounded(t *testing.T) {
 	_, _ = fmt.Fprintf(long, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", 64<<10)) // it may be cut off
 	said, _ := io.ReadAll(long)
 	require.NotContains(t, string(said), "200 OK", "a header of 64 KiB")
-	code, _, _ := ask(t, addr, http.MethodPost, "/body", func(r *http.Request) {
+	code, _, _ := ask(t, serve(t, Options{Routes: secretRoute()}), http.MethodPost, "/body", func(r *http.Request) {
 		withToken(r)
 		r.Body = io.NopCloser(strings.NewReader(strings.Repeat("x", maxBody+1)))
 		r.ContentLength = maxBody + 1
