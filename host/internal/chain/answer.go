@@ -3,8 +3,10 @@ package chain
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // The bounds of what is kept for later events of a call, in bytes of JSON.
@@ -27,8 +29,8 @@ func (w *walk) keep(s Step, v any) {
 // answer makes the hook's answer of what the steps gave.
 func (w *walk) answer(hook string) {
 	a := &w.out.Answer
-	if w.last != nil && hook != sdk.HookGetDataIframe {
-		a.ID, a.URL = w.last.Values["id"], w.last.Values["url"]
+	if w.made != nil {
+		a.ID, a.URL = w.made.Values["id"], w.made.Values["url"]
 	}
 	a.ID = w.said("id", w.flow.ID, a.ID)
 	if a.URL = w.said("url", w.flow.URL, a.URL); !sdk.WebAddress(a.URL) {
@@ -50,6 +52,28 @@ func (w *walk) answer(hook string) {
 	for _, text := range warnings {
 		w.warn("%s", text)
 	}
+}
+
+// shapes returns those of the things that a hook makes; what it answers is one of them.
+func shapes(hook string) []string {
+	switch hook {
+	case sdk.HookSavePreLogCRM, sdk.HookSaveLogCRM:
+		return []string{string(store.ShapeCallLog)}
+	case sdk.HookCreateSMSNote:
+		return []string{string(store.ShapeMessage), string(store.ShapeCallLog)}
+	case sdk.HookCreateTicket:
+		return []string{string(store.ShapeTicket)}
+	case sdk.HookCreateContact:
+		return []string{string(store.ShapeContact)}
+	}
+	return nil
+}
+
+// makes reports whether what a step answered may be what the hook made, or, if it is
+// asked what became of that, found. What a trigger answered, or a step that only looks
+// something up for later ones, never is; but a form that has no steps is a trigger's.
+func (w *walk) makes(s Step, it Item) bool {
+	return (s.Name != "" || w.form) && (!s.Reads || w.asks) && it.Values["id"] != "" && slices.Contains(w.shapes, it.Shape)
 }
 
 // said returns what an expression says; otherwise if there is none.

@@ -56,8 +56,9 @@ type Flow struct {
 	// Triggers are endpoints that are called at the event and that no step names.
 	Triggers []Step
 	// ID, URL, Route and Reject say what the hook answers; nil: ID and URL are those
-	// of the last thing that a step answered, and a call is neither routed nor
-	// refused.
+	// of the last thing that a step made which has the shape of what the hook makes
+	// (or found, if it is asked what became of a write), and a call is neither routed
+	// nor refused.
 	ID, URL, Route, Reject Expression
 	// Screen makes the screen from what there is, as JSON, with warnings about what it
 	// could not show; nil: there is none.

@@ -83,13 +83,15 @@ func (r *Runner) Run(ctx context.Context, in Input) Result {
 		runner: r, target: in.Target, flow: flow, attempt: max(in.Hook.Attempt, 1), done: map[string]bool{},
 		given: Given{Call: callOf(in.Hook, flow), Context: contextOf(in.Hook.Context, in.Answer.Context), Body: orEmpty(in.Hook.Event.Fields)},
 		out:   Result{Answer: sdk.CallAnswer{ID: in.Answer.ID, URL: in.Answer.URL, Contacts: in.Answer.Contacts}},
-		kept:  map[string]any{},
+		kept:  map[string]any{}, shapes: shapes(in.Name),
 	}
 	if w.given.Context[Found] == nil {
 		w.given.Context[Found] = []any{} // so that an expression can count them
 	}
+	w.form = len(flow.Steps) == 0 && (in.Name == sdk.HookCreateTicket || in.Name == sdk.HookCreateContact)
 	if in.Name == sdk.HookLookup {
 		w.out.Answer.ID, w.out.Answer.URL = "", "" // what is asked is whether there is one
+		w.asks, w.shapes = true, shapes(in.Hook.Hook)
 	}
 	for _, s := range in.Done {
 		if s.Write && s.Arrived() {

@@ -19,7 +19,10 @@ type walk struct {
 	given   Given
 	out     Result
 	kept    map[string]any // what steps answered, by name
-	last    *Item          // the last thing that a step answered
+	made    *Item          // the newest thing that may be what the hook made
+	shapes  []string       // of what the hook makes
+	asks    bool           // it only asks whether there is one
+	form    bool           // it is of a form for which triggers alone are declared
 	calls   int
 	unsure  bool // an optional step may have arrived, and nobody knows
 }
@@ -148,6 +151,9 @@ func (w *walk) call(ctx context.Context, s Step, key string, g Given) (Answer, e
 	before := len(w.out.Answer.Contacts)
 	for i := range a.Items {
 		w.found(a.Items[i])
+		if w.makes(s, a.Items[i]) {
+			w.made = &a.Items[i]
+		}
 	}
 	if len(w.out.Answer.Contacts) > before {
 		list := asList(w.out.Answer.Contacts)
@@ -182,7 +188,6 @@ func (w *walk) warn(format string, args ...any) {
 
 // found takes one thing that an endpoint answered.
 func (w *walk) found(it Item) {
-	w.last = &it
 	if it.Shape != "contact" || len(w.out.Answer.Contacts) >= maxContacts {
 		return
 	}
