@@ -25,6 +25,7 @@ type session struct {
 	gone  chan struct{} // closed when it ends
 
 	mu      sync.Mutex // guards what follows
+	used    time.Time  // when a request came last
 	streams int
 	done    map[string]int // acts that were done, by form
 	told    *Outcome       // shown until toldTo
@@ -95,6 +96,21 @@ func (s *session) enter(n int) bool {
 	return true
 }
 
+// touch notes that a request came.
+func (s *session) touch(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used = now
+}
+
+// left reports whether nobody looks at it any more: its page was closed, and nobody tells
+// a host of that.
+func (s *session) left(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams == 0 && !now.Before(s.used.Add(leftAfter))
+}
+
 const (
 	maxStreams = 2 // of a session
 	tellFor    = 30 * time.Second
@@ -111,11 +127,14 @@ type sessions struct {
 func (t *sessions) open(s Scope, now time.Time) (made *session, secret string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byID) >= maxSessions {
-		t.end(func(o *session) bool { return !now.Before(o.until) })
+	if len(t.byID) >= maxSessions || t.of(s.Tenant) >= maxPerTenant {
+		t.end(func(o *session) bool { return !now.Before(o.until) || o.left(now) })
 	}
-	if len(t.byID) >= maxSessions {
+	switch {
+	case len(t.byID) >= maxSessions:
 		return nil, "", fmt.Errorf("%w: %d screens are open", store.ErrLimit, maxSessions)
+	case t.of(s.Tenant) >= maxPerTenant:
+		return nil, "", fmt.Errorf("%w: %d screens of the tenant are open", store.ErrLimit, maxPerTenant)
 	}
 	t.crowd(s)
 	secret = newSecret()
@@ -123,17 +142,27 @@ func (t *sessions) open(s Scope, now time.Time) (made *session, secret string, e
 	_, _ = rand.Read(key) // it never fails
 	made = &session{
 		id: strings.ToLower(rand.Text()), scope: s, until: now.Add(sessionLife), sum: sha256.Sum256([]byte(secret)),
-		key: key, gone: make(chan struct{}),
+		key: key, gone: make(chan struct{}), used: now,
 	}
 	t.byID[made.id] = made
 	return made, secret, nil
+}
+
+// of returns how many sessions a tenant has. The caller holds mu.
+func (t *sessions) of(tenant string) (n int) {
+	for _, o := range t.byID {
+		if o.scope.Tenant == tenant {
+			n++
+		}
+	}
+	return n
 }
 
 // crowd ends the oldest sessions of a call that has too many. The caller holds mu.
 func (t *sessions) crowd(s Scope) {
 	var same []*session
 	for _, o := range t.byID {
-		if o.scope.Tenant == s.Tenant && o.scope.Call == s.Call {
+		if o.scope.Tenant == s.Tenant && o.scope.Integration == s.Integration && o.scope.Call == s.Call {
 			same = append(same, o)
 		}
 	}
@@ -154,7 +183,11 @@ func (t *sessions) get(id, secret string, now time.Time) (*session, bool) {
 		return nil, false
 	}
 	sum := sha256.Sum256([]byte(secret))
-	return s, subtle.ConstantTimeCompare(sum[:], s.sum[:]) == 1 && now.Before(s.until)
+	if subtle.ConstantTimeCompare(sum[:], s.sum[:]) != 1 || !now.Before(s.until) {
+		return s, false
+	}
+	s.touch(now)
+	return s, true
 }
 
 // known reports whether there is a session of that id.

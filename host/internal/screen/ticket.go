@@ -12,12 +12,14 @@ import (
 
 // The bounds of tickets and sessions.
 const (
-	ticketLife  = time.Minute
-	maxTickets  = 10000
-	wrapupGrace = 15 * time.Minute // after the wrap-up
-	sessionLife = 12 * time.Hour   // whatever the call does
-	maxSessions = 10000
-	maxPerCall  = 16 // sessions
+	ticketLife   = time.Minute
+	maxTickets   = 10000
+	wrapupGrace  = 15 * time.Minute // after the wrap-up
+	sessionLife  = 12 * time.Hour   // whatever the call does
+	leftAfter    = 15 * time.Minute // without a request or a stream a session makes room for others
+	maxSessions  = 10000
+	maxPerTenant = maxSessions / 4
+	maxPerCall   = 16 // sessions
 )
 
 // grant is what a ticket or a session opens.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -272,4 +273,41 @@ func TestTicketsAndScreensAreBounded(t *testing.T) {
 	_, ok := open.get(first.id, secret, now)
 	require.False(t, ok, "the oldest of a call makes room")
 	require.Len(t, open.byID, maxPerCall)
+	other := testScope()
+	other.Integration = "another"
+	_, _, err = open.open(other, now)
+	require.NoError(t, err)
+	require.Len(t, open.byID, maxPerCall+1, "the same number of another integration is another call")
+}
+
+// Pages that were closed make room, those that somebody looks at do not, and no tenant
+// takes the places of all.
+func TestScreensThatWereLeftMakeRoom(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	open := &sessions{byID: map[string]*session{}}
+	scope := func(n int) Scope { s := testScope(); s.Call = strconv.Itoa(n); return s }
+	followed, _, err := open.open(scope(0), now)
+	require.NoError(t, err)
+	require.True(t, followed.enter(1))
+	read, secret, err := open.open(scope(1), now)
+	require.NoError(t, err)
+	for n := range maxPerTenant - 2 {
+		_, _, err := open.open(scope(n+2), now)
+		require.NoError(t, err)
+	}
+	_, _, err = open.open(scope(maxPerTenant), now)
+	require.ErrorIs(t, err, store.ErrLimit)
+	other := scope(0)
+	other.Tenant = "other"
+	_, _, err = open.open(other, now)
+	require.NoError(t, err, "another tenant has places of its own")
+
+	_, ok := open.get(read.id, secret, now.Add(leftAfter-time.Second))
+	require.True(t, ok)
+	_, _, err = open.open(scope(maxPerTenant), now.Add(leftAfter))
+	require.NoError(t, err)
+	require.Len(t, open.byID, 3, "the one that is followed, the one that was read, and the new one")
+	require.True(t, open.known(followed.id))
+	require.True(t, open.known(read.id))
 }
