@@ -259,7 +259,7 @@ func (c *Callbox) job(claimed store.ClaimedEvent) (Job, Result, bool) {
 		}
 	}
 	job.Body = told(job.Body, claimed.Call)
-	if claimed.Event.Type == store.CallConnected && claimed.Call.Log.ID != "" && !claimed.Ask {
+	if log := claimed.Call.Log.ID; claimed.Event.Type == store.CallConnected && log != "" && log != job.Answer.ID && !claimed.Ask {
 		return job, Result{Skip: "the call has a log already"}, false
 	}
 	return job, Result{}, true

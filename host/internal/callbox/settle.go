@@ -88,14 +88,13 @@ func (c *Callbox) outcome(claimed store.ClaimedEvent, res Result) (store.CallEve
 		c.tried(&e, res)
 	}
 	o := store.EventOutcome{EventID: e.ID, Attempts: e.Attempts, State: e.State, Steps: e.Steps, Error: e.Error, DueAt: e.DueAt}
-	if e.State == store.EventDone && e.Type.Logs() && res.Answer.ID != "" {
-		o.Log = &store.CallLog{ID: res.Answer.ID, URL: res.Answer.URL}
+	kept := known(claimed, res.Answer)
+	if e.Type.Logs() && kept.ID != "" && (e.State == store.EventDone || made(e.Steps)) {
+		o.Log = &store.CallLog{ID: kept.ID, URL: kept.URL} // there it is, whatever becomes of the event
 	}
 	o.Context = c.merge(claimed.Call, res.Answer.Context)
-	kept := res.Answer
-	kept.Context = nil
-	if e.State == store.EventQueued || e.State == store.EventUnknown { // the next attempt goes on from it
-		kept.Context = res.Answer.Context
+	if e.State != store.EventQueued && e.State != store.EventUnknown { // else the next attempt goes on from it
+		kept.Context = nil
 	}
 	raw, err := json.Marshal(kept)
 	if err != nil || len(raw) > store.MaxCallScreenBytes {
@@ -156,6 +155,9 @@ func (c *Callbox) asked(e *store.CallEvent, claimed store.ClaimedEvent, res Resu
 	switch {
 	case res.Err == nil && res.Answer.ID != "":
 		e.State, e.Error, e.DueAt = store.EventDone, nil, time.Time{}
+		if arrive(e.Steps) { // those after them were not done
+			e.State, e.DueAt = store.EventQueued, c.opts.Now()
+		}
 	case res.Err == nil: // it did not arrive
 		e.State, e.DueAt = store.EventQueued, c.opts.Now()
 		e.Error = &store.HookError{Class: string(sdk.ClassTransient), Code: "not_arrived", Message: "the remote system knows nothing of it", Outcome: store.OutcomeNotSent}
