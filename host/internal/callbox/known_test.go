@@ -3,6 +3,7 @@ package callbox
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +115,30 @@ func TestStepsAfterAWriteThatWasFoundAreDone(t *testing.T) {
 		require.Equal(t, []string{"log"}, done, "it is not done again")
 		c, _ := w.call("a")
 		require.Equal(t, "L", c.Log.ID)
+		w.sound()
+	})
+}
+
+// What a remote system says of fields and of single steps may repeat what it was sent.
+//
+// rows: O43
+func TestWhatARemoteSystemSaysIsKeptWithoutSecrets(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.box.opts.Redact = func(s string) string { return strings.ReplaceAll(s, "canary", "***") }
+		w.hooks.run = func(context.Context, Job) Result {
+			step := write("ticket", nil)
+			step.Warnings = []string{"the key canary is old"}
+			return Result{
+				Steps: []store.HookStep{step}, Answer: sdk.CallAnswer{FieldErrors: map[string]string{"title": "canary is no title"}},
+				Err: refused(sdk.ClassRemote, store.OutcomeFailed),
+			}
+		}
+		sent := w.send(fire(store.TicketCreate, "c1"), "", time.Minute)
+		raw, err := json.Marshal(sent.Event)
+		require.NoError(t, err)
+		require.Contains(t, string(sent.Event.Answer), "*** is no title")
+		require.Equal(t, []string{"the key *** is old"}, sent.Event.Steps[0].Warnings)
+		require.NotContains(t, string(raw), "canary")
 		w.sound()
 	})
 }

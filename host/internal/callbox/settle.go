@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -88,6 +89,7 @@ func (c *Callbox) outcome(claimed store.ClaimedEvent, res Result) (store.CallEve
 		c.tried(&e, res)
 	}
 	o := store.EventOutcome{EventID: e.ID, Attempts: e.Attempts, State: e.State, Steps: e.Steps, Error: e.Error, DueAt: e.DueAt}
+	res.Answer.FieldErrors = c.fields(res.Answer.FieldErrors)
 	kept := known(claimed, res.Answer)
 	if e.Type.Logs() && kept.ID != "" && (e.State == store.EventDone || made(e.Steps)) {
 		o.Log = &store.CallLog{ID: kept.ID, URL: kept.URL} // there it is, whatever becomes of the event
@@ -196,6 +198,10 @@ func (c *Callbox) steps(all []store.HookStep) []store.HookStep {
 			continue
 		}
 		s.Error = c.clean(s.Error)
+		s.Warnings = slices.Clone(s.Warnings)
+		for i, text := range s.Warnings {
+			s.Warnings[i] = short(c.opts.Redact(text))
+		}
 		out = append(out, s)
 	}
 	return out
@@ -208,14 +214,20 @@ func (c *Callbox) clean(e *store.HookError) *store.HookError {
 	}
 	out := *e
 	out.Message, out.Hint = short(c.opts.Redact(out.Message)), short(c.opts.Redact(out.Hint))
-	out.Fields = nil
-	for name, text := range e.Fields {
-		if out.Fields == nil {
-			out.Fields = map[string]string{}
-		}
-		out.Fields[short(name)] = short(c.opts.Redact(text))
-	}
+	out.Fields = c.fields(e.Fields)
 	return &out
+}
+
+// fields returns what a remote system says of single fields, as it may be kept.
+func (c *Callbox) fields(said map[string]string) map[string]string {
+	if len(said) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(said))
+	for name, text := range said {
+		out[short(name)] = short(c.opts.Redact(text))
+	}
+	return out
 }
 
 func short(s string) string {
