@@ -338,3 +338,23 @@ func TestAnswersThatAreDeepOrNoTextDoNoHarm(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, utf8.ValidString(out.Items[0].Values["name"]))
 }
+
+// An answer of success that cannot be made into what the template says leaves open
+// what was done: the request arrived.
+//
+// rows: G15
+func TestUnreadableSuccessIsUnknown(t *testing.T) {
+	t.Parallel()
+	for name, response := range map[string]string{
+		"no id":      "{shape: contact, list: data, item: {id: id}}",
+		"no list":    "{shape: contact, list: other, item: {id: id}}",
+		"expression": "{shape: contact, item: {id: '{{ int(response.word) }}'}}",
+		"verdict":    "{ok: '{{ int(response.word) == 1 }}'}",
+	} {
+		_, err := ask(t, one("type: PostData\nurl: /x\nbody: {a: 1}\nresponse: "+response+"\n"), ok(`{"data": [{"x": 1}], "other": "none", "word": "w"}`))
+		require.Error(t, err, name)
+		e := failed(t, err)
+		require.Equal(t, endpoint.OutcomeUnknown, e.Outcome, name)
+		require.Equal(t, http.StatusOK, e.Status, name)
+	}
+}

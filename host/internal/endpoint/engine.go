@@ -141,13 +141,13 @@ func (e *Engine) call(ctx context.Context, in Integration, c *call, input Input)
 		}
 		var err error
 		if token, err = e.token(ctx, in); err != nil {
-			return Result{}, err
+			return Result{}, known(err, OutcomeNotSent, 0) // whatever became of the login
 		}
 	}
 	got, notes, err := e.attempt(ctx, in, c, input, token.Access)
 	if err == nil && got.status == http.StatusUnauthorized && needs {
 		if token, err = e.renew(ctx, in, token, true); err != nil {
-			return Result{Status: got.status}, err
+			return Result{Status: got.status}, known(err, OutcomeFailed, 0) // the 401 was of the call itself
 		}
 		got, notes, err = e.attempt(ctx, in, c, input, token.Access)
 	}

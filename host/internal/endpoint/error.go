@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -85,6 +86,22 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Sent reports whether the request may have arrived.
 func (e *Error) Sent() bool { return e.Outcome == OutcomeFailed || e.Outcome == OutcomeUnknown }
+
+// known returns an error with what is known of the request that it belongs to: err
+// itself may be of reading the answer, or of a request before it, and is left as it
+// is, for others may have it too. A status of 0 leaves that of err.
+func known(err error, outcome Outcome, status int) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	out := *e
+	out.Outcome = outcome
+	if status != 0 {
+		out.Status = status
+	}
+	return &out
+}
 
 func configError(code, format string, args ...any) *Error {
 	return &Error{Class: classConfig, Code: code, Message: fmt.Sprintf(format, args...), Outcome: OutcomeNotSent}

@@ -287,7 +287,7 @@ func (c *call) read(got reply, s scope) (Result, error) {
 	if c.response.verdict != nil {
 		ok, err := c.response.verdict.read(body, s)
 		if err != nil {
-			return out, err
+			return out, known(err, OutcomeUnknown, got.status)
 		}
 		if ok != true {
 			e := c.failure(got, body, s)
@@ -295,9 +295,12 @@ func (c *call) read(got reply, s scope) (Result, error) {
 			return out, e
 		}
 	}
-	var err error
-	out.Items, err = c.response.items(body, s)
-	return out, err
+	items, err := c.response.items(body, s)
+	if err != nil {
+		return out, known(err, OutcomeUnknown, got.status)
+	}
+	out.Items = items
+	return out, nil
 }
 
 // decode reads the body of an answer.

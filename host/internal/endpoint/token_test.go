@@ -270,3 +270,29 @@ func TestStaticCredentials(t *testing.T) {
 	got = call(t, head+"auth: {type: bearer, value: '{{ fields.api_key }}'}\nendpoints: [{name: it, type: GetData, url: /x, auth: {type: none}}]\n", endpoint.Given{})
 	require.NotContains(t, got.header, "Authorization")
 }
+
+// What became of a login says nothing of the call that needs it: that was not sent.
+// After a 401 of its own it was refused.
+//
+// rows: G15
+func TestFailedLoginLeavesTheCallUnsent(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	text := "this is no JSON"
+	b.say.Store(&text)
+	e := engine(t, b.remote)
+	in := integration(compile(t, twoStep), b.remote)
+	_, err := e.Call(t.Context(), in, "post", endpoint.Given{})
+	require.Equal(t, endpoint.OutcomeNotSent, failed(t, err).Outcome)
+	for _, r := range b.requests() {
+		require.Equal(t, "/login", r.path)
+	}
+
+	b.say.Store(nil)
+	_, err = e.Call(t.Context(), in, "post", endpoint.Given{})
+	require.NoError(t, err)
+	b.refuses.Store(true)
+	b.say.Store(&text)
+	_, err = e.Call(t.Context(), in, "post", endpoint.Given{})
+	require.Equal(t, endpoint.OutcomeFailed, failed(t, err).Outcome)
+}
