@@ -62,6 +62,8 @@ type Callbox struct {
 
 	mu      sync.Mutex // guards what follows
 	stopped bool
+	failing bool      // no event could be claimed of late
+	rest    time.Time // until when none is claimed by dispatch
 	working sync.WaitGroup
 }
 
@@ -154,11 +156,15 @@ func (c *Callbox) stop() {
 const (
 	lookAgain = time.Minute
 	dueAtOnce = 256
+	claimRest = 5 * time.Second        // after an event could not be claimed
 	busyAgain = 100 * time.Millisecond // calls are due that are held for a moment
 )
 
 // dispatch begins what is due, and returns how long to wait for more.
 func (c *Callbox) dispatch(ctx context.Context) (time.Duration, error) {
+	if d := c.resting(); d > 0 {
+		return d, nil
+	}
 	due, next, err := c.inbox.DueCalls(ctx, dueAtOnce)
 	if err != nil {
 		return 0, err
@@ -219,10 +225,29 @@ func (c *Callbox) lane(key string, call int64, claimed store.ClaimedEvent, ok bo
 			return
 		}
 		var err error
-		if claimed, ok, err = c.inbox.ClaimEvent(c.life, call); err != nil {
+		if claimed, ok, err = c.inbox.ClaimEvent(c.life, call); c.failed(err) {
 			c.opts.Log.Error("claim call event", "call", call, "error", err)
 		}
 	}
+}
+
+// failed keeps what became of a claim: after an error dispatch rests, whoever nudges
+// it. It reports whether that is to be logged, which is once until claims work again.
+func (c *Callbox) failed(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.failing
+	if c.failing = err != nil; c.failing {
+		c.rest = c.opts.Now().Add(claimRest)
+	}
+	return c.failing && !was
+}
+
+// resting returns how long nothing is to be claimed.
+func (c *Callbox) resting() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return min(c.rest.Sub(c.opts.Now()), claimRest)
 }
 
 // ending reports whether nothing is begun any more.

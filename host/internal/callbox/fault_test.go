@@ -2,9 +2,11 @@ package callbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
 )
 
 // A lookup that is too slow is answered in time, by name.
@@ -295,4 +298,62 @@ func (f *fakeRemote) run(_ context.Context, job Job) Result {
 		return Result{Err: refused(sdk.ClassTransient, store.OutcomeUnknown), Asks: true}
 	}
 	return Result{Answer: sdk.CallAnswer{ID: "log-" + job.Call.External}, Asks: true}
+}
+
+// brokenInbox cannot claim while it is broken.
+type brokenInbox struct {
+	Inbox
+	broken atomic.Bool
+	claims atomic.Int64
+}
+
+func (b *brokenInbox) ClaimEvent(ctx context.Context, call int64) (store.ClaimedEvent, bool, error) {
+	if b.broken.Load() {
+		b.claims.Add(1)
+		return store.ClaimedEvent{}, false, errors.New("the disk is full")
+	}
+	return b.Inbox.ClaimEvent(ctx, call)
+}
+
+// An event that cannot be claimed is tried again in seconds, and not in a busy loop.
+//
+// rows: F31
+func TestClaimErrorsRest(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		down := true
+		w.hooks.run = func(context.Context, Job) Result {
+			if down {
+				return Result{Err: refused(sdk.ClassTransient, store.OutcomeNotSent)}
+			}
+			return Result{}
+		}
+		w.send(fire(store.CallEnded, "a"), "", 0)
+		synctest.Wait()
+		w.stop() // the event waits for its next attempt
+		w.start()
+		w.stop()
+		down = false
+
+		var err error
+		w.db, err = sqlite.Open(context.Background(), sqlite.Options{Path: w.dir, NoSync: true})
+		require.NoError(t, err)
+		w.inbox, err = w.db.OpenInbox(context.Background())
+		require.NoError(t, err)
+		inbox := &brokenInbox{Inbox: w.inbox}
+		inbox.broken.Store(true)
+		w.box = New(inbox, w.hooks, w.opts)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- w.box.Run(ctx) }()
+		w.stop = func() {
+			cancel()
+			require.NoError(t, <-done)
+			require.NoError(t, w.db.Close())
+		}
+		<-time.After(time.Minute)
+		require.Positive(t, inbox.claims.Load())
+		require.LessOrEqual(t, inbox.claims.Load(), int64(13))
+		inbox.broken.Store(false)
+		w.settled(time.Minute)
+	})
 }
