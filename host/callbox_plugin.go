@@ -94,7 +94,7 @@ func pluginFault(ctx context.Context, err error, writes bool) *store.HookError {
 		out.Outcome = store.OutcomeNotSent
 	case ctx.Err() != nil:
 		out.Class, out.Code, out.Message = string(sdk.ClassTransient), "timeout", "the plugin did not answer in time"
-	case e.Class == sdk.ClassConfig || e.Class == sdk.ClassAuth || e.Class == sdk.ClassRateLimited:
+	case e.Class == sdk.ClassConfig: // a 401 or 429 may be that of a later request: only Safe says that nothing was written
 		out.Outcome = store.OutcomeFailed
 	}
 	return out

@@ -90,8 +90,9 @@ func TestWhatIsKnownOfAPluginsWrite(t *testing.T) {
 		"safe":               {&sdk.Error{Class: sdk.ClassTransient, Code: "x", Safe: true}, store.CallEnded, store.OutcomeNotSent, true},
 		"connection":         {&sdk.Error{Class: sdk.ClassTransient, Code: "x"}, store.CallEnded, store.OutcomeUnknown, true},
 		"the plugin crashed": {errors.New("lost"), store.CallEnded, store.OutcomeUnknown, true},
-		"credentials":        {&sdk.Error{Class: sdk.ClassAuth, Code: "x"}, store.CallEnded, store.OutcomeFailed, true},
-		"rate limit":         {sdk.RateLimitedFor(time.Minute), store.CallEnded, store.OutcomeFailed, true},
+		"credentials":        {&sdk.Error{Class: sdk.ClassAuth, Code: "x"}, store.CallEnded, store.OutcomeUnknown, true},
+		"safe credentials":   {&sdk.Error{Class: sdk.ClassAuth, Code: "x", Safe: true}, store.CallEnded, store.OutcomeNotSent, true},
+		"rate limit":         {sdk.RateLimitedFor(time.Minute), store.CallEnded, store.OutcomeUnknown, true},
 		"settings":           {&sdk.Error{Class: sdk.ClassConfig, Code: "x"}, store.CallEnded, store.OutcomeFailed, false},
 		"a read":             {&sdk.Error{Class: sdk.ClassTransient, Code: "x"}, store.CallStarted, store.OutcomeNotSent, true},
 	} {

@@ -23,6 +23,10 @@ func (t *templates) runHook(ctx context.Context, in store.Integration, input cha
 		return chain.Result{Err: hookError(err)}
 	}
 	input.Target = target
+	switch input.Name { // what somebody waits for goes before logs, which may come a moment later
+	case sdk.HookGetDataIframe, sdk.HookCreateTicket, sdk.HookCreateContact:
+		ctx = endpoint.Interactive(ctx)
+	}
 	return t.chains.Run(ctx, input)
 }
 
@@ -174,7 +178,7 @@ func (c chainTarget) Fingerprint(name string, g chain.Given) (string, error) {
 
 // Call implements chain.Target.
 func (c chainTarget) Call(ctx context.Context, name string, g chain.Given) (chain.Answer, error) {
-	out, err := c.engine.Call(endpoint.Interactive(ctx), c.in, name, endpoint.Given(g))
+	out, err := c.engine.Call(ctx, c.in, name, endpoint.Given(g))
 	a := chain.Answer{Status: out.Status, Body: out.Body, Warnings: out.Warnings}
 	for _, i := range out.Items {
 		a.Items = append(a.Items, chain.Item{Shape: string(i.Shape), Values: i.Values, Extra: i.Extra})
