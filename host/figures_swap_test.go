@@ -56,12 +56,24 @@ type timedStore struct {
 
 func (s timedStore) ClaimStreams(ctx context.Context, lane store.LaneRef, run int64, n int) ([]store.Stream, error) {
 	out, err := s.DB.ClaimStreams(ctx, lane, run, n)
-	if len(out) > 0 {
-		s.clock.mu.Lock()
-		s.clock.claims = append(s.clock.claims, time.Now())
-		s.clock.mu.Unlock()
-	}
+	s.clock.claimed(out)
 	return out, err
+}
+
+// Apply claims with the end of a stream.
+func (s timedStore) Apply(ctx context.Context, seg store.Segment) (store.Applied, error) {
+	out, err := s.DB.Apply(ctx, seg)
+	s.clock.claimed(out.Next)
+	return out, err
+}
+
+func (c *swapClock) claimed(streams []store.Stream) {
+	if len(streams) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claims = append(c.claims, time.Now())
 }
 
 // timedPlugins are the processes as the runner knows them.

@@ -19,27 +19,35 @@ import (
 const figuresRounds = 5
 
 // TestFigures measures the daemon on this machine and prints one table. It runs
-// only when it is asked for, alone: make bench.
+// only when it is asked for, alone: make bench. One that fails leaves the others their
+// lines, and each can be run by its name.
 func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 	if os.Getenv("JACKFIELD_BENCH") == "" {
 		t.Skip("it measures for minutes (hint: make bench)")
 	}
 	f := &figures{}
-	measureSyncs(t, f)
-	measureWAL(t, f)
-	measureUpdates(t, f)
-	measureClaims(t, f)
-	measureReads(t, f)
-	measureCalls(t, f)
-	measureFunctions(t, f)
-	measureLookups(t, f)
-	measureDrop(t, f)
-	measureIdle(t, f)
-	measureSwaps(t, f)
-	measureMemory(t, f)
-	measureStart(t, f)
-	measureSandbox(t, f)
-	measureBinary(t, f)
+	for _, m := range []struct {
+		name    string
+		measure func(*testing.T, *figures)
+	}{
+		{"Syncs", measureSyncs},
+		{"WAL", measureWAL},
+		{"Updates", measureUpdates},
+		{"Claims", measureClaims},
+		{"Reads", measureReads},
+		{"Calls", measureCalls},
+		{"Functions", measureFunctions},
+		{"Lookups", measureLookups},
+		{"Drop", measureDrop},
+		{"Idle", measureIdle},
+		{"Swaps", measureSwaps},
+		{"Memory", measureMemory},
+		{"Start", measureStart},
+		{"Sandbox", measureSandbox},
+		{"Binary", measureBinary},
+	} {
+		t.Run(m.name, func(t *testing.T) { m.measure(t, f) }) //nolint:paralleltest // they would share the machine
+	}
 	t.Logf("\n%s", f)
 	require.Empty(t, f.missed, "goals that were not reached")
 }

@@ -10,7 +10,7 @@ import (
 const (
 	// memoryLimit is what the collector tries to stay below. The database's pages
 	// and the program itself come on top, so that the daemon stays below 150 MB.
-	memoryLimit = 80 << 20
+	memoryLimit = 72 << 20
 	// memoryPercent is how much garbage the collector lets gather, of what is in
 	// use. That is little here, and the limit holds all the same.
 	memoryPercent = 200
@@ -31,18 +31,22 @@ func limitMemory(getenv func(string) string) {
 	}
 }
 
-// keepMemory gives memory back whenever work has ended, until ctx ends.
+// keepMemory gives memory back whenever work has ended, until ctx ends. The start is
+// work too.
 func keepMemory(ctx context.Context) error {
-	return whenQuiet(ctx, allocated, debug.FreeOSMemory)
+	return whenQuiet(ctx, allocated, func() {
+		debug.FreeOSMemory()
+		dropProgram()
+	})
 }
 
-// whenQuiet calls free each time that allocated stops rising. Without it the
+// whenQuiet calls free each time that allocated stops rising, or does not rise at first. Without it the
 // collector would not run before more is allocated, and a daemon that has nothing
 // to do would go on holding what its last sync took.
 func whenQuiet(ctx context.Context, allocated func() uint64, free func()) error {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()
-	loud := false
+	loud := true
 	last := allocated()
 	for {
 		select {
