@@ -47,18 +47,28 @@ func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox
 
 // run implements flows.
 func (f templateFlows) run(ctx context.Context, in store.Integration, job callbox.Job) callbox.Result {
-	asks := false
-	if flow, err := f.declares(in, sdk.HookLookup, job.Event.Type); err == nil {
-		asks = len(flow.Steps) > 0
-	}
-	name := job.Hook
+	input := chain.Input{Name: job.Hook, Hook: job.Payload(), Done: job.Done, Answer: job.Answer, Lost: job.Lost, Save: job.Save}
 	if job.Ask {
-		if name = sdk.HookLookup; !asks {
+		if input.Name, input.Save = sdk.HookLookup, nil; !f.asks(in, job, job.Lost) {
 			return callbox.Result{Err: &store.HookError{
-				Class: string(sdk.ClassConfig), Code: "no_hook", Message: "template " + in.Template + " does not say how to ask what became of a write", Outcome: store.OutcomeNotSent,
+				Class: string(sdk.ClassConfig), Code: "no_hook", Message: "template " + in.Template + " does not say how to ask what became of this write", Outcome: store.OutcomeNotSent,
 			}}
 		}
 	}
-	res := f.runHook(ctx, in, chain.Input{Name: name, Hook: job.Payload(), Done: job.Done, Answer: job.Answer})
-	return callbox.Result{Steps: res.Steps, Answer: res.Answer, Err: res.Err, Asks: asks}
+	res := f.runHook(ctx, in, input)
+	lost := job.Lost
+	if !job.Ask {
+		lost = callbox.Lost(res.Steps)
+	}
+	return callbox.Result{Steps: res.Steps, Answer: res.Answer, Err: res.Err, Asks: f.asks(in, job, lost), Lost: res.Lost}
+}
+
+// asks reports whether the template says how to ask what became of writes of a job.
+func (f templateFlows) asks(in store.Integration, job callbox.Job, lost []store.HookStep) bool {
+	question, err := f.declares(in, sdk.HookLookup, job.Event.Type)
+	if err != nil {
+		return false
+	}
+	flow, err := f.declares(in, job.Hook, job.Event.Type)
+	return err == nil && chain.Asks(question, flow, job.Hook, lost)
 }

@@ -148,6 +148,7 @@ func (c chainTarget) step(s endpoint.Step) chain.Step {
 	return chain.Step{
 		Name: s.Name, Endpoint: s.Endpoint, When: c.expression(s.When), ForEach: c.expression(s.ForEach),
 		Optional: s.Optional, Reads: s.Reads, Again: s.Again, Contacts: s.Contacts,
+		Shape: string(s.Shape),
 	}
 }
 
@@ -179,7 +180,7 @@ func (c chainTarget) Fingerprint(name string, g chain.Given) (string, error) {
 // Call implements chain.Target.
 func (c chainTarget) Call(ctx context.Context, name string, g chain.Given) (chain.Answer, error) {
 	out, err := c.engine.Call(ctx, c.in, name, endpoint.Given(g))
-	a := chain.Answer{Status: out.Status, Body: out.Body, Warnings: out.Warnings}
+	a := chain.Answer{Status: out.Status, Body: out.Body, Warnings: out.Warnings, Bare: out.Bare}
 	for _, i := range out.Items {
 		a.Items = append(a.Items, chain.Item{Shape: string(i.Shape), Values: i.Values, Extra: i.Extra})
 	}
@@ -187,6 +188,11 @@ func (c chainTarget) Call(ctx context.Context, name string, g chain.Given) (chai
 		return a, hookError(err)
 	}
 	return a, nil
+}
+
+// As implements chain.Target.
+func (c chainTarget) As(name string, it chain.Item) (any, bool) {
+	return c.in.Template.As(name, endpoint.Item{Shape: store.ItemShape(it.Shape), Values: it.Values, Extra: it.Extra})
 }
 
 // hookError is why a step failed, as a call tells it.

@@ -132,6 +132,28 @@ func (b *Inbox) FinishEvent(ctx context.Context, o store.EventOutcome) (call sto
 	return call, next, more, nil
 }
 
+// SaveEvent keeps the steps and the answer of an event that is at work, as they are so
+// far: what a host that is killed leaves of it. It answers store.ErrStale as FinishEvent
+// does.
+func (b *Inbox) SaveEvent(ctx context.Context, o store.EventOutcome) error {
+	err := b.update(ctx, func(ctx context.Context, t *tx) error {
+		steps, err := encode(o.Steps)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, "UPDATE call_events SET steps = $1, answer = $2 WHERE id = $3 AND state = 'running' AND attempts = $4",
+			steps, text(string(o.Answer)), o.EventID, o.Attempts)
+		if err == nil && n != 1 {
+			err = store.ErrStale
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("save event %d: %w", o.EventID, err)
+	}
+	return nil
+}
+
 func finishEvent(ctx context.Context, t *tx, o store.EventOutcome) (call int64, err error) {
 	e, err := oneEvent(ctx, t, o.EventID)
 	if err != nil {

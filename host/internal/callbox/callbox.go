@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -23,6 +24,7 @@ type Inbox interface {
 	DueCalls(ctx context.Context, limit int) (due []store.Call, next int64, err error)
 	CallByExternal(ctx context.Context, integration, external string) (store.Call, error)
 	CallEvent(ctx context.Context, id int64) (store.CallEvent, error)
+	SaveEvent(ctx context.Context, o store.EventOutcome) error
 	ResolveEvent(ctx context.Context, id int64, how store.EventResolution, answer json.RawMessage, log store.CallLog) (store.CallEvent, error)
 }
 
@@ -279,9 +281,13 @@ func (c *Callbox) job(claimed store.ClaimedEvent) (Job, Result, bool) {
 		}
 	}
 	for _, s := range claimed.Event.Steps {
-		if s.Arrived() {
+		if s.Arrived() || s.Skipped != "" {
 			job.Done = append(job.Done, s)
 		}
+	}
+	job.Lost = Lost(claimed.Event.Steps)
+	job.Save = func(ctx context.Context, steps []store.HookStep, answer sdk.CallAnswer) error {
+		return c.save(ctx, claimed, steps, answer)
 	}
 	job.Body = told(job.Body, claimed.Call)
 	if log := claimed.Call.Log.ID; claimed.Event.Type == store.CallConnected && log != "" && log != job.Answer.ID && !claimed.Ask {

@@ -40,10 +40,16 @@ type Job struct {
 	Event store.CallEvent
 	Body  sdk.CallEvent // of Event, with what others told of the call
 	Hook  string        // such as sdk.HookSaveLogCRM; empty: what the event triggers alone
-	// Done are the steps of earlier attempts that arrived, and Answer what those
-	// attempts answered: they must not be done again.
+	// Done are the steps of earlier attempts that arrived or were left out, and Answer
+	// what those attempts answered: what arrived must not be done again.
 	Done   []store.HookStep
 	Answer sdk.CallAnswer
+	// Lost are the writes of earlier attempts whose answers were lost.
+	Lost []store.HookStep
+	// Save keeps the steps of this attempt before the last of them, a write, is sent: if
+	// the host is killed it is known which one was on its way. Nothing may be sent if it
+	// fails.
+	Save func(ctx context.Context, steps []store.HookStep, answer sdk.CallAnswer) error
 	// Ask is set to ask what became of the write that Hook is, whose answer was lost.
 	Ask bool
 }
@@ -69,6 +75,9 @@ type Result struct {
 	Err *store.HookError
 	// Asks says that it can be asked later what became of a write.
 	Asks bool
+	// Lost are writes that a question found to have arrived and that were not in Job.Lost:
+	// of what was cut off no more was known.
+	Lost []store.HookStep
 	// Skip says why nothing was done.
 	Skip string
 }

@@ -39,6 +39,26 @@ func made(steps []store.HookStep) bool {
 	return slices.ContainsFunc(steps, func(s store.HookStep) bool { return s.Write && s.Way != store.WayTrigger && s.Arrived() })
 }
 
+// Lost returns the writes whose answers were lost and that must not be sent again: of
+// each what was known last.
+func Lost(steps []store.HookStep) (out []store.HookStep) {
+	seen := map[string]bool{}
+	for _, s := range slices.Backward(steps) {
+		if id := string(s.Way) + " " + s.Key; s.Skipped == "" && !seen[id] {
+			seen[id] = true
+			if isLost(s) {
+				out = append(out, s)
+			}
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+func isLost(s store.HookStep) bool {
+	return s.Way != store.WayPlugin && s.Write && s.Error != nil && s.Error.Outcome == store.OutcomeUnknown && !s.Error.Again
+}
+
 // arrive notes of steps whose answers were lost that they arrived, so that they are
 // not done again. It returns false if there are none: a plugin's function is done as a
 // whole.
@@ -46,7 +66,7 @@ func arrive(steps []store.HookStep) bool {
 	some := false
 	for i := range steps {
 		s := &steps[i]
-		if s.Way == store.WayPlugin || !s.Write || s.Error == nil || s.Error.Outcome != store.OutcomeUnknown {
+		if !isLost(*s) {
 			continue
 		}
 		s.Error, some = nil, true

@@ -157,6 +157,9 @@ func (c *Callbox) asked(e *store.CallEvent, claimed store.ClaimedEvent, res Resu
 	switch {
 	case res.Err == nil && res.Answer.ID != "":
 		e.State, e.Error, e.DueAt = store.EventDone, nil, time.Time{}
+		if len(Lost(e.Steps)) == 0 {
+			e.Steps = c.steps(append(e.Steps, res.Lost...))
+		}
 		if arrive(e.Steps) { // those after them were not done
 			e.State, e.DueAt = store.EventQueued, c.opts.Now()
 		}
@@ -205,6 +208,16 @@ func (c *Callbox) steps(all []store.HookStep) []store.HookStep {
 		out = append(out, s)
 	}
 	return out
+}
+
+// save keeps what was done of an event that is at work.
+func (c *Callbox) save(ctx context.Context, claimed store.ClaimedEvent, steps []store.HookStep, a sdk.CallAnswer) error {
+	raw, err := json.Marshal(known(claimed, a))
+	if err != nil || len(raw) > store.MaxCallScreenBytes {
+		raw = claimed.Event.Answer
+	}
+	all := c.steps(append(slices.Clone(claimed.Event.Steps), steps...))
+	return c.inbox.SaveEvent(ctx, store.EventOutcome{EventID: claimed.Event.ID, Attempts: claimed.Event.Attempts, Steps: all, Answer: raw})
 }
 
 // clean returns an error that may be kept.

@@ -3,6 +3,7 @@ package chain
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -73,7 +74,7 @@ func shapes(hook string) []string {
 // asked what became of that, found. What a trigger answered, or a step that only looks
 // something up for later ones, never is; but a form that has no steps is a trigger's.
 func (w *walk) makes(s Step, it Item) bool {
-	return (s.Name != "" || w.form) && (!s.Reads || w.asks) && it.Values["id"] != "" && slices.Contains(w.shapes, it.Shape)
+	return (s.Name != "" || w.form) && (!s.Reads || w.question != nil) && it.Values["id"] != "" && slices.Contains(w.shapes, it.Shape)
 }
 
 // said returns what an expression says; otherwise if there is none.
@@ -84,6 +85,9 @@ func (w *walk) said(name string, x Expression, otherwise string) string {
 	v, err := x(w.given)
 	if err != nil {
 		w.warn("%s: %v", name, err)
+		if w.question != nil && name == "id" {
+			w.unsaid = configError(codeCondition, "id: %v", err)
+		}
 		return ""
 	}
 	if !truth(v) {
@@ -94,17 +98,17 @@ func (w *walk) said(name string, x Expression, otherwise string) string {
 
 // bounded returns what is kept for later events: what an earlier attempt left and
 // this one did not replace, and what is new. What is too large is left out.
-func (w *walk) bounded(before map[string]json.RawMessage) map[string]json.RawMessage {
+func (w *walk) bounded(warn func(format string, args ...any)) map[string]json.RawMessage {
 	out, sum := map[string]json.RawMessage{}, 0
 	add := func(name string, raw []byte) {
 		if len(raw) > maxKept || sum+len(raw) > maxContext {
-			w.warn("what is kept under %s is too large for later events", name)
+			warn("what is kept under %s is too large for later events", name)
 			return
 		}
 		sum += len(raw)
 		out[name] = raw
 	}
-	for name, raw := range before {
+	for name, raw := range w.before {
 		if _, again := w.kept[name]; !again {
 			add(name, raw)
 		}
@@ -112,7 +116,7 @@ func (w *walk) bounded(before map[string]json.RawMessage) map[string]json.RawMes
 	for _, name := range w.names() {
 		raw, err := json.Marshal(w.kept[name])
 		if err != nil {
-			w.warn("what is kept under %s cannot be written: %v", name, err)
+			warn("what is kept under %s cannot be written: %v", name, err)
 			continue
 		}
 		add(name, raw)
@@ -127,8 +131,15 @@ func (w *walk) names() []string {
 		out = append(out, Found)
 	}
 	for _, s := range w.flow.Steps {
-		if _, ok := w.kept[s.Name]; ok {
-			out = append(out, s.Name)
+		for _, name := range []string{s.Name, marksOf(s.Name)} {
+			if _, ok := w.kept[name]; ok && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.kept)) { // what is not of this flow: what a question found
+		if !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out

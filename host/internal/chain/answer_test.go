@@ -35,8 +35,8 @@ func TestAHookAnswersWhatItMade(t *testing.T) {
 		"of a form a trigger's":    {sdk.HookCreateContact, chain.Flow{Triggers: []chain.Step{{Endpoint: "person"}}}, "p-1"},
 		"the contact":              {sdk.HookCreateContact, chain.Flow{Steps: []chain.Step{{Name: "person", Endpoint: "person"}, log}}, "p-1"},
 		"of a ticket form none":    {sdk.HookCreateTicket, chain.Flow{Steps: []chain.Step{{Name: "person", Endpoint: "person"}}}, ""},
-		"a question's is read":     {sdk.HookLookup, chain.Flow{Steps: []chain.Step{{Name: "other", Endpoint: "other", Reads: true}}}, "l-2"},
-		"and of the shape as well": {sdk.HookLookup, chain.Flow{Steps: []chain.Step{{Name: "person", Endpoint: "person", Reads: true}}}, ""},
+		"a question's is read":     {sdk.HookLookup, chain.Flow{Steps: []chain.Step{{Name: "other", Endpoint: "other", Reads: true, Shape: "call_log"}}}, "l-2"},
+		"and of the shape as well": {sdk.HookLookup, chain.Flow{Steps: []chain.Step{{Name: "other", Endpoint: "other", Reads: true, Shape: "call_log"}, {Name: "person", Endpoint: "person", Reads: true}}}, "l-2"},
 		"unless the hook says so":  {sdk.HookSaveLogCRM, chain.Flow{Steps: []chain.Step{log}, ID: func(chain.Given) (any, error) { return "mine", nil }}, "mine"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestAHookAnswersWhatItMade(t *testing.T) {
 			}}
 			in := c.input("call.ended", tc.hook)
 			if tc.hook == sdk.HookLookup {
-				in.Hook.Hook = sdk.HookSaveLogCRM
+				in.Hook.Hook, in.Lost = sdk.HookSaveLogCRM, lostLog()
 			}
 			require.Equal(t, tc.want, run(t, in).Answer.ID)
 		})

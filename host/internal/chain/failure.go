@@ -17,6 +17,8 @@ const (
 	codeNoList        = "no_list"
 	codeTooMany       = "too_many_calls"
 	codeCondition     = "expression_failed"
+	codeNotAsked      = "not_asked"
+	codeInterrupted   = "interrupted"
 )
 
 // failure makes why a step failed a *store.HookError of its own.

@@ -22,6 +22,9 @@ type Target interface {
 	Fingerprint(endpoint string, g Given) (string, error)
 	// Number returns a phone number as E.164, or as it is.
 	Number(number string) string
+	// As returns a thing as an endpoint would have answered it that makes such things;
+	// false if nobody can tell.
+	As(endpoint string, it Item) (any, bool)
 }
 
 // Given is what an expression or an endpoint is given. It is only read.
@@ -41,6 +44,7 @@ type Answer struct {
 	Body     any
 	Items    []Item
 	Warnings []string
+	Bare     bool // it lacks what the template says that it has, such as the list
 }
 
 // Item is one thing of an answer, in the words of its shape.
@@ -85,6 +89,7 @@ type Step struct {
 	Reads    bool       // it changes nothing at the remote system
 	Again    bool       // it may be sent again although it may have arrived
 	Contacts bool       // it answers contacts
+	Shape    string     // of what it answers; empty: none
 }
 
 // key tells the step from the others of its event.

@@ -52,10 +52,16 @@ type Input struct {
 	Target Target
 	Name   string // of the hook; empty: what the event triggers alone
 	Hook   sdk.CallHook
-	// Done are the steps of earlier attempts that arrived, and Answer what those
-	// attempts answered: writes among them are not done again.
+	// Done are the steps of earlier attempts that arrived or were left out, and Answer
+	// what those attempts answered: writes among them are not done again.
 	Done   []store.HookStep
 	Answer sdk.CallAnswer
+	// Lost are the writes that a question is about; none if nothing is known of them.
+	Lost []store.HookStep
+	// Save keeps what was done before a write is sent, with that write as its last step,
+	// as one whose outcome is unknown. It is called if the flow writes several times; nil:
+	// nothing is kept.
+	Save func(ctx context.Context, steps []store.HookStep, answer sdk.CallAnswer) error
 }
 
 // Result is what came of a flow. With an error it holds what there is.
@@ -65,6 +71,8 @@ type Result struct {
 	// Err is why the flow is not done. Its outcome is unknown if any write may have
 	// arrived and was not answered.
 	Err *store.HookError
+	// Lost are the writes that a question found to have arrived.
+	Lost []store.HookStep
 }
 
 // Run runs what is declared for a hook. A step that fails stops those after it,
@@ -80,24 +88,28 @@ func (r *Runner) Run(ctx context.Context, in Input) Result {
 	}
 	in.Hook.Event = normal(in.Hook.Event, flow, in.Target)
 	w := &walk{
-		runner: r, target: in.Target, flow: flow, attempt: max(in.Hook.Attempt, 1), done: map[string]bool{},
+		runner: r, target: in.Target, flow: flow, attempt: max(in.Hook.Attempt, 1), done: map[string]bool{}, left: map[string]string{},
 		given: Given{Call: callOf(in.Hook, flow), Context: contextOf(in.Hook.Context, in.Answer.Context), Body: orEmpty(in.Hook.Event.Fields)},
 		out:   Result{Answer: sdk.CallAnswer{ID: in.Answer.ID, URL: in.Answer.URL, Contacts: in.Answer.Contacts}},
-		kept:  map[string]any{}, shapes: shapes(in.Name),
+		kept:  map[string]any{}, shapes: shapes(in.Name), before: in.Answer.Context, save: in.Save,
 	}
 	if w.given.Context[Found] == nil {
 		w.given.Context[Found] = []any{} // so that an expression can count them
 	}
-	w.form = len(flow.Steps) == 0 && (in.Name == sdk.HookCreateTicket || in.Name == sdk.HookCreateContact)
+	w.form = flow.form(in.Name)
 	if in.Name == sdk.HookLookup {
 		w.out.Answer.ID, w.out.Answer.URL = "", "" // what is asked is whether there is one
-		w.asks, w.shapes = true, shapes(in.Hook.Hook)
+		w.question, w.shapes = &question{}, shapes(in.Hook.Hook)
 	}
 	for _, s := range in.Done {
-		if s.Write && s.Arrived() {
+		switch {
+		case s.Skipped != "":
+			w.left[s.Key] = s.Skipped
+		case s.Write && s.Arrived():
 			w.done[s.Key] = true
 		}
 	}
+	w.several()
 	bad := w.steps(ctx)
 	for _, s := range flow.Triggers {
 		bad = worse(bad, w.step(ctx, s))
@@ -112,7 +124,14 @@ func (r *Runner) Run(ctx context.Context, in Input) Result {
 // finish makes the hook's answer of what the steps gave.
 func (w *walk) finish(in Input, bad *store.HookError) {
 	w.answer(in.Name)
-	w.out.Answer.Context = w.bounded(in.Answer.Context)
+	if bad = worse(bad, w.unsaid); bad == nil {
+		bad = w.verdict(in)
+	}
+	if bad == nil {
+		w.recover(in)
+		w.forget()
+	}
+	w.out.Answer.Context = w.bounded(w.warn)
 	if bad == nil {
 		return
 	}

@@ -39,6 +39,7 @@ var _ chain.Target = (*crm)(nil)
 
 func (c *crm) ID() string                                      { return "uid-1" }
 func (c *crm) Flow(_ string, _ store.CallEventType) chain.Flow { return c.flow }
+func (c *crm) As(string, chain.Item) (any, bool)               { return nil, false }
 func (c *crm) Number(n string) string                          { return n }
 
 func (c *crm) Call(ctx context.Context, endpoint string, g chain.Given) (chain.Answer, error) {

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -21,11 +22,22 @@ type walk struct {
 	kept    map[string]any // what steps answered, by name
 	made    *Item          // the newest thing that may be what the hook made
 	shapes  []string       // of what the hook makes
-	asks    bool           // it only asks whether there is one
 	form    bool           // it is of a form for which triggers alone are declared
 	calls   int
 	unsure  bool // an optional step may have arrived, and nobody knows
+
+	left     map[string]string          // steps that earlier attempts left out, with the reason, by key
+	before   map[string]json.RawMessage // what earlier attempts left
+	question *question                  // nil: it does something
+	unsaid   *store.HookError           // why a question's answer cannot be told
+	save     func(ctx context.Context, steps []store.HookStep, answer sdk.CallAnswer) error
 }
+
+// Why a step was left out.
+const (
+	whyFalse = "its condition is false"
+	whyEmpty = "its list is empty"
+)
 
 // steps does one step after the other, until one fails that must not.
 func (w *walk) steps(ctx context.Context) *store.HookError {
@@ -43,6 +55,7 @@ func (w *walk) steps(ctx context.Context) *store.HookError {
 }
 
 func (w *walk) skip(s Step, key, why string) {
+	w.unheard(s, why)
 	w.out.Steps = append(w.out.Steps, store.HookStep{Way: s.way(), Name: s.Endpoint, Key: key, Attempt: w.attempt, Write: !s.Reads, Skipped: why})
 }
 
@@ -51,13 +64,17 @@ func (w *walk) step(ctx context.Context, s Step) *store.HookError {
 	if w.done[s.key()] {
 		return nil // an earlier attempt did it, and its answer is in the context
 	}
+	if why := w.left[s.key()]; (why == whyFalse || why == whyEmpty) && w.passed(s) {
+		w.skip(s, s.key(), why)
+		return nil
+	}
 	if s.When != nil {
 		v, err := s.When(w.given)
 		if err != nil {
 			return w.stopped(ctx, s, s.key(), configError(codeCondition, "when: %v", err))
 		}
 		if !truth(v) {
-			w.skip(s, s.key(), "its condition is false")
+			w.skip(s, s.key(), whyFalse)
 			return nil
 		}
 	}
@@ -89,51 +106,14 @@ func (w *walk) forgive(s Step, bad *store.HookError) *store.HookError {
 	return nil
 }
 
-// each does a step for each of a list.
-func (w *walk) each(ctx context.Context, s Step) *store.HookError {
-	v, err := s.ForEach(w.given)
-	if err != nil {
-		return w.stopped(ctx, s, s.key(), configError(codeCondition, "foreach: %v", err))
-	}
-	list, ok := v.([]any)
-	if !ok && v != nil {
-		return w.stopped(ctx, s, s.key(), configError(codeNoList, "foreach gives no list but a %T", v))
-	}
-	if len(list) == 0 {
-		w.skip(s, s.key(), "its list is empty")
-		return nil
-	}
-	most := min(len(list), maxItems)
-	answers := make([]any, most)
-	had, _ := w.given.Context[s.Name].([]any)
-	copy(answers, had)
-	for i, item := range list[:most] {
-		key := fmt.Sprintf("%s[%d]", s.key(), i)
-		if w.done[key] {
-			continue
-		}
-		g := w.given
-		g.Item = item
-		a, err := w.call(ctx, s, key, g)
-		if err != nil {
-			w.keep(s, answers[:i])
-			if bad := w.forgive(s, failure(ctx, s, err)); bad != nil {
-				return bad
-			}
-			continue
-		}
-		answers[i] = a.Body
-	}
-	w.keep(s, answers)
-	if most < len(list) {
-		w.warn("it was done for the first %d of %d", most, len(list))
-	}
-	return nil
-}
-
 // call calls the endpoint of a step, or takes what is known, and notes it.
 func (w *walk) call(ctx context.Context, s Step, key string, g Given) (Answer, error) {
 	step := store.HookStep{Way: s.way(), Name: s.Endpoint, Key: key, Attempt: w.attempt, Write: !s.Reads}
+	if err := w.keepUp(ctx, step, s); err != nil {
+		step.Error = failure(ctx, s, err)
+		w.out.Steps = append(w.out.Steps, step)
+		return Answer{}, err
+	}
 	begin := w.runner.opts.Now()
 	a, cached, err := w.ask(ctx, s, g)
 	step.Took, step.Status, step.Cached = w.runner.opts.Now().Sub(begin), a.Status, cached
@@ -145,6 +125,7 @@ func (w *walk) call(ctx context.Context, s Step, key string, g Given) (Answer, e
 	if err != nil {
 		return a, err
 	}
+	w.heard(s, a)
 	for _, text := range a.Warnings {
 		w.warn("%s", text)
 	}

@@ -161,6 +161,20 @@ func (a answer) items(body any, s scope) ([]Item, error) {
 	return out, nil
 }
 
+// bare reports whether an answer without items lacks the list, or is something that is
+// no item: it does not say that there is none.
+func (a answer) bare(body any, s scope) bool {
+	if a.shape == "" {
+		return false
+	}
+	if a.list == nil {
+		m, ok := body.(map[string]any)
+		return body != nil && (!ok || len(m) > 0)
+	}
+	v, err := a.list.read(body, s)
+	return err != nil || v == nil
+}
+
 // idAt is where the id of an item is, for messages.
 func (a answer) idAt() *reader {
 	i := slices.IndexFunc(a.item, func(r reading) bool { return r.name == "id" })

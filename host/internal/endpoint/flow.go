@@ -31,6 +31,7 @@ type Step struct {
 	Reads         bool // it changes nothing at the remote system
 	Again         bool // it may be sent again although it may have arrived
 	Contacts      bool // it answers contacts
+	Shape         store.ItemShape
 }
 
 // Expression is a compiled text that gives a value.
@@ -92,7 +93,31 @@ func (b *builder) flow(hook string) Flow {
 		names[d.ObjectName] = i
 		f.Steps = append(f.Steps, b.step(where, d))
 	}
+	if hook == askHook && len(c.Steps) > 0 {
+		b.question(at, path, c, f)
+	}
 	return f
+}
+
+// askHook is asked what became of a write.
+const askHook = "lookup"
+
+// question refuses a chain whose silence would be taken for an answer: a write that it
+// does not find is sent again.
+func (b *builder) question(at, path string, c store.HookChain, f Flow) {
+	kinds := []store.ItemShape{store.ShapeCallLog, store.ShapeTicket, store.ShapeContact, store.ShapeMessage}
+	for i, d := range c.Steps {
+		where := fmt.Sprintf("%s[%d]", at, i)
+		if d.Optional {
+			b.fault(where+".optional", "no optional: a question that fails is asked again", "%s.optional: if it fails nobody knows whether there is one, and what there is would be made again", where)
+		}
+		if e, ok := b.spec.Endpoint(d.Endpoint); ok && e.Type != store.EndpointGetData && e.Type != store.EndpointAuth {
+			b.fault(where+".endpoint", "an endpoint of type GetData; it may have the method POST", "%s.endpoint: %q writes, and a question only reads", where, d.Endpoint)
+		}
+	}
+	if f.ID == nil && !slices.ContainsFunc(f.Steps, func(s Step) bool { return slices.Contains(kinds, s.Shape) }) {
+		b.fault(path, "response.shape of an endpoint, or id:", "%s: nothing of it is what a hook makes: it would find nothing that there is", path)
+	}
 }
 
 func (b *builder) step(path string, d store.DataFunction) Step {
@@ -114,6 +139,7 @@ func (s *Step) traits(e *store.Endpoint) {
 	s.Reads = e.Type == store.EndpointGetData
 	s.Again = (&call{spec: e}).again()
 	s.Contacts = e.Response.Shape == store.ShapeContact
+	s.Shape = e.Response.Shape
 }
 
 // triggered returns the endpoints that each event triggers. One that a step of the

@@ -257,6 +257,7 @@ type Result struct {
 	Body   any               `json:"body,omitempty"`    // JSON, or a text
 	Items  []Item            `json:"items,omitempty"`   // if the endpoint has a shape
 	TookMS int64             `json:"took_ms"`
+	Bare   bool              `json:"-"` // it lacks the list, or is something that is no item
 	// Warnings say what of the request or the answer was odd.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -299,7 +300,7 @@ func (c *call) read(got reply, s scope) (Result, error) {
 	if err != nil {
 		return out, known(err, OutcomeUnknown, got.status)
 	}
-	out.Items = items
+	out.Items, out.Bare = items, len(items) == 0 && c.response.bare(body, s)
 	return out, nil
 }
 
