@@ -153,7 +153,7 @@ func TestPragmas(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0", "busy_timeout": "5000",
-		"wal_autocheckpoint": "0", "journal_size_limit": "67108864", "cache_size": "-16384",
+		"wal_autocheckpoint": "0", "journal_size_limit": "67108864", "cache_size": "-8192",
 	} {
 		require.Equal(t, want, pragma(name), name)
 	}
