@@ -40,8 +40,10 @@ func (c *cli) callListCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVarP(&req.Integration, "integration", "i", "", "only those of this integration")
+	f.StringVar(&req.Tenant, "tenant", "", "only this tenant's")
 	f.BoolVar(&req.Open, "open", false, "only those of which something is still to be done")
 	f.BoolVar(&req.Unknown, "unknown", false, "only those of which something waits for a person")
+	_ = cmd.RegisterFlagCompletionFunc("tenant", c.complete(completeTenants)) // the flag is there
 	addPageFlags(cmd, &req.PageSize, &req.PageToken)
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (h *callHooks) Plan(_ context.Context, in store.Integration, t store.CallEv
 	if in.Template != "" {
 		return h.flows.plan(in, t)
 	}
-	plan := callbox.Plan{Lookup: h.lookup}
+	plan := callbox.Plan{Lookup: cmp.Or(in.Lookup, h.lookup)}
 	if m, ok := h.manifest(in.Plugin); ok && hasHook(m, callbox.Hook(t)) {
 		plan.Way, plan.Runs, plan.Writes = store.WayPlugin, []string{in.Plugin}, t.Writes()
 	}

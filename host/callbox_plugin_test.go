@@ -38,7 +38,10 @@ func pluginHooks(answer func(call sdk.HookCall) (sdk.HookResult, error), hooks .
 func TestHookOfAPlugin(t *testing.T) {
 	t.Parallel()
 	job := callbox.Job{
-		Call:  store.Call{External: "4711", Log: store.CallLog{ID: "L1"}, Context: []byte(`{"contact":{"id":7}}`)},
+		Call: store.Call{
+			External: "4711", Log: store.CallLog{ID: "L1"}, Context: []byte(`{"contact":{"id":7}}`),
+			Screen: []byte(`{"contacts":[{"id":"7"},{"id":"8","name":"Bob"}]}`), CallDetails: store.CallDetails{Contact: "8"},
+		},
 		Event: store.CallEvent{UID: "key-1", Type: store.CallEnded, Attempts: 2}, Body: sdk.CallEvent{Type: "call.ended", CallID: "4711"}, Hook: sdk.HookSaveLogCRM,
 	}
 	var asked sdk.HookCall
@@ -57,6 +60,7 @@ func TestHookOfAPlugin(t *testing.T) {
 	require.Equal(t, 2, given.Attempt)
 	require.Equal(t, "L1", given.Log.ID)
 	require.JSONEq(t, `{"id":7}`, string(given.Context["contact"]))
+	require.Equal(t, &sdk.CallContact{ID: "8", Name: "Bob"}, given.Contact, "the one that the agent chose")
 
 	job.Ask = true
 	h.Run(t.Context(), job)

@@ -25,7 +25,7 @@ func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox
 	hook := callbox.Hook(t)
 	flow, err := f.declares(in, hook, t)
 	if err != nil {
-		return callbox.Plan{Way: store.WayChain, Runs: []string{in.Template}, Writes: t.Writes(), Lookup: f.lookup}
+		return callbox.Plan{Way: store.WayChain, Runs: []string{in.Template}, Writes: t.Writes(), Lookup: cmp.Or(in.Lookup, f.lookup)}
 	}
 	plan := callbox.Plan{Lookup: cmp.Or(flow.Deadline, f.lookup)}
 	for _, s := range flow.Steps {

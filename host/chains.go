@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/chain"
@@ -50,7 +52,7 @@ func (t *templates) target(in store.Integration) (chainTarget, error) {
 		return chainTarget{}, err
 	}
 	of.Template, err = t.variants.of(t.compiler, of.Template, in)
-	return chainTarget{t.engine, of}, err
+	return chainTarget{t.engine, of, in.Lookup}, err
 }
 
 // variants are templates as single integrations have them that say some of it
@@ -102,6 +104,7 @@ func (v *variants) of(c *endpoint.Compiler, t *endpoint.Template, in store.Integ
 type chainTarget struct {
 	engine *endpoint.Engine
 	in     endpoint.Integration
+	lookup time.Duration // of the integration; 0: as the template says
 }
 
 var _ chain.Target = chainTarget{}
@@ -138,8 +141,11 @@ func (c chainTarget) Flow(hook string, event store.CallEventType) chain.Flow {
 		flow.ID, flow.URL, flow.Deadline = c.expression(declared.ID), c.expression(declared.URL), declared.Deadline
 		flow.Route, flow.Reject = c.expression(declared.Route), c.expression(declared.Reject)
 	}
-	if hook == sdk.HookGetDataIframe && t.HasScreen() {
-		flow.Screen = c.screen
+	if hook == sdk.HookGetDataIframe {
+		flow.Deadline = cmp.Or(c.lookup, flow.Deadline)
+		if t.HasScreen() {
+			flow.Screen = c.screen
+		}
 	}
 	return flow
 }

@@ -161,6 +161,9 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 		t.fact("  used", thousands(l.GetUsed()))
 		t.fact("  begins anew", l.GetReset_())
 	}
+	if i.GetLookup() != nil {
+		t.fact("lookup", shortDuration(i.GetLookup().AsDuration()))
+	}
 	t.fact("last check", i.GetLastCheckAt())
 	t.fact("next check", i.GetNextCheckAt())
 	t.fact("onboarded", i.GetOnboardedAt())

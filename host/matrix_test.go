@@ -184,6 +184,18 @@ func TestEachRouteAgainstEachToken(t *testing.T) {
 		}
 	}
 	require.Empty(t, wrong, "\n%s", strings.Join(wrong, "\n"))
+	for _, path := range []string{"/api/v1/calls", "/api/v1/tenants/acme/calls"} {
+		_, text := m.get(m.base+path, m.tokens["acme read"])
+		require.Contains(t, text, `"c-1"`, "%s: all calls of its tenant", path)
+		_, text = m.get(m.base+path, m.tokens["globex"])
+		require.NotContains(t, text, "c-1", path)
+	}
+	events := m.cli("event", "list", "--kind", "token")
+	require.Contains(t, events, "token.revoked")
+	require.Contains(t, events, "host-operate")
+	for name, secret := range m.tokens {
+		require.True(t, secret == "" || !strings.Contains(events, secret), "an event opens what the token %q does", name)
+	}
 }
 
 // expectation is what a token gets of a route.

@@ -63,8 +63,11 @@ func (s screens) Open(ctx context.Context, in store.Integration, r api.ScreenReq
 		return "", time.Time{}, store.Hint(fmt.Errorf("there is no HTTP listener that shows a screen: %w", store.ErrConflict), "jackfield status says why; listen: in host.yaml")
 	}
 	t, err := s.Issue(ctx, screen.Scope{Tenant: in.Tenant, Integration: in.Name, Call: r.Call, Agent: r.Agent, Origin: r.Origin})
-	if errors.Is(err, screen.ErrGone) {
+	switch {
+	case errors.Is(err, screen.ErrGone):
 		err = store.Hint(fmt.Errorf("call %s of %s: %w", r.Call, in.FullName(), store.ErrNotFound), "jackfield call list -i "+in.FullName())
+	case errors.Is(err, screen.ErrMoved):
+		err = store.Hint(fmt.Errorf("call %s was %s's: %w: %w", r.Call, r.Agent, err, store.ErrConflict), "jackfield call show -i "+in.FullName()+" "+r.Call)
 	}
 	return t.URL, t.ExpiresAt, err
 }
@@ -111,10 +114,19 @@ func (s *shownCalls) Call(ctx context.Context, of screen.Scope) (screen.Call, er
 	}
 	out := screen.Call{
 		State: screen.State(c.State), Direction: c.Direction, From: c.From, To: c.To, Disposition: c.Result,
-		StartedAt: c.StartedAt, ConnectedAt: c.ConnectedAt, EndedAt: c.EndedAt, WrapupAt: c.ClosedAt,
+		StartedAt: c.StartedAt, ConnectedAt: c.ConnectedAt, EndedAt: c.EndedAt, WrapupAt: c.ClosedAt, Chosen: c.Contact,
 	}
+	var who holders
 	for _, e := range events {
-		s.shown(&out, e)
+		var body sdk.CallEvent
+		if json.Unmarshal(e.Body, &body) != nil { // it was checked when it was stored
+			continue
+		}
+		s.shown(&out, e, body)
+		who.take(body)
+	}
+	if who.without(of.Agent) {
+		return screen.Call{}, screen.ErrMoved
 	}
 	if len(c.Screen) > 0 {
 		s.answered(&out, c.Screen)
@@ -123,11 +135,7 @@ func (s *shownCalls) Call(ctx context.Context, of screen.Scope) (screen.Call, er
 }
 
 // shown adds to a call what an event tells of it.
-func (s *shownCalls) shown(out *screen.Call, e store.CallEvent) {
-	var body sdk.CallEvent
-	if json.Unmarshal(e.Body, &body) != nil { // it was checked when it was stored
-		return
-	}
+func (s *shownCalls) shown(out *screen.Call, e store.CallEvent, body sdk.CallEvent) {
 	switch e.Type {
 	case store.CallStarted:
 		out.Looking = e.State == store.EventQueued || e.State == store.EventRunning
@@ -139,18 +147,10 @@ func (s *shownCalls) shown(out *screen.Call, e store.CallEvent) {
 		if out.WrapupAt.IsZero() || body.At.Before(out.WrapupAt) {
 			out.WrapupAt = body.At
 		}
-	case store.CallUpdated:
-		if id, ok := body.Fields[chosenField].(string); ok && body.Update == callbox.UpdateContact {
-			out.Chosen = id
-		}
-	case store.CallConnected, store.CallEnded, store.SMSSent, store.TicketCreate, store.ContactCreate:
+	case store.CallUpdated, store.CallConnected, store.CallEnded, store.SMSSent, store.TicketCreate, store.ContactCreate:
 	}
 	out.Events = append(out.Events, screen.Event{At: body.At, Text: eventText(e, body)})
 }
-
-// chosenField has the contact in the event that says which one it is, and in the forms
-// that are sent after it.
-const chosenField = "contact_id"
 
 // excuse tells an agent why the CRM has nothing to show.
 func (s *shownCalls) excuse(e *store.HookError) string {
@@ -248,6 +248,10 @@ func (s *shownCalls) Act(ctx context.Context, of screen.Scope, a screen.Act) (sc
 	if err != nil {
 		return screen.Outcome{}, err
 	}
+	call, err := s.Call(ctx, of) // it may have become another agent's
+	if err != nil {
+		return screen.Outcome{}, err
+	}
 	e := sdk.CallEvent{CallID: of.Call, Agent: of.Agent}
 	switch a.Kind {
 	case sdk.ActionTicket, sdk.ActionContact:
@@ -255,13 +259,13 @@ func (s *shownCalls) Act(ctx context.Context, of screen.Scope, a screen.Act) (sc
 		for name, value := range a.Values {
 			e.Fields[name] = value
 		}
-		if call, err := s.Call(ctx, of); err == nil && a.Kind == sdk.ActionTicket {
+		if a.Kind == sdk.ActionTicket {
 			addContact(e.Fields, call)
 		}
 	case sdk.ActionNote:
 		e.Type, e.Update, e.Text = string(store.CallUpdated), "note", a.Values["text"]
 	case screen.ChooseMatch:
-		e.Type, e.Update, e.Fields = string(store.CallUpdated), callbox.UpdateContact, map[string]any{chosenField: a.Values["id"]}
+		e.Type, e.Update, e.Fields = string(store.CallUpdated), callbox.UpdateContact, map[string]any{callbox.ContactField: a.Values["id"]}
 	}
 	sent, err := s.calls.Send(ctx, in, api.CallRequest{Event: e, Key: "screen-" + a.Key})
 	if wrong, ok := errors.AsType[*callbox.InvalidError](err); ok {
@@ -280,8 +284,8 @@ func addContact(fields map[string]any, c screen.Call) {
 		id = c.Matches[0].ID
 	}
 	known := slices.ContainsFunc(c.Matches, func(m screen.Match) bool { return m.ID == id })
-	if _, said := fields[chosenField]; known && !said {
-		fields[chosenField] = id
+	if _, said := fields[callbox.ContactField]; known && !said {
+		fields[callbox.ContactField] = id
 	}
 }
 

@@ -39,6 +39,9 @@ type CallHook struct {
 	Attempt int `json:"attempt"`
 	// Log is what HookSavePreLogCRM made for this call.
 	Log *CallLog `json:"log,omitempty"`
+	// Contact is who the other side is: the contact that the agent chose of several, else
+	// the only one that was found.
+	Contact *CallContact `json:"contact,omitempty"`
 	// Context is what hooks of earlier events of this call left, by name.
 	Context map[string]json.RawMessage `json:"context,omitempty"`
 	// Options are the choices of the template's listOptions.

@@ -86,6 +86,8 @@ type CallDetails struct {
 	ConnectedAt time.Time `json:"connected_at,omitzero"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`
 	WrappedUp   bool      `json:"wrapped_up,omitempty"`
+	// Contact is the id of the one that the other side is, if somebody said so.
+	Contact string `json:"contact,omitempty"`
 }
 
 // Take takes over what a later event tells. What it does not tell stays; when the call
@@ -101,6 +103,7 @@ func (d *CallDetails) Take(e CallDetails) {
 		{&d.Result, &e.Result},
 		{&d.Disposition, &e.Disposition},
 		{&d.Recording, &e.Recording},
+		{&d.Contact, &e.Contact},
 	} {
 		if *v.from != "" {
 			*v.to = *v.from

@@ -26,7 +26,10 @@ type IntegrationSpec struct {
 	Host       string          // of the remote system, without a scheme
 	Info       json.RawMessage // instead of the template's, key by key
 	Iframe     json.RawMessage // likewise
-	Connectors []string        // enabled, in order; those that the plugin has no more are parked
+	// Lookup is how long a lookup may take when a call comes; 0: as the template says, or
+	// the host.
+	Lookup     time.Duration
+	Connectors []string // enabled, in order; those that the plugin has no more are parked
 	// Offered are the connectors that the plugin had when the integration was declared,
 	// and those that its file has named since. One that comes with a later version begins
 	// disabled (K17). Empty while the plugin is not known.

@@ -43,6 +43,13 @@ func (t Token) Valid(now time.Time) bool {
 	return t.RevokedAt.IsZero() && (t.ExpiresAt.IsZero() || now.Before(t.ExpiresAt))
 }
 
+// The events of tokens. Their data is the token's id, name, scopes, tenant and end, and
+// who did it: by.
+const (
+	CodeTokenCreated = "token.created"
+	CodeTokenRevoked = "token.revoked"
+)
+
 // TokenFilter selects tokens.
 type TokenFilter struct {
 	Tenant string // only this one's

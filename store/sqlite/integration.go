@@ -12,7 +12,7 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.template, i.callcenter, i.host, i.info, i.iframe, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.template, i.callcenter, i.host, i.info, i.iframe, i.lookup, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until, i.hold, i.finishing, i.unfit
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
@@ -32,11 +32,11 @@ func scanIntegration(s scanner) (store.Integration, error) {
 	var (
 		i                                                         store.Integration
 		connectors, offered                                       string
-		created, updated, per, age                                int64
+		created, updated, per, age, lookup                        int64
 		held, info, iframe                                        nullString
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &i.Template, &i.Callcenter, &i.Host, &info, &iframe, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &i.Template, &i.Callcenter, &i.Host, &info, &iframe, &lookup, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
 		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until, &held, &i.Finishing, &i.Unfit)
 	if err != nil {
@@ -52,6 +52,7 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		return store.Integration{}, err
 	}
 	i.Info, i.Iframe = rawJSON(info), rawJSON(iframe)
+	i.Lookup = time.Duration(lookup) * time.Millisecond
 	i.OnboardingMaxAge = time.Duration(age) * time.Millisecond
 	i.Limit.Per = time.Duration(per) * time.Millisecond
 	if i.Limit.Records == 0 { // none, as it was declared: its factor is nobody's

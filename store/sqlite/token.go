@@ -35,8 +35,9 @@ func scanToken(s scanner) (store.Token, error) {
 
 // CreateToken keeps a token by the sum of what opens it. It returns
 // store.ErrNotFound if there is no such tenant, and store.ErrLimit if there are too
-// many. Old ones that are not valid any more go on this occasion.
-func (db *DB) CreateToken(ctx context.Context, token store.Token, sum []byte) (created store.Token, err error) {
+// many. Old ones that are not valid any more go on this occasion. The event
+// token.created has what it opens and who made it.
+func (db *DB) CreateToken(ctx context.Context, token store.Token, sum []byte, by string) (created store.Token, err error) {
 	if err := checkToken(token, sum); err != nil {
 		return created, fmt.Errorf("create token: %w", err)
 	}
@@ -55,15 +56,30 @@ func (db *DB) CreateToken(ctx context.Context, token store.Token, sum []byte) (c
 		t.writes++
 		created = token
 		created.CreatedAt = fromMillis(t.ms)
-		return t.get(ctx, `
+		if err := t.get(ctx, `
 			INSERT INTO tokens (name, tenant_id, scopes, sum, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6)
-			RETURNING id`, []any{token.Name, tenant, string(scopes), sum, t.ms, millis(token.ExpiresAt)}, &created.ID)
+			RETURNING id`, []any{token.Name, tenant, string(scopes), sum, t.ms, millis(token.ExpiresAt)}, &created.ID); err != nil {
+			return err
+		}
+		return addEvent(ctx, t, store.CodeTokenCreated, 0, 0, tokenEvent(created, by))
 	})
 	if err != nil {
 		return store.Token{}, fmt.Errorf("create token: %w", err)
 	}
 	return created, nil
+}
+
+// tokenEvent is what the events of a token tell: nothing that opens anything.
+func tokenEvent(token store.Token, by string) map[string]any {
+	data := map[string]any{"id": token.ID, "name": token.Name, "scopes": token.Scopes, "by": by}
+	if token.Tenant != "" {
+		data["tenant"] = token.Tenant
+	}
+	if !token.ExpiresAt.IsZero() {
+		data["expires_at"] = token.ExpiresAt.UTC()
+	}
+	return data
 }
 
 func checkToken(t store.Token, sum []byte) error {
@@ -169,18 +185,22 @@ func (db *DB) UseToken(ctx context.Context, id int64, at time.Time) error {
 	return nil
 }
 
-// RevokeToken ends a token. One that was revoked stays as it is.
-func (db *DB) RevokeToken(ctx context.Context, id int64) (token store.Token, err error) {
+// RevokeToken ends a token, with the event token.revoked. One that was revoked stays as
+// it is.
+func (db *DB) RevokeToken(ctx context.Context, id int64, by string) (token store.Token, err error) {
 	err = db.always(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := t.exec(ctx, "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", id, t.ms); err != nil {
+		ended, err := t.exec(ctx, "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", id, t.ms)
+		if err != nil {
 			return err
 		}
 		row, err := t.row(ctx, `SELECT`+keyColumns+` WHERE t.id = $1`, id)
 		if err != nil {
 			return err
 		}
-		token, err = scanToken(row)
-		return notFound(err)
+		if token, err = scanToken(row); err != nil || ended == 0 {
+			return notFound(err)
+		}
+		return addEvent(ctx, t, store.CodeTokenRevoked, 0, 0, tokenEvent(token, by))
 	})
 	if err != nil {
 		return store.Token{}, fmt.Errorf("revoke token %d: %w", id, err)

@@ -81,12 +81,12 @@ type Store interface {
 	DeleteTenant(ctx context.Context, name string) error
 	Purge(ctx context.Context, r store.Retention) (more bool, err error)
 
-	CreateToken(ctx context.Context, token store.Token, sum []byte) (store.Token, error)
+	CreateToken(ctx context.Context, token store.Token, sum []byte, by string) (store.Token, error)
 	Tokens(ctx context.Context, f store.TokenFilter) ([]store.Token, error)
 	Token(ctx context.Context, id int64) (store.Token, error)
 	TokenBySum(ctx context.Context, sum []byte) (store.Token, error)
 	UseToken(ctx context.Context, id int64, at time.Time) error
-	RevokeToken(ctx context.Context, id int64) (store.Token, error)
+	RevokeToken(ctx context.Context, id int64, by string) (store.Token, error)
 
 	Circuits(ctx context.Context, integrationID int64) ([]store.Circuit, error)
 	TakeTurns(ctx context.Context, scope, key string, every time.Duration, n int) (time.Time, error)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func testTokens(t *testing.T, setup func(*testing.T) *world) {
 			Name: "crm", Tenant: "acme", Scopes: []store.Scope{store.ScopeRead, store.ScopeCall},
 			ExpiresAt: w.clock.Now().Add(time.Hour).Truncate(time.Millisecond),
 		}
-		made, err := w.s.CreateToken(w.ctx(), want, sum(1))
+		made, err := w.s.CreateToken(w.ctx(), want, sum(1), "test")
 		require.NoError(t, err)
 		want.ID, want.CreatedAt = made.ID, made.CreatedAt
 		require.Equal(t, want, made)
@@ -43,11 +44,11 @@ func testTokens(t *testing.T, setup func(*testing.T) *world) {
 	t.Run("ListedByTenant", func(t *testing.T) {
 		w := setup(t)
 		w.create("one")
-		all, err := w.s.CreateToken(w.ctx(), reader, sum(1))
+		all, err := w.s.CreateToken(w.ctx(), reader, sum(1), "test")
 		require.NoError(t, err)
 		narrow := reader
 		narrow.Tenant = "acme"
-		theirs, err := w.s.CreateToken(w.ctx(), narrow, sum(2))
+		theirs, err := w.s.CreateToken(w.ctx(), narrow, sum(2), "test")
 		require.NoError(t, err)
 		list := func(f store.TokenFilter) []store.Token {
 			list, err := w.s.Tokens(w.ctx(), f)
@@ -68,30 +69,37 @@ func testTokens(t *testing.T, setup func(*testing.T) *world) {
 			"no scope":      {Name: "reader"},
 			"unknown scope": {Name: "reader", Scopes: []store.Scope{"all"}},
 		} {
-			_, err := w.s.CreateToken(w.ctx(), token, sum(1))
+			_, err := w.s.CreateToken(w.ctx(), token, sum(1), "test")
 			require.ErrorIs(t, err, store.ErrInvalid, name)
 		}
-		_, err := w.s.CreateToken(w.ctx(), reader, []byte("in clear"))
+		_, err := w.s.CreateToken(w.ctx(), reader, []byte("in clear"), "test")
 		require.ErrorIs(t, err, store.ErrInvalid)
-		_, err = w.s.CreateToken(w.ctx(), store.Token{Name: "crm", Tenant: "nobody", Scopes: reader.Scopes}, sum(1))
+		_, err = w.s.CreateToken(w.ctx(), store.Token{Name: "crm", Tenant: "nobody", Scopes: reader.Scopes}, sum(1), "test")
 		require.ErrorIs(t, err, store.ErrNotFound)
-		_, err = w.s.RevokeToken(w.ctx(), 1)
+		_, err = w.s.RevokeToken(w.ctx(), 1, "test")
 		require.ErrorIs(t, err, store.ErrNotFound)
 	})
 
 	t.Run("RevokedOnce", func(t *testing.T) {
 		w := setup(t)
-		made, err := w.s.CreateToken(w.ctx(), reader, sum(1))
+		made, err := w.s.CreateToken(w.ctx(), reader, sum(1), "test")
 		require.NoError(t, err)
-		revoked, err := w.s.RevokeToken(w.ctx(), made.ID)
+		revoked, err := w.s.RevokeToken(w.ctx(), made.ID, "test")
 		require.NoError(t, err)
 		require.False(t, revoked.Valid(w.clock.Now()))
 		w.clock.add(time.Hour)
-		again, err := w.s.RevokeToken(w.ctx(), made.ID)
+		again, err := w.s.RevokeToken(w.ctx(), made.ID, "test")
 		require.NoError(t, err)
 		require.Equal(t, revoked, again)
+		events, err := w.s.RecentEvents(w.ctx(), store.EventFilter{Kind: "token"})
+		require.NoError(t, err)
+		require.Len(t, events, 2, "one for each that was done")
+		require.Equal(t, []string{store.CodeTokenRevoked, store.CodeTokenCreated}, []string{events[0].Kind, events[1].Kind})
+		for _, e := range events {
+			require.JSONEq(t, fmt.Sprintf(`{"id": %d, "name": "reader", "scopes": ["read"], "by": "test"}`, made.ID), string(e.Data))
+		}
 		w.clock.add(store.KeepOldTokens)
-		_, err = w.s.CreateToken(w.ctx(), reader, sum(2))
+		_, err = w.s.CreateToken(w.ctx(), reader, sum(2), "test")
 		require.NoError(t, err)
 		_, err = w.s.Token(w.ctx(), made.ID)
 		require.ErrorIs(t, err, store.ErrNotFound, "the old one made room")
@@ -99,7 +107,7 @@ func testTokens(t *testing.T, setup func(*testing.T) *world) {
 
 	t.Run("UsedToTheHour", func(t *testing.T) {
 		w := setup(t)
-		made, err := w.s.CreateToken(w.ctx(), reader, sum(1))
+		made, err := w.s.CreateToken(w.ctx(), reader, sum(1), "test")
 		require.NoError(t, err)
 		at := w.clock.Now()
 		for _, when := range []time.Time{at, at.Add(-2 * time.Hour)} { // a late one changes nothing
@@ -115,7 +123,7 @@ func testTokens(t *testing.T, setup func(*testing.T) *world) {
 		i := w.create("one")
 		token := reader
 		token.Tenant = "acme"
-		made, err := w.s.CreateToken(w.ctx(), token, sum(1))
+		made, err := w.s.CreateToken(w.ctx(), token, sum(1), "test")
 		require.NoError(t, err)
 		require.NoError(t, w.s.ApplyChanges(w.ctx(), []store.Change{{Op: store.ChangeRemove, UID: i.UID}}))
 		require.NoError(t, w.s.DeleteTenant(w.ctx(), "acme"))

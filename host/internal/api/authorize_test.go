@@ -23,7 +23,7 @@ func (r *rig) give(token store.Token) context.Context {
 	r.t.Helper()
 	secret := "jft_" + token.Name
 	sum := sha256.Sum256([]byte(secret))
-	_, err := r.store.CreateToken(r.t.Context(), token, sum[:])
+	_, err := r.store.CreateToken(r.t.Context(), token, sum[:], "test")
 	require.NoError(r.t, err)
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	r.t.Cleanup(cancel)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -93,20 +94,45 @@ func (s *callService) ListCalls(ctx context.Context, req *hostv1.ListCallsReques
 	if err != nil {
 		return nil, err
 	}
-	f := store.CallFilter{Open: req.GetOpen(), Unknown: req.GetUnknown(), Before: before, Limit: pageSize(req.GetPageSize()) + 1}
+	f := store.CallFilter{Tenant: req.GetTenant(), Open: req.GetOpen(), Unknown: req.GetUnknown(), Before: before, Limit: pageSize(req.GetPageSize()) + 1}
 	if req.GetIntegration() != "" {
 		in, err := s.findIntegration(ctx, req.GetIntegration())
 		if err != nil {
 			return nil, err
 		}
-		f.Integration = in.UID
+		f.Integration, f.Tenant = in.UID, ""
 	}
 	list, err := s.deps.Calls.Calls(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	list, next := page(list, f.Limit-1, func(c store.Call) int64 { return c.ID })
-	return &hostv1.ListCallsResponse{Calls: convert(list, callInfo), Next: next}, nil
+	if f.Tenant != "" {
+		list, err = s.ownCalls(ctx, f.Tenant, list)
+	}
+	return &hostv1.ListCallsResponse{Calls: convert(list, callInfo), Next: next}, err
+}
+
+// ownCalls returns of calls those whose integration is a tenant's now: they keep the
+// name of a tenant that was deleted, which another may have since.
+func (s *callService) ownCalls(ctx context.Context, tenant string, list []store.Call) ([]store.Call, error) {
+	owns := map[string]bool{}
+	own := list[:0]
+	for _, c := range list {
+		owned, known := owns[c.Integration]
+		if !known {
+			in, err := s.deps.Store.IntegrationByUID(ctx, c.Integration)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+			owned = err == nil && in.Tenant == tenant
+			owns[c.Integration] = owned
+		}
+		if owned {
+			own = append(own, c)
+		}
+	}
+	return own, nil
 }
 
 // findCall returns a call by the host's number, or by the sender's id.
@@ -195,7 +221,7 @@ func (s *callService) ListHooks(ctx context.Context, req *hostv1.ListHooksReques
 		list = append(list, in)
 	} else {
 		var err error
-		if list, err = s.deps.Store.Integrations(ctx, store.IntegrationFilter{Limit: maxHookIntegrations}); err != nil {
+		if list, err = s.deps.Store.Integrations(ctx, store.IntegrationFilter{Tenant: req.GetTenant(), Limit: maxHookIntegrations}); err != nil {
 			return nil, err
 		}
 	}

@@ -13,12 +13,12 @@ import (
 
 // tokenStore is what the API keeps of tokens.
 type tokenStore interface {
-	CreateToken(ctx context.Context, token store.Token, sum []byte) (store.Token, error)
+	CreateToken(ctx context.Context, token store.Token, sum []byte, by string) (store.Token, error)
 	Tokens(ctx context.Context, f store.TokenFilter) ([]store.Token, error)
 	Token(ctx context.Context, id int64) (store.Token, error)
 	TokenBySum(ctx context.Context, sum []byte) (store.Token, error)
 	UseToken(ctx context.Context, id int64, at time.Time) error
-	RevokeToken(ctx context.Context, id int64) (store.Token, error)
+	RevokeToken(ctx context.Context, id int64, by string) (store.Token, error)
 }
 
 // Caller is who uses the API.

@@ -451,7 +451,7 @@ func (f *fakeStore) Parents(_ context.Context, records []store.StoredRecord) (ma
 	})
 }
 
-func (f *fakeStore) CreateToken(_ context.Context, t store.Token, sum []byte) (store.Token, error) {
+func (f *fakeStore) CreateToken(_ context.Context, t store.Token, sum []byte, _ string) (store.Token, error) {
 	return locked(f, func() (store.Token, error) {
 		t.ID = int64(len(f.tokens) + 1)
 		f.tokens = append(f.tokens, t)
@@ -486,7 +486,7 @@ func (f *fakeStore) UseToken(_ context.Context, id int64, at time.Time) error {
 	return err
 }
 
-func (f *fakeStore) RevokeToken(_ context.Context, id int64) (store.Token, error) {
+func (f *fakeStore) RevokeToken(_ context.Context, id int64, _ string) (store.Token, error) {
 	return f.setToken(id, func(t *store.Token) { t.RevokedAt = time.Unix(1, 0) })
 }
 

@@ -232,6 +232,9 @@ func (s *Server) integration(i store.Integration) *hostv1.Integration {
 		PageSize:     count(i.PageSize),
 		OnTypeChange: string(i.OnTypeChange),
 	}
+	if i.Lookup > 0 {
+		out.Lookup = durationpb.New(i.Lookup)
+	}
 	if i.Hold != nil {
 		out.DisabledBy, out.DisabledAt = i.Hold.By, timestamp(i.Hold.At)
 	}

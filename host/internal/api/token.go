@@ -34,7 +34,7 @@ func (s *tokenService) CreateToken(ctx context.Context, req *hostv1.CreateTokenR
 	}
 	secret := tokenPrefix + base64.RawURLEncoding.EncodeToString(raw)
 	sum := sha256.Sum256([]byte(secret))
-	t, err = s.deps.Store.CreateToken(ctx, t, sum[:])
+	t, err = s.deps.Store.CreateToken(ctx, t, sum[:], callerOf(ctx).String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, notFound("tenant", req.GetTenant(), "jackfield tenant list")
 	}
@@ -96,7 +96,7 @@ func (s *tokenService) RevokeToken(ctx context.Context, req *hostv1.RevokeTokenR
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.deps.Store.RevokeToken(ctx, id)
+	t, err := s.deps.Store.RevokeToken(ctx, id, callerOf(ctx).String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, notFound("token", req.GetId(), "jackfield token list")
 	}

@@ -79,8 +79,14 @@ func (c checker) only(field string, given bool, typ string, types ...store.CallE
 }
 
 // UpdateContact is the update that says which of several contacts the other side is:
-// the field contact_id has its id.
+// the field ContactField has its id.
 const UpdateContact = "contact"
+
+// UpdateTransfer is the update that gives the call to another agent: transfer_to is who.
+const UpdateTransfer = "transfer"
+
+// ContactField has the id of a contact: in UpdateContact, and in forms.
+const ContactField = "contact_id"
 
 // Results returns how calls can end.
 func Results() []string {
@@ -100,9 +106,13 @@ func check(e sdk.CallEvent, now time.Time) error {
 	typ := store.CallEventType(e.Type)
 	c.oneOf("direction", e.Direction, typ == store.CallStarted || typ == store.SMSSent, "in", "out")
 	c.oneOf("result", e.Result, typ == store.CallEnded, Results()...)
-	c.oneOf("update", e.Update, typ == store.CallUpdated, "hold", "resume", "transfer", "note", UpdateContact)
+	c.oneOf("update", e.Update, typ == store.CallUpdated, "hold", "resume", UpdateTransfer, "note", UpdateContact)
 	c.text("text", e.Text, maxText, typ == store.SMSSent || e.Update == "note")
-	c.text("transfer_to", e.TransferTo, maxName, e.Update == "transfer")
+	c.text("transfer_to", e.TransferTo, maxName, e.Update == UpdateTransfer)
+	if e.Update == UpdateContact {
+		id, _ := e.Fields[ContactField].(string)
+		c.text("fields", id, maxName, true)
+	}
 	c.only("result", e.Result != "", e.Type, store.CallEnded)
 	c.only("update", e.Update != "", e.Type, store.CallUpdated)
 	c.only("duration", e.Duration != 0, e.Type, store.CallEnded, store.CallWrapup)
@@ -196,6 +206,8 @@ func details(e sdk.CallEvent) (store.CallDetails, store.CallState) {
 			return d, store.CallHeld
 		case "resume":
 			return d, store.CallTalking
+		case UpdateContact:
+			d.Contact, _ = e.Fields[ContactField].(string)
 		}
 	case store.CallWrapup:
 		return d, store.CallOver

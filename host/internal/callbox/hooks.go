@@ -2,6 +2,7 @@ package callbox
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -63,7 +64,27 @@ func (j Job) Payload() sdk.CallHook {
 	if j.Call.Log.ID != "" {
 		out.Log = &sdk.CallLog{ID: j.Call.Log.ID, URL: j.Call.Log.URL}
 	}
+	out.Contact = contactOf(j.Call)
 	return out
+}
+
+// contactOf returns who the other side of a call is: the contact that was chosen, else
+// the only one that was found; nil if that is not known.
+func contactOf(c store.Call) *sdk.CallContact {
+	var found sdk.CallAnswer
+	_ = json.Unmarshal(c.Screen, &found) // none yet, or the host's own
+	if c.Contact == "" && len(found.Contacts) == 1 {
+		return &found.Contacts[0]
+	}
+	for i := range found.Contacts {
+		if found.Contacts[i].ID == c.Contact {
+			return &found.Contacts[i]
+		}
+	}
+	if c.Contact == "" {
+		return nil
+	}
+	return &sdk.CallContact{ID: c.Contact} // the sender knows one that no lookup found
 }
 
 // Result is what came of a job.

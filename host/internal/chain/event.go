@@ -46,6 +46,9 @@ func callOf(h sdk.CallHook, f Flow) map[string]any {
 	if h.Log != nil {
 		out["log"] = map[string]any{"id": h.Log.ID, "url": h.Log.URL}
 	}
+	if h.Contact != nil {
+		out["contact"] = asList([]sdk.CallContact{*h.Contact})[0]
+	}
 	for name, v := range map[string]string{
 		"call_id": e.CallID, "leg_id": e.LegID, "agent": e.Agent, "direction": e.Direction, "from": e.From, "to": e.To, "number": e.Number,
 		"result": e.Result, "recording": e.Recording, "disposition": e.Disposition, "update": e.Update, "transfer_to": e.TransferTo,

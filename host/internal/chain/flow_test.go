@@ -12,6 +12,20 @@ import (
 )
 
 // rows: G34
+func TestExpressionsSeeTheContactOfTheCall(t *testing.T) {
+	t.Parallel()
+	c := &crm{}
+	c.flow = chain.Flow{Steps: []chain.Step{{Name: "log", Endpoint: "make-log", When: func(g chain.Given) (any, error) { return g.Call["contact"], nil }}}}
+	in := c.input("call.ended", sdk.HookSaveLogCRM)
+	run(t, in)
+	require.Empty(t, c.names(), "nobody knows who it is")
+	in.Hook.Contact = &sdk.CallContact{ID: "8", Name: "Bob", Extra: map[string]any{"vip": true}}
+	run(t, in)
+	require.Equal(t, []string{"make-log"}, c.names())
+	require.Equal(t, map[string]any{"id": "8", "name": "Bob", "extra": map[string]any{"vip": true}}, c.seen[0].given.Call["contact"])
+}
+
+// rows: G34
 func TestStepsRunTopToBottomAndReadEachOther(t *testing.T) {
 	t.Parallel()
 	c := &crm{ends: ends{

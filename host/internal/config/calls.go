@@ -22,10 +22,15 @@ func (l *loader) calls(o object, otherwise Calls) Calls {
 		return otherwise
 	}
 	return Calls{
-		Lookup: c.within("lookup", otherwise.Lookup, 100*time.Millisecond, 25*time.Second, "such as 3s; at most 25s: a phone does not ring longer"),
+		Lookup: c.lookup("lookup", otherwise.Lookup),
 		Retry:  c.within("retry", otherwise.Retry, time.Minute, 30*24*time.Hour, "such as 72h; 1m to 720h"),
 		Keep:   c.within("keep", otherwise.Keep, 25*time.Hour, longestKept, "such as 720h, which is 30 days; at least 25h, since what is sent again within a day has one effect"),
 	}
+}
+
+// lookup reads how long a lookup may take.
+func (o object) lookup(key string, otherwise time.Duration) time.Duration {
+	return o.within(key, otherwise, 100*time.Millisecond, 25*time.Second, "such as 3s; at most 25s: a phone does not ring longer")
 }
 
 func callsKeys() []string { return []string{"lookup", "retry", "keep"} }

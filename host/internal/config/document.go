@@ -246,6 +246,7 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 		"log_warnings":   described("boolean", "true logs each record that is skipped."),
 		"settings":       described("object", "Of the plugin. Strings may refer: ${env:NAME}, ${file:PATH}."),
 		"moved_from":     nameSchema("The name before; keeps state and data."),
+		"lookup":         described("string", "How long a lookup may take when a call comes, such as 2s; as the template or calls.lookup of host.yaml says if it is left out."),
 		"template":       nameSchema("The template that it is of, instead of a plugin."),
 		"callcenter":     described("string", "Of a template: the call center whose calls it is for."),
 		"host":           described("string", "Of a template: the host of the remote system, without https://."),

@@ -171,6 +171,9 @@ func resultText(t *testing.T, snap Snapshot) string {
 		if s.PageSize != 0 {
 			fmt.Fprintf(&b, " page_size=%d", s.PageSize)
 		}
+		if s.Lookup != 0 {
+			fmt.Fprintf(&b, " lookup=%s", s.Lookup)
+		}
 		if s.OnTypeChange != store.TypesPass {
 			fmt.Fprintf(&b, " on_type_change=%s", s.OnTypeChange)
 		}

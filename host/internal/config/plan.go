@@ -303,6 +303,7 @@ func difference(a, b store.IntegrationSpec) []string {
 	add("template", a.Template != b.Template)
 	add("callcenter", a.Callcenter != b.Callcenter)
 	add("host", a.Host != b.Host)
+	add("lookup", a.Lookup != b.Lookup)
 	add("info", !bytes.Equal(a.Info, b.Info))
 	add("iframe", !bytes.Equal(a.Iframe, b.Iframe))
 	add("settings", !bytes.Equal(a.SettingsSum, b.SettingsSum))

@@ -99,7 +99,12 @@ func (o object) hooks(key string) map[string]store.HookChain {
 		if !ok {
 			continue
 		}
-		c := store.HookChain{Steps: e.steps("steps"), Deadline: e.wait("deadline")}
+		c := store.HookChain{Steps: e.steps("steps")}
+		if name == sdk.HookGetDataIframe {
+			c.Deadline = e.lookup("deadline", 0)
+		} else {
+			c.Deadline = e.wait("deadline")
+		}
 		for key, to := range map[string]*string{"id": &c.ID, "url": &c.URL, "route": &c.Route, "reject": &c.Reject} {
 			*to, _ = e.text(key)
 		}

@@ -198,7 +198,7 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append(append([]string{"name", "label", "enabled", "moved_from"}, pluginKeys()...), templatedKeys()...)
+	return append(append([]string{"name", "label", "enabled", "moved_from", "lookup"}, pluginKeys()...), templatedKeys()...)
 }
 
 // pluginKeys belong to integrations of a plugin, templatedKeys to those of a
@@ -232,6 +232,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	in.Spec.Plugin, _ = o.name("plugin")
 	in.MovedFrom, _ = o.name("moved_from")
 	in.Spec.Label = l.label(o, in.Spec.Name)
+	in.Spec.Lookup = o.lookup("lookup", 0)
 	given := l.schedule(o)
 	for key, set := range map[string]bool{
 		"every": given.Every != nil, "cron": given.Cron != "", "timezone": given.Timezone != "",

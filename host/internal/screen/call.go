@@ -20,7 +20,7 @@ type Scope struct {
 // Calls is where calls are kept.
 type Calls interface {
 	// Call returns a call as it is now. ErrGone says that there is no such call, or
-	// none any more.
+	// none any more, ErrMoved that the agent of the scope had it and has it no more.
 	Call(ctx context.Context, s Scope) (Call, error)
 	// Watch returns a channel that tells of changes until ctx ends; one that nobody
 	// took yet stands for all that came after it.
@@ -32,6 +32,12 @@ type Calls interface {
 
 // ErrGone is the answer to who asks for a call that is not there.
 var ErrGone = errors.New("the call is not there any more")
+
+// ErrMoved is the answer to an agent whose call another has now.
+var ErrMoved = errors.New("another agent has the call now")
+
+// movedText tells the agent of it.
+const movedText = "Another agent has this call now."
 
 // State is how far a call is.
 type State string

@@ -100,6 +100,9 @@ func (s *Server) opened(next func(http.ResponseWriter, *http.Request, *session, 
 		case errors.Is(err, ErrGone) || err == nil && over(call, time.Now()):
 			s.close(o)
 			s.problem(w, http.StatusGone, "This call is over", "")
+		case errors.Is(err, ErrMoved):
+			s.close(o)
+			s.problem(w, http.StatusGone, movedText, "")
 		case err != nil:
 			s.opts.Log.Warn("a call cannot be shown", "tenant", o.scope.Tenant, "integration", o.scope.Integration, "call", o.scope.Call, "error", err)
 			w.Header().Set("Retry-After", "5")

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,7 +34,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, o *session, _ Ca
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy is not to keep events
 	e := &events{w: w, control: http.NewResponseController(w), patience: 2 * s.opts.Heartbeat}
-	if e.send("changed") != nil { // what happened since the page was made
+	if e.send("changed", "") != nil { // what happened since the page was made
 		return
 	}
 	s.pump(ctx, o, changes, e)
@@ -51,7 +52,7 @@ func (s *Server) pump(ctx context.Context, o *session, changes <-chan struct{}, 
 		case <-s.stopping:
 			return // the browser comes again
 		case <-o.gone:
-			_ = e.send("over")
+			_ = e.send("over", "")
 			return
 		case _, more := <-changes:
 			if !more {
@@ -60,25 +61,30 @@ func (s *Server) pump(ctx context.Context, o *session, changes <-chan struct{}, 
 			name = "changed"
 		case <-beat.C:
 		}
-		if s.ended(ctx, o) {
-			_ = e.send("over")
+		if is, why := s.ended(ctx, o); is {
+			_ = e.send("over", why)
 			return
 		}
-		if e.send(name) != nil {
+		if e.send(name, "") != nil {
 			return
 		}
 	}
 }
 
-// ended reports whether a session's rights are over, and ends it then.
-func (s *Server) ended(ctx context.Context, o *session) bool {
+// ended reports whether a session's rights are over, and why in words for the agent,
+// and ends it then.
+func (s *Server) ended(ctx context.Context, o *session) (is bool, why string) {
 	now := time.Now()
 	call, err := s.calls.Call(ctx, o.scope)
-	if now.Before(o.until) && s.mayEmbed(o.scope) == nil && !errors.Is(err, ErrGone) && (err != nil || !over(call, now)) {
-		return false
+	switch {
+	case errors.Is(err, ErrMoved):
+		why = movedText
+	case !now.Before(o.until), s.mayEmbed(o.scope) != nil, errors.Is(err, ErrGone), err == nil && over(call, now):
+	default:
+		return false, ""
 	}
 	s.close(o)
-	return true
+	return true, why
 }
 
 // busy answers that there is no place to follow a call.
@@ -94,11 +100,16 @@ type events struct {
 	patience time.Duration // with a browser that does not read
 }
 
-// send writes an event, or a sign of life if it has no name.
-func (e *events) send(name string) error {
+// send writes an event, with why it came if that is to be said, or a sign of life if it
+// has no name.
+func (e *events) send(name, why string) error {
 	text := ": alive\n\n"
 	if name != "" {
-		text = "event: " + name + "\ndata: {}\n\n"
+		data, err := json.Marshal(map[string]string{"why": why})
+		if err != nil {
+			return err
+		}
+		text = "event: " + name + "\ndata: " + string(data) + "\n\n"
 	}
 	// The server's own bound is on a whole answer; it may be missing in tests.
 	if err := e.control.SetWriteDeadline(time.Now().Add(e.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {

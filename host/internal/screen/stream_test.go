@@ -202,3 +202,33 @@ func TestAScreenIsFollowedForLongerThanAnAnswerMayTake(t *testing.T) {
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
 	})
 }
+
+// An agent whose call another has now is told so, and sees and does nothing more in it.
+//
+// rows: K25
+func TestACallThatMovedIsOverForWhoHadIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ringing(), true, nil)
+	b := w.browser()
+	path := b.open()
+	events := b.followed(t.Context(), path)
+	heard(t, events, "changed")
+	w.calls.fail(ErrMoved)
+	w.calls.set(func(c *Call) { c.State = StateConnected })
+	heard(t, events, "over")
+	silent(t, events)
+	require.Equal(t, http.StatusUnauthorized, b.get(path).code, "its session has ended")
+	_, err := w.screens.Issue(t.Context(), testScope())
+	require.ErrorIs(t, err, ErrMoved)
+
+	w.calls.fail(nil)
+	path = b.open()
+	form := formOf(t, b.get(path).text, "Create ticket")
+	w.calls.fail(ErrMoved)
+	form.Set("f.subject", "mine no more")
+	a := b.do(http.MethodPost, path+"/act", form)
+	require.Equal(t, http.StatusGone, a.code)
+	require.Contains(t, a.text, "Another agent has this call now.")
+	require.NotContains(t, a.text, "Grace")
+	require.Empty(t, w.calls.acts())
+}

@@ -28,6 +28,7 @@ CREATE TABLE integrations (
   host          TEXT    NOT NULL DEFAULT '',
   info          TEXT,             -- JSON: instead of the template's
   iframe        TEXT,             -- likewise
+  lookup        INTEGER NOT NULL DEFAULT 0, -- milliseconds that one may take; 0: as others say
   identifier    TEXT,             -- the remote system's name for the account, once a plugin tells it
   connectors    TEXT    NOT NULL, -- JSON array of the enabled ones, in order
   offered       TEXT    NOT NULL DEFAULT '[]', -- JSON array of those that it may have without being named

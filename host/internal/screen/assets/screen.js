@@ -119,7 +119,7 @@
       if (ask.status === 200 && ask.response) {
         take(ask.response);
         say("state", { state: document.getElementById("call").dataset.state });
-      } else if (ask.status >= 400 && ask.status < 500) over();
+      } else if (ask.status >= 400 && ask.status < 500) over(ask.response && ask.response.querySelector("main.problem h1")?.textContent);
       if (again) {
         again = false;
         read();
@@ -133,7 +133,7 @@
     stream = new EventSource(here + "/events");
     stream.addEventListener("open", () => lost(false));
     stream.addEventListener("changed", read);
-    stream.addEventListener("over", over);
+    stream.addEventListener("over", (e) => over(JSON.parse(e.data).why));
     stream.addEventListener("error", () => {
       lost(true);
       if (stream.readyState !== EventSource.CLOSED || done) return; // it tries again by itself
@@ -147,7 +147,7 @@
     if (el) el.hidden = !is || done;
   }
 
-  function over() {
+  function over(why) {
     if (done) return;
     done = true;
     clearTimeout(timer);
@@ -156,7 +156,7 @@
     for (const el of document.querySelectorAll("button, input, select, textarea")) el.disabled = true;
     const p = document.createElement("p");
     p.className = "note";
-    p.textContent = "This screen is over.";
+    p.textContent = why || "This screen is over.";
     document.getElementById("told").replaceChildren(p);
     say("over");
     tellHeight();

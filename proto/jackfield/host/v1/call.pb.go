@@ -753,7 +753,8 @@ type ListCallsRequest struct {
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next of the page before.
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Of the integration; then integration is its name alone.
+	// All of this tenant's; with an integration, the one that it is of: then that is its
+	// name alone.
 	Tenant        string `protobuf:"bytes,6,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1611,7 +1612,8 @@ type ListHooksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// tenant/name, or uid; all if empty.
 	Integration string `protobuf:"bytes,1,opt,name=integration,proto3" json:"integration,omitempty"`
-	// Of the integration; then integration is its name alone.
+	// All of this tenant's; with an integration, the one that it is of: then that is its
+	// name alone.
 	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2077,13 +2079,13 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"externalId\x12\x10\n" +
 	"\x03url\x18\x04 \x01(\tR\x03url\"N\n" +
 	"\x14ResolveEventResponse\x126\n" +
-	"\x05event\x18\x01 \x01(\v2 .jackfield.host.v1.CallEventInfoR\x05event2\x8d\t\n" +
+	"\x05event\x18\x01 \x01(\v2 .jackfield.host.v1.CallEventInfoR\x05event2\xe3\t\n" +
 	"\vCallService\x12\xb4\x01\n" +
-	"\tSendEvent\x12#.jackfield.host.v1.SendEventRequest\x1a$.jackfield.host.v1.SendEventResponse\"\\\xe2\xe0\x18\x0f\b\x02\x1a\vintegration\x82\xd3\xe4\x93\x02C:\x05event\":/api/v1/tenants/{tenant}/integrations/{integration}/events\x12\xbd\x01\n" +
-	"\tListCalls\x12#.jackfield.host.v1.ListCallsRequest\x1a$.jackfield.host.v1.ListCallsResponse\"e\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02LZ;\x129/api/v1/tenants/{tenant}/integrations/{integration}/calls\x12\r/api/v1/calls\x12\xc5\x01\n" +
+	"\tSendEvent\x12#.jackfield.host.v1.SendEventRequest\x1a$.jackfield.host.v1.SendEventResponse\"\\\xe2\xe0\x18\x0f\b\x02\x1a\vintegration\x82\xd3\xe4\x93\x02C:\x05event\":/api/v1/tenants/{tenant}/integrations/{integration}/events\x12\xe8\x01\n" +
+	"\tListCalls\x12#.jackfield.host.v1.ListCallsRequest\x1a$.jackfield.host.v1.ListCallsResponse\"\x8f\x01\xe2\xe0\x18\x17\b\x01\x12\x06tenant\x1a\vintegration\x82\xd3\xe4\x93\x02nZ \x12\x1e/api/v1/tenants/{tenant}/callsZ;\x129/api/v1/tenants/{tenant}/integrations/{integration}/calls\x12\r/api/v1/calls\x12\xc5\x01\n" +
 	"\aGetCall\x12!.jackfield.host.v1.GetCallRequest\x1a\".jackfield.host.v1.GetCallResponse\"s\xe2\xe0\x18\x13\b\x01\x1a\vintegrationB\x02id\x82\xd3\xe4\x93\x02VZ@\x12>/api/v1/tenants/{tenant}/integrations/{integration}/calls/{id}\x12\x12/api/v1/calls/{id}\x12\xd9\x01\n" +
-	"\tWatchCall\x12#.jackfield.host.v1.WatchCallRequest\x1a$.jackfield.host.v1.WatchCallResponse\"\x7f\xe2\xe0\x18\x13\b\x01\x1a\vintegrationB\x02id\x82\xd3\xe4\x93\x02bZF\x12D/api/v1/tenants/{tenant}/integrations/{integration}/calls/{id}:watch\x12\x18/api/v1/calls/{id}:watch0\x01\x12\xbd\x01\n" +
-	"\tListHooks\x12#.jackfield.host.v1.ListHooksRequest\x1a$.jackfield.host.v1.ListHooksResponse\"e\xe2\xe0\x18\x0f\b\x01\x1a\vintegration\x82\xd3\xe4\x93\x02LZ;\x129/api/v1/tenants/{tenant}/integrations/{integration}/hooks\x12\r/api/v1/hooks\x12\xa2\x01\n" +
+	"\tWatchCall\x12#.jackfield.host.v1.WatchCallRequest\x1a$.jackfield.host.v1.WatchCallResponse\"\x7f\xe2\xe0\x18\x13\b\x01\x1a\vintegrationB\x02id\x82\xd3\xe4\x93\x02bZF\x12D/api/v1/tenants/{tenant}/integrations/{integration}/calls/{id}:watch\x12\x18/api/v1/calls/{id}:watch0\x01\x12\xe8\x01\n" +
+	"\tListHooks\x12#.jackfield.host.v1.ListHooksRequest\x1a$.jackfield.host.v1.ListHooksResponse\"\x8f\x01\xe2\xe0\x18\x17\b\x01\x12\x06tenant\x1a\vintegration\x82\xd3\xe4\x93\x02nZ \x12\x1e/api/v1/tenants/{tenant}/hooksZ;\x129/api/v1/tenants/{tenant}/integrations/{integration}/hooks\x12\r/api/v1/hooks\x12\xa2\x01\n" +
 	"\fResolveEvent\x12&.jackfield.host.v1.ResolveEventRequest\x1a'.jackfield.host.v1.ResolveEventResponse\"A\xe2\xe0\x18\f\b\x02J\bevent_id\x82\xd3\xe4\x93\x02+:\x01*\"&/api/v1/call-events/{event_id}:resolveB?Z=github.com/jackfield/jackfield/proto/jackfield/host/v1;hostv1b\x06proto3"
 
 var (

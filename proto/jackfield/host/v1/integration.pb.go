@@ -1105,8 +1105,11 @@ type Integration struct {
 	// The template that it is of, instead of a plugin.
 	Template string `protobuf:"bytes,30,opt,name=template,proto3" json:"template,omitempty"`
 	// Of a template: the call center whose calls it is for, and the remote system.
-	Callcenter    string `protobuf:"bytes,31,opt,name=callcenter,proto3" json:"callcenter,omitempty"`
-	Host          string `protobuf:"bytes,32,opt,name=host,proto3" json:"host,omitempty"`
+	Callcenter string `protobuf:"bytes,31,opt,name=callcenter,proto3" json:"callcenter,omitempty"`
+	Host       string `protobuf:"bytes,32,opt,name=host,proto3" json:"host,omitempty"`
+	// How long a lookup may take when a call comes; not set: as the template says, or the
+	// host.
+	Lookup        *durationpb.Duration `protobuf:"bytes,33,opt,name=lookup,proto3" json:"lookup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1365,6 +1368,13 @@ func (x *Integration) GetHost() string {
 	return ""
 }
 
+func (x *Integration) GetLookup() *durationpb.Duration {
+	if x != nil {
+		return x.Lookup
+	}
+	return nil
+}
+
 var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
@@ -1461,7 +1471,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"]\n" +
 	"\x19EnableIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xd9\b\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\x8c\t\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1505,7 +1515,8 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\n" +
 	"callcenter\x18\x1f \x01(\tR\n" +
 	"callcenter\x12\x12\n" +
-	"\x04host\x18  \x01(\tR\x04host2\xf4\n" +
+	"\x04host\x18  \x01(\tR\x04host\x121\n" +
+	"\x06lookup\x18! \x01(\v2\x19.google.protobuf.DurationR\x06lookup2\xf4\n" +
 	"\n" +
 	"\x12IntegrationService\x12\xc0\x01\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\"S\xe2\xe0\x18\n" +
@@ -1580,25 +1591,26 @@ var file_jackfield_host_v1_integration_proto_depIdxs = []int32{
 	22, // 20: jackfield.host.v1.Integration.removed_at:type_name -> google.protobuf.Timestamp
 	22, // 21: jackfield.host.v1.Integration.keep_until:type_name -> google.protobuf.Timestamp
 	22, // 22: jackfield.host.v1.Integration.disabled_at:type_name -> google.protobuf.Timestamp
-	0,  // 23: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
-	2,  // 24: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
-	5,  // 25: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
-	7,  // 26: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
-	9,  // 27: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
-	11, // 28: jackfield.host.v1.IntegrationService.DisableIntegration:input_type -> jackfield.host.v1.DisableIntegrationRequest
-	13, // 29: jackfield.host.v1.IntegrationService.EnableIntegration:input_type -> jackfield.host.v1.EnableIntegrationRequest
-	1,  // 30: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
-	3,  // 31: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
-	6,  // 32: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
-	8,  // 33: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
-	10, // 34: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
-	12, // 35: jackfield.host.v1.IntegrationService.DisableIntegration:output_type -> jackfield.host.v1.DisableIntegrationResponse
-	14, // 36: jackfield.host.v1.IntegrationService.EnableIntegration:output_type -> jackfield.host.v1.EnableIntegrationResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	23, // 23: jackfield.host.v1.Integration.lookup:type_name -> google.protobuf.Duration
+	0,  // 24: jackfield.host.v1.IntegrationService.ListIntegrations:input_type -> jackfield.host.v1.ListIntegrationsRequest
+	2,  // 25: jackfield.host.v1.IntegrationService.GetIntegration:input_type -> jackfield.host.v1.GetIntegrationRequest
+	5,  // 26: jackfield.host.v1.IntegrationService.CheckIntegration:input_type -> jackfield.host.v1.CheckIntegrationRequest
+	7,  // 27: jackfield.host.v1.IntegrationService.SyncIntegration:input_type -> jackfield.host.v1.SyncIntegrationRequest
+	9,  // 28: jackfield.host.v1.IntegrationService.DeleteIntegration:input_type -> jackfield.host.v1.DeleteIntegrationRequest
+	11, // 29: jackfield.host.v1.IntegrationService.DisableIntegration:input_type -> jackfield.host.v1.DisableIntegrationRequest
+	13, // 30: jackfield.host.v1.IntegrationService.EnableIntegration:input_type -> jackfield.host.v1.EnableIntegrationRequest
+	1,  // 31: jackfield.host.v1.IntegrationService.ListIntegrations:output_type -> jackfield.host.v1.ListIntegrationsResponse
+	3,  // 32: jackfield.host.v1.IntegrationService.GetIntegration:output_type -> jackfield.host.v1.GetIntegrationResponse
+	6,  // 33: jackfield.host.v1.IntegrationService.CheckIntegration:output_type -> jackfield.host.v1.CheckIntegrationResponse
+	8,  // 34: jackfield.host.v1.IntegrationService.SyncIntegration:output_type -> jackfield.host.v1.SyncIntegrationResponse
+	10, // 35: jackfield.host.v1.IntegrationService.DeleteIntegration:output_type -> jackfield.host.v1.DeleteIntegrationResponse
+	12, // 36: jackfield.host.v1.IntegrationService.DisableIntegration:output_type -> jackfield.host.v1.DisableIntegrationResponse
+	14, // 37: jackfield.host.v1.IntegrationService.EnableIntegration:output_type -> jackfield.host.v1.EnableIntegrationResponse
+	31, // [31:38] is the sub-list for method output_type
+	24, // [24:31] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_integration_proto_init() }

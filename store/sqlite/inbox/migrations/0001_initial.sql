@@ -34,6 +34,7 @@ CREATE TABLE calls (
     CHECK ((closed_at IS NOT NULL) = (state = 'closed'))
 ) STRICT;
 CREATE UNIQUE INDEX calls_external ON calls (integration, external);
+CREATE INDEX calls_tenant  ON calls (tenant, id);
 CREATE INDEX calls_due     ON calls (due_at)    WHERE due_at IS NOT NULL;
 CREATE INDEX calls_close   ON calls (close_at)  WHERE closed_at IS NULL;
 CREATE INDEX calls_closed  ON calls (closed_at) WHERE closed_at IS NOT NULL;
