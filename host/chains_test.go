@@ -155,7 +155,7 @@ func chained(t *testing.T, c *chainCRM) (*templates, store.Integration) {
 	require.NoError(t, err)
 	ts := &templates{
 		keys: keys, redactor: &secret.Redactor{}, log: hclog.NewNullLogger(), compiler: endpoint.NewCompiler(), chains: chain.New(chain.Options{}),
-		ready: map[string]*endpoint.Template{},
+		ready: map[string]*prepared{},
 	}
 	ts.engine, err = endpoint.New(endpoint.Options{Transport: c.Client().Transport, Tokens: noTokens{}, Plain: func(string) bool { return true }})
 	require.NoError(t, err)

@@ -38,6 +38,7 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 		{"Calls", measureCalls},
 		{"Functions", measureFunctions},
 		{"Lookups", measureLookups},
+		{"Templates", measureTemplates},
 		{"Drop", measureDrop},
 		{"Idle", measureIdle},
 		{"Swaps", measureSwaps},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -44,4 +45,37 @@ func TestAllocatedRises(t *testing.T) {
 	before := allocated()
 	kept := make([]byte, 1<<20)
 	require.GreaterOrEqual(t, allocated()-before, uint64(len(kept)))
+}
+
+// The limit follows what is in use: under one that is lower the collector runs for
+// ever and frees nothing.
+func TestTheLimitOfMemoryIsAboveWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	require.EqualValues(t, memoryLimit, memoryFor(0, 0))
+	require.EqualValues(t, memoryLimit, memoryFor(30<<20, 10<<20))
+	require.EqualValues(t, 160<<20, memoryFor(100<<20, 0))
+	require.EqualValues(t, 112<<20, memoryFor(40<<20, 50<<20), "gaps between objects are nothing that it could free")
+	times := make(chan struct{}, 100)
+	afterCollection(func() {
+		select {
+		case times <- struct{}{}:
+		default:
+		}
+	})
+	for range 3 {
+		require.Eventually(t, func() bool {
+			runtime.GC()
+			select {
+			case <-times:
+				return true
+			default:
+				return false
+			}
+		}, time.Minute, time.Millisecond, "after each collection, and not only the first")
+	}
+	kept := make([]byte, 8<<20)
+	runtime.GC()
+	require.GreaterOrEqual(t, inUse(), uint64(len(kept)))
+	require.Positive(t, overhead())
+	runtime.KeepAlive(kept)
 }

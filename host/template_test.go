@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jackfield/jackfield/host/internal/runner"
+	"github.com/jackfield/jackfield/store"
 )
 
 // crm is a remote system with logins, that knows one contact.
@@ -241,4 +242,35 @@ func TestTemplatesAreValidatedAndImported(t *testing.T) {
 	s.write("templates/my-crm.yaml", strings.Replace(text, "type: CRM", "type: ERP", 1))
 	_, err = s.try("validate", filepath.Join(s.dir, "templates", "my-crm.yaml"))
 	require.Error(t, err)
+}
+
+// A template is checked as a whole when it is read, and made ready for calls when one is
+// needed: of many, most are called by nobody.
+func TestATemplateIsMadeReadyWhenItIsNeeded(t *testing.T) {
+	t.Parallel()
+	ts, _ := chained(t, newChainCRM(t))
+	require.Nil(t, ts.ready["acme-crm"].made, "nobody has needed it")
+	spec, ok := ts.spec("acme-crm")
+	require.True(t, ok)
+	require.Nil(t, ts.ready["acme-crm"].made, "what it declares needs nothing made")
+	made := ts.get("acme-crm")
+	require.NotNil(t, made)
+	require.Same(t, made, ts.get("acme-crm"))
+
+	ts.prepare(spec)
+	require.Same(t, made, ts.get("acme-crm"), "it did not change")
+	bad := spec
+	bad.Sum, bad.Endpoints = []byte("bad"), append([]store.Endpoint(nil), spec.Endpoints...)
+	bad.Endpoints[0].URL = "/{{ nothing }}"
+	require.NotEmpty(t, ts.compiler.Check(bad), "before anybody needs it")
+	ts.prepare(bad)
+	require.Same(t, made, ts.get("acme-crm"), "the last good one is called")
+	other := spec
+	other.Sum, other.Label = []byte("other"), "Other"
+	ts.prepare(other)
+	require.Equal(t, "Other", ts.get("acme-crm").Spec().Label)
+
+	_, ok = ts.spec("nobody")
+	require.False(t, ok)
+	require.Nil(t, ts.get("nobody"))
 }

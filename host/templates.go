@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,7 +38,14 @@ type templates struct {
 	connects connects
 
 	mu    sync.Mutex // guards ready
-	ready map[string]*endpoint.Template
+	ready map[string]*prepared
+}
+
+// prepared is a template that is without fault, and what was made of it when it was
+// first needed.
+type prepared struct {
+	spec store.Template
+	made *endpoint.Template // nil: nobody has needed it
 }
 
 var _ api.Endpoints = (*templates)(nil)
@@ -45,7 +53,7 @@ var _ api.Endpoints = (*templates)(nil)
 // newTemplates returns what the store has, which is the last good state of files
 // that may be bad now.
 func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper) (*templates, error) {
-	t.compiler, t.ready, t.chains = endpoint.NewCompiler(), map[string]*endpoint.Template{}, chain.New(chain.Options{})
+	t.compiler, t.ready, t.chains = endpoint.NewCompiler(), map[string]*prepared{}, chain.New(chain.Options{})
 	var err error
 	t.engine, err = endpoint.New(endpoint.Options{Transport: transport, Tokens: tokens{t}, Plain: t.plainHTTP, Reconnect: t.reconnect})
 	if err != nil {
@@ -65,13 +73,7 @@ func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper
 func (t *templates) options(o config.Options) config.Options {
 	o = templateOptions(t.compiler, o)
 	o.Read = &config.ReadTemplates{}
-	o.Template = func(name string) (store.Template, bool) {
-		ready := t.get(name)
-		if ready == nil {
-			return store.Template{}, false
-		}
-		return ready.Spec(), true
-	}
+	o.Template = t.spec
 	return o
 }
 
@@ -100,9 +102,7 @@ func (t *templates) apply(ctx context.Context, snap config.Snapshot) error {
 		return err
 	}
 	for _, spec := range good {
-		if ready := t.get(spec.Name); ready == nil || string(ready.Spec().Sum) != string(spec.Sum) {
-			t.prepare(spec)
-		}
+		t.prepare(spec)
 	}
 	t.mu.Lock()
 	for _, name := range deleted {
@@ -119,24 +119,51 @@ func (t *templates) apply(ctx context.Context, snap config.Snapshot) error {
 	return nil
 }
 
-// prepare makes a template ready. One that an earlier version stored and that this
-// one refuses cannot be called.
+// prepare makes a template one that can be called. One that an earlier version stored
+// and that this one refuses cannot. What is known already is kept as the files have it:
+// one copy of it is enough.
 func (t *templates) prepare(spec store.Template) {
-	ready, faults := t.compiler.Compile(spec)
-	if len(faults) > 0 {
+	if faults := t.compiler.Check(spec); len(faults) > 0 {
 		t.log.Warn("template cannot be used", "template", spec.Name, "problem", faults[0].Message)
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ready[spec.Name] = ready
+	if known := t.ready[spec.Name]; known != nil && bytes.Equal(known.spec.Sum, spec.Sum) {
+		known.spec = spec
+		return
+	}
+	t.ready[spec.Name] = &prepared{spec: spec}
 }
 
-// get returns a template that is ready, or nil.
+// get returns a template that is ready to be called, or nil.
 func (t *templates) get(name string) *endpoint.Template {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ready[name]
+	p := t.ready[name]
+	if p == nil {
+		return nil
+	}
+	if p.made == nil {
+		made, faults := t.compiler.Compile(p.spec)
+		if len(faults) > 0 { // it was checked
+			t.log.Error("template cannot be used", "template", name, "problem", faults[0].Message)
+			return nil
+		}
+		p.made = made
+	}
+	return p.made
+}
+
+// spec returns a template as its file had it when that was good the last time.
+func (t *templates) spec(name string) (store.Template, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.ready[name]
+	if p == nil {
+		return store.Template{}, false
+	}
+	return p.spec, true
 }
 
 // Templates implements api.Endpoints.
@@ -242,11 +269,11 @@ func (t *templates) integration(in store.Integration, g api.EndpointGiven) (endp
 
 // schema tells which fields of an integration are secrets.
 func (t *templates) schema(in store.Integration) []byte {
-	ready := t.get(in.Template)
-	if ready == nil {
+	spec, ok := t.spec(in.Template)
+	if !ok {
 		return nil
 	}
-	return config.FieldsSchema(ready.Spec())
+	return config.FieldsSchema(spec)
 }
 
 // reconnect says in the store that a person has to give other credentials. It

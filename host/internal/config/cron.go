@@ -16,7 +16,7 @@ func (l *loader) cron(o object) string {
 		return ""
 	}
 	if o.has("every") {
-		o.src.failAt(CodeBadValue, o.pairs["cron"].key, "keep one of them", "%s: every is given too", join(o.path, "cron"))
+		o.src.failAt(CodeBadValue, o.pair("cron").key, "keep one of them", "%s: every is given too", join(o.path, "cron"))
 		return ""
 	}
 	if rule == "" {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,60 @@ type object struct {
 	src   *source
 	path  string // such as integrations[0].limit, for messages
 	node  *yaml.Node
-	pairs map[string]pair
+	pairs []pair // of known keys
+}
+
+// pair returns the key and its value; none if it is not given.
+func (o object) pair(key string) pair {
+	for _, p := range o.pairs {
+		if p.key.Value == key {
+			return p
+		}
+	}
+	return pair{}
+}
+
+// sorted returns the keys by their names.
+func (o object) sorted() []pair {
+	return slices.SortedFunc(slices.Values(o.pairs), func(a, b pair) int { return cmp.Compare(a.key.Value, b.key.Value) })
+}
+
+// keys are those of a mapping, each once: a few are looked through, of many there is
+// an index.
+type keys struct {
+	pairs []pair
+	index map[string]int
+}
+
+const fewKeys = 24
+
+// find returns the key of that name, or nil.
+func (k *keys) find(name string) *yaml.Node {
+	if k.index != nil {
+		if i, ok := k.index[name]; ok {
+			return k.pairs[i].key
+		}
+		return nil
+	}
+	for _, p := range k.pairs {
+		if p.key.Value == name {
+			return p.key
+		}
+	}
+	return nil
+}
+
+func (k *keys) add(p pair) {
+	k.pairs = append(k.pairs, p)
+	switch {
+	case k.index != nil:
+		k.index[p.key.Value] = len(k.pairs) - 1
+	case len(k.pairs) > fewKeys:
+		k.index = make(map[string]int, 2*len(k.pairs))
+		for i, p := range k.pairs {
+			k.index[p.key.Value] = i
+		}
+	}
 }
 
 // deref follows aliases.
@@ -58,8 +112,8 @@ func kindOf(n *yaml.Node) string {
 // that are no strings are problems.
 func (s *source) pairsOf(n *yaml.Node, path string) []pair {
 	n = deref(n)
-	var out, merged []pair
-	seen := map[string]*yaml.Node{}
+	var merged []pair
+	out := keys{pairs: make([]pair, 0, len(n.Content)/2)}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.ShortTag() == "!!merge" {
@@ -71,21 +125,19 @@ func (s *source) pairsOf(n *yaml.Node, path string) []pair {
 			s.failAt(CodeBadType, key, "", "%s: a key is needed that is a string", orTop(path))
 			continue
 		}
-		if first := seen[key.Value]; first != nil {
+		if first := out.find(key.Value); first != nil {
 			s.hide(value)
 			s.failAt(CodeDuplicateKey, key, "", "%s: the key stands in line %d already", join(path, key.Value), first.Line)
 			continue
 		}
-		seen[key.Value] = key
-		out = append(out, pair{key, value})
+		out.add(pair{key, value})
 	}
 	for _, p := range merged {
-		if seen[p.key.Value] == nil {
-			seen[p.key.Value] = p.key
-			out = append(out, p)
+		if out.find(p.key.Value) == nil {
+			out.add(p)
 		}
 	}
-	return out
+	return out.pairs
 }
 
 // merge returns the keys of the mappings that << names; the first wins.
@@ -114,15 +166,17 @@ func (s *source) object(n *yaml.Node, path string, known ...string) (object, boo
 
 // objectWith is object for a mapping that may have keys which more says are known too.
 func (s *source) objectWith(n *yaml.Node, path string, more func(pair) bool, known ...string) (object, bool) {
-	o := object{src: s, path: path, node: n, pairs: map[string]pair{}}
+	o := object{src: s, path: path, node: n}
 	if deref(n).Kind != yaml.MappingNode {
 		s.hide(n)
 		s.failAt(CodeBadType, n, "", "%s: a mapping is needed, this is %s", orTop(path), kindOf(n))
 		return o, false
 	}
-	for _, p := range s.pairsOf(n, path) {
+	given := s.pairsOf(n, path)
+	o.pairs = given[:0]
+	for _, p := range given {
 		if slices.Contains(known, p.key.Value) || more(p) {
-			o.pairs[p.key.Value] = p
+			o.pairs = append(o.pairs, p)
 			continue
 		}
 		s.hide(p.value)
@@ -132,11 +186,11 @@ func (s *source) objectWith(n *yaml.Node, path string, more func(pair) bool, kno
 }
 
 // has reports whether the key is given.
-func (o object) has(key string) bool { return o.pairs[key].key != nil }
+func (o object) has(key string) bool { return o.pair(key).key != nil }
 
 // at returns the node to point at for a key: its value, or the mapping.
 func (o object) at(key string) *yaml.Node {
-	if p := o.pairs[key]; p.value != nil {
+	if p := o.pair(key); p.value != nil {
 		return p.value
 	}
 	return o.node

@@ -96,7 +96,7 @@ func (o object) network(key string) map[string]Network {
 			o.src.failAt(CodeBadName, p.key, nameHelp, "%s: %q is not a name", path, short(p.key.Value))
 			continue
 		}
-		one := object{src: o.src, path: path, node: p.value, pairs: map[string]pair{p.key.Value: p}}
+		one := object{src: o.src, path: path, node: p.value, pairs: []pair{p}}
 		out[p.key.Value] = Network(one.word(p.key.Value, string(NetworkProxy), string(NetworkProxy), string(NetworkDirect)))
 	}
 	return out

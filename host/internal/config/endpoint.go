@@ -60,7 +60,7 @@ func (o object) authFits(a store.Auth) {
 		if key == "type" || !o.has(key) || slices.Contains(allowed, key) {
 			continue
 		}
-		o.src.failAt(CodeNoEffect, o.pairs[key].key, "with type: "+string(a.Type)+" there are "+orNone(allowed), "%s: it says nothing with type: %s", join(o.path, key), a.Type)
+		o.src.failAt(CodeNoEffect, o.pair(key).key, "with type: "+string(a.Type)+" there are "+orNone(allowed), "%s: it says nothing with type: %s", join(o.path, key), a.Type)
 	}
 }
 
@@ -133,6 +133,9 @@ func (l *loader) templateEndpoint(s *source, n *yaml.Node, path string) store.En
 		e.Response = l.templateResponse(s, o.at("response"), join(path, "response"))
 	}
 	o.each("hard_params", func(n *yaml.Node, at string) { e.Hard = append(e.Hard, l.hardParameter(s, n, at)) })
+	if o.has("parameters") {
+		e.Parameters = make([]store.EndpointParameter, 0, o.length("parameters"))
+	}
 	o.each("parameters", func(n *yaml.Node, at string) { e.Parameters = append(e.Parameters, l.endpointParameter(s, n, at)) })
 	o.once("hard_params", len(e.Hard), func(i int) string { return string(e.Hard[i].In) + " " + e.Hard[i].Name })
 	o.once("parameters", len(e.Parameters), func(i int) string {
@@ -152,13 +155,14 @@ func methodOf(t store.EndpointType) string {
 
 // once refuses a parameter that stands in the list twice, from the same source.
 func (o object) once(key string, n int, id func(i int) string) {
-	seen := map[string]bool{}
+	seen := make(map[string]bool, n)
 	for i := range n {
-		if seen[id(i)] {
+		name := id(i)
+		if seen[name] {
 			at := deref(o.at(key)).Content[i]
 			o.src.failAt(CodeDuplicateName, at, "", "%s[%d]: it stands in the list already", join(o.path, key), i)
 		}
-		seen[id(i)] = true
+		seen[name] = true
 	}
 }
 
@@ -197,7 +201,7 @@ func (l *loader) endpointParameter(s *source, n *yaml.Node, path string) store.E
 	}
 	switch {
 	case o.has("from") && o.has("value"):
-		s.failAt(CodeBadValue, o.pairs["value"].key, "", "%s: a value and from exclude each other", join(path, "value"))
+		s.failAt(CodeBadValue, o.pair("value").key, "", "%s: a value and from exclude each other", join(path, "value"))
 	case !o.has("from") && !o.has("value"):
 		s.failAt(CodeMissingKey, n, "one of "+strings.Join(store.Sources(), ", "), "%s needs the key %q or %q", path, "from", "value")
 	}

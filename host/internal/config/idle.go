@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -24,11 +23,12 @@ func named(p pair) bool { return sdk.ValidName(p.key.Value) && deref(p.value).Ki
 
 // ofEach reads what plugins says of some of them: slack: {idle: 1h, isolation: tenant}.
 func (o object) ofEach(out *PluginDir) {
-	for _, name := range slices.Sorted(maps.Keys(o.pairs)) {
-		if !named(o.pairs[name]) || slices.Contains([]string{"network", "sandbox"}, name) {
+	for _, p := range o.sorted() {
+		name := p.key.Value
+		if !named(p) || slices.Contains([]string{"network", "sandbox"}, name) {
 			continue
 		}
-		one, ok := o.src.object(o.at(name), join(o.path, name), "idle", "isolation")
+		one, ok := o.src.object(p.value, join(o.path, name), "idle", "isolation")
 		if !ok {
 			continue
 		}

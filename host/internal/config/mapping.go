@@ -37,10 +37,14 @@ func (o object) each(key string, read func(n *yaml.Node, path string)) {
 		o.src.failAt(CodeBadType, o.at(key), "", "%s: a list is needed, this is %s", join(o.path, key), kindOf(list))
 		return
 	}
+	path := join(o.path, key)
 	for i, n := range list.Content {
-		read(n, join(o.path, key)+"["+strconv.Itoa(i)+"]")
+		read(n, path+"["+strconv.Itoa(i)+"]")
 	}
 }
+
+// length returns how many entries a list has.
+func (o object) length(key string) int { return len(deref(o.at(key)).Content) }
 
 // unique refuses a name that two entries of a list have.
 func (o object) unique(key string, n int, name func(i int) string) {

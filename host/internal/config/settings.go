@@ -52,7 +52,7 @@ func (l *loader) settings(o object, plugin string, m sdk.Manifest, known bool) (
 	var value any = map[string]any{}
 	r.spots[""] = pair{key: o.node, value: o.node}
 	if o.has("settings") {
-		root := o.pairs["settings"]
+		root := o.pair("settings")
 		r.spots[""] = root
 		if deref(root.value).Kind != yaml.MappingNode && !empty(root.value) {
 			o.src.hide(root.value)

@@ -211,10 +211,12 @@ func (l *loader) templateRoot(f *TemplateFile, root *yaml.Node) {
 	if o.has("auth") {
 		t.Auth = l.templateAuth(o.src, o.at("auth"), "auth")
 	}
+	if o.has("endpoints") {
+		t.Endpoints = make([]store.Endpoint, 0, o.length("endpoints")) // no more room than they need
+	}
 	o.each("endpoints", func(n *yaml.Node, path string) {
 		t.Endpoints = append(t.Endpoints, l.templateEndpoint(o.src, n, path))
 	})
-	t.Endpoints = append([]store.Endpoint(nil), t.Endpoints...) // no more room than they need
 	o.unique("endpoints", len(t.Endpoints), func(i int) string { return t.Endpoints[i].Name })
 }
 

@@ -1,9 +1,6 @@
 package config
 
 import (
-	"maps"
-	"slices"
-
 	"go.yaml.in/yaml/v4"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -51,7 +48,7 @@ func (l *loader) templateInfo(o object) store.TemplateInfo {
 	info.Hooks = p.hooks("hooks")
 	info.Maps = p.valueMaps("maps")
 	if p.has("dataFunction") && len(info.Hooks[sdk.HookGetDataIframe].Steps) > 0 {
-		o.src.failAt(CodeNoEffect, p.pairs["dataFunction"].key, "", "%s: hooks.%s has steps of its own", join(p.path, "dataFunction"), sdk.HookGetDataIframe)
+		o.src.failAt(CodeNoEffect, p.pair("dataFunction").key, "", "%s: hooks.%s has steps of its own", join(p.path, "dataFunction"), sdk.HookGetDataIframe)
 	}
 	return info
 }
@@ -91,11 +88,9 @@ func (o object) hooks(key string) map[string]store.HookChain {
 		return nil
 	}
 	out := map[string]store.HookChain{}
-	for _, name := range slices.Sorted(maps.Keys(p.pairs)) {
-		if !slices.Contains(hookNames(), name) {
-			continue // that was said
-		}
-		e, ok := o.src.object(p.at(name), join(p.path, name), "steps", "id", "url", "route", "reject", "deadline")
+	for _, given := range p.sorted() {
+		name := given.key.Value
+		e, ok := o.src.object(given.value, join(p.path, name), "steps", "id", "url", "route", "reject", "deadline")
 		if !ok {
 			continue
 		}
@@ -110,7 +105,7 @@ func (o object) hooks(key string) map[string]store.HookChain {
 		}
 		for _, key := range []string{"route", "reject"} {
 			if e.has(key) && name != sdk.HookGetDataIframe {
-				o.src.failAt(CodeNoEffect, e.pairs[key].key, "hooks."+sdk.HookGetDataIframe, "%s: only a call that rings can be routed or refused", join(e.path, key))
+				o.src.failAt(CodeNoEffect, e.pair(key).key, "hooks."+sdk.HookGetDataIframe, "%s: only a call that rings can be routed or refused", join(e.path, key))
 			}
 		}
 		out[name] = c
@@ -129,9 +124,9 @@ func (o object) switches(key string) map[string]bool {
 		return nil
 	}
 	out := map[string]bool{}
-	p := object{src: o.src, path: join(o.path, key), node: n, pairs: map[string]pair{}}
+	p := object{src: o.src, path: join(o.path, key), node: n}
 	for _, q := range o.src.pairsOf(n, p.path) {
-		p.pairs[q.key.Value] = q
+		p.pairs = []pair{q}
 		out[q.key.Value] = p.boolean(q.key.Value, false)
 	}
 	return out
@@ -148,9 +143,9 @@ func (o object) valueMaps(key string) map[string]map[string]string {
 		return nil
 	}
 	out := map[string]map[string]string{}
-	p := object{src: o.src, path: join(o.path, key), node: n, pairs: map[string]pair{}}
+	p := object{src: o.src, path: join(o.path, key), node: n}
 	for _, q := range o.src.pairsOf(n, p.path) {
-		p.pairs[q.key.Value] = q
+		p.pairs = []pair{q}
 		out[q.key.Value] = p.texts(q.key.Value)
 	}
 	return out

@@ -152,7 +152,7 @@ func (o object) misplaced(help string, keys ...string) {
 	for _, key := range keys {
 		if o.has(key) {
 			o.src.hide(o.at(key))
-			o.src.failAt(CodeUnknownKey, o.pairs[key].key, help, "%s has no effect here", join(o.path, key))
+			o.src.failAt(CodeUnknownKey, o.pair(key).key, help, "%s has no effect here", join(o.path, key))
 		}
 	}
 }
@@ -272,7 +272,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		in.Spec.Every = resolved(given.Every, defaultEvery, "every", FromDefault, in.Origins)
 	}
 	if o.has("timezone") && given.Cron == "" {
-		o.src.warnAt(CodeNoEffect, o.pairs["timezone"].key, "", "%s: ticks know no time zone; it belongs to cron", join(path, "timezone"))
+		o.src.warnAt(CodeNoEffect, o.pair("timezone").key, "", "%s: ticks know no time zone; it belongs to cron", join(path, "timezone"))
 	}
 	in.Spec.Concurrency = resolved(given.Concurrency, 0, "concurrency", FromPlugin, in.Origins)
 	if given.PageSize != nil {
@@ -312,7 +312,7 @@ func (l *loader) fit(o object, in *Integration, given *Schedule, m sdk.Manifest,
 	if m.Kind == sdk.KindOperation {
 		for _, key := range []string{"every", "cron"} {
 			if o.has(key) {
-				o.src.failAt(CodeBadValue, o.pairs[key].key, "", "%s: plugin %q answers operations and has no schedule", join(o.path, key), m.Name)
+				o.src.failAt(CodeBadValue, o.pair(key).key, "", "%s: plugin %q answers operations and has no schedule", join(o.path, key), m.Name)
 			}
 		}
 		never := -1

@@ -131,8 +131,8 @@ func groupKey(in store.Place, name string) string {
 // groups compiles the parameters of an endpoint, with those that the template has
 // for all of them.
 func (b *builder) groups(path string, e *store.Endpoint, t *Template) []group {
-	var out []group
-	at := map[string]int{}
+	most := len(e.Hard) + len(e.Parameters) + len(t.fields)
+	out, at := make([]group, 0, most), make(map[string]int, most)
 	add := func(in store.Place, name string, required bool, otherwise any, s source) {
 		key := groupKey(in, name)
 		i, seen := at[key]

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/jackfield/jackfield/store"
 )
@@ -35,11 +36,18 @@ type Fault struct {
 type Compiler struct {
 	mu    sync.Mutex // guards what follows
 	cache *cache
-	last  map[string]*Template // the newest of each name that is without fault
+	last  map[string]checked // the newest of each name that is without fault
+}
+
+// checked is a template without fault. What was made of it is there as long as
+// somebody uses it: of a thousand templates most are used by nobody.
+type checked struct {
+	sum  []byte
+	made weak.Pointer[Template]
 }
 
 // NewCompiler returns a Compiler.
-func NewCompiler() *Compiler { return &Compiler{cache: newCache(), last: map[string]*Template{}} }
+func NewCompiler() *Compiler { return &Compiler{cache: newCache(), last: map[string]checked{}} }
 
 // Forget lets go of a template that is gone.
 func (c *Compiler) Forget(name string) {
@@ -84,26 +92,44 @@ type call struct {
 	response answer
 }
 
-// Check returns what is wrong with a template.
-func (c *Compiler) Check(t store.Template) []Fault {
-	_, faults := c.Compile(t)
+// Check returns what is wrong with a template. One whose declaration is that of the
+// last time is known to be good.
+func (c *Compiler) Check(spec store.Template) []Fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last[spec.Name].is(spec) {
+		return nil
+	}
+	_, faults := c.compile(spec)
 	return faults
 }
 
 // Compile makes a template ready, or tells everything that is wrong with it. One
-// whose declaration is that of the last time is ready already.
+// whose declaration is that of the last time may be ready already.
 func (c *Compiler) Compile(spec store.Template) (*Template, []Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if last := c.last[spec.Name]; last != nil && len(spec.Sum) > 0 && bytes.Equal(last.spec.Sum, spec.Sum) {
-		return last, nil
+	if last := c.last[spec.Name]; last.is(spec) {
+		if made := last.made.Value(); made != nil {
+			return made, nil
+		}
 	}
+	return c.compile(spec)
+}
+
+// is reports whether a declaration is the one that was checked.
+func (l checked) is(spec store.Template) bool {
+	return len(spec.Sum) > 0 && bytes.Equal(l.sum, spec.Sum)
+}
+
+// compile makes a template ready. The caller holds mu.
+func (c *Compiler) compile(spec store.Template) (*Template, []Fault) {
 	b := c.builder(spec)
 	t := b.template()
 	if len(b.faults) > 0 {
 		return nil, b.faults
 	}
-	c.last[spec.Name] = t
+	c.last[spec.Name] = checked{sum: spec.Sum, made: weak.Make(t)}
 	return t, nil
 }
 
