@@ -232,6 +232,8 @@ func (u *checkup) checkStore(host config.Host) {
 	case int(version) > known:
 		u.failWith("store.file", store.Hint(fmt.Errorf("%s: schema %d, this program knows %d: %w", path, version, known, store.ErrNewerSchema),
 			"start the newer version of jackfield again, or restore a backup made before the upgrade"))
+	case version == 0: // of a daemon that runs: it stands in the log still
+		u.ok("store.file", "%s, %s", path, bytesText(size))
 	default:
 		u.ok("store.file", "%s, schema %d, %s", path, version, bytesText(size))
 	}

@@ -52,6 +52,7 @@ type configuration struct {
 	stuck     time.Duration
 	screens   map[string][]string // by tenant: who may embed them
 	parks     bool                // integrations that a new version of their plugin does not take
+	good      *config.Host        // host.yaml as it was applied last; nil before the first time
 }
 
 var _ api.Config = (*configuration)(nil)
@@ -84,6 +85,7 @@ func (c *configuration) apply(ctx context.Context, snap config.Snapshot, confirm
 		c.retention, c.guard = snap.Host.Retention, snap.Host.DeleteGuard
 		c.paused, c.stuck = snap.Host.Paused, snap.Host.StuckAfter
 		c.parks = snap.Host.Plugins.OnIncompatible == config.IncompatiblePark
+		c.good = &snap.Host
 	}
 	c.mu.Unlock()
 	if snap.HostOK && c.follow != nil {
@@ -161,6 +163,16 @@ func (c *configuration) ScreenOrigins(tenant string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.screens[tenant]
+}
+
+// lastGood returns the last good host.yaml, if it was applied since the start.
+func (c *configuration) lastGood() (config.Host, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.good == nil {
+		return config.Host{}, false
+	}
+	return *c.good, true
 }
 
 // Paused reports whether nothing may run, as the last good host.yaml says.

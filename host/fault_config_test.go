@@ -81,8 +81,8 @@ func TestBadTenantFileLeavesTheLastGood(t *testing.T) {
 
 // rows: F20, F21
 //
-// A bad host.yaml while the daemon runs changes nothing either; what cannot be
-// taken over without a restart is told.
+// A bad host.yaml while the daemon runs changes nothing either, not even what was read
+// since the start; what cannot be taken over without a restart is told.
 func TestBadHostFileWhileRunningLeavesTheLastGood(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 5})
@@ -90,6 +90,9 @@ func TestBadHostFileWhileRunningLeavesTheLastGood(t *testing.T) {
 	require.NoError(t, err)
 	d := s.start()
 	s.await(store.RunProcessed)
+	raw = append(raw, "defaults: {plugins: {load: {concurrency: 3}}}\n"...)
+	s.write("host.yaml", string(raw))
+	s.noticed("a default is taken over", func() bool { return s.shown("acme/load").Concurrency == 3 })
 	s.write("host.yaml", string(raw)+"tenant: ./elsewhere\n")
 	var status statusDoc
 	s.noticed("the status is degraded", func() bool {
@@ -100,6 +103,7 @@ func TestBadHostFileWhileRunningLeavesTheLastGood(t *testing.T) {
 	require.Equal(t, strings.Count(string(raw), "\n")+1, status.Config.Problems[0].Line)
 	require.Equal(t, "processed", s.sync().State, "it serves with the last good one")
 	require.Equal(t, "active", s.shown("acme/load").State)
+	require.Equal(t, 3, s.shown("acme/load").Concurrency, "the default is that of the last good one, not of the start")
 
 	s.write("host.yaml", strings.Replace(string(raw), "tenants: ./tenants", "tenants: ./nowhere", 1))
 	s.noticed("the status tells of the restart", func() bool {

@@ -51,6 +51,7 @@ type (
 		UID, ID, State, Reason string
 		Connectors             []string
 		Every, Revision        int
+		Concurrency            int
 		RemovedAt              time.Time `json:"removed_at"`
 		KeepUntil              time.Time `json:"keep_until"`
 	}

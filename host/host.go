@@ -158,7 +158,8 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	}
 	opts := h.templates.options(config.Options{
 		Plugins: h.processes.kept, Redactor: h.redactor, Running: &h.config,
-		Had: func(integration string) []string { return h.files.connectors(integration) },
+		Had:  func(integration string) []string { return h.files.connectors(integration) },
+		Good: func() (config.Host, bool) { return h.files.lastGood() },
 	})
 	h.files = &configuration{
 		file: h.config.File, opts: opts, keys: keys, db: h.db,

@@ -101,7 +101,7 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 	t.fact("idle", idleText(p.GetIdleAfter().AsDuration()))
 	t.fact("restarts", p.GetRestarts())
 	t.fact("calls", p.GetCalls())
-	t.fact("kind", m.GetKind())
+	t.fact("kind", p.GetKind())
 	t.fact("capabilities", m.GetCapabilities())
 	t.fact("hooks", m.GetHooks())
 	t.fact("network", p.GetNetwork())

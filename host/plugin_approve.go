@@ -280,7 +280,7 @@ func (c *cli) printApproved(done []approved) error {
 		}
 		t.head("NAME", "VERSION", "DIGEST", "SIZE", "CAPABILITIES", "HOSTS", "APPROVED")
 		for _, p := range done {
-			t.row(p.Name, p.Version, p.SHA256, fmt.Sprintf("%.1f MB", float64(p.Size)/1e6), orElse(strings.Join(p.Capabilities, ","), "-"), orElse(strings.Join(p.Hosts, ","), "-"), nowOrBefore(p.Changed))
+			t.row(p.Name, p.Version, p.SHA256, bytesText(p.Size), orElse(strings.Join(p.Capabilities, ","), "-"), orElse(strings.Join(p.Hosts, ","), "-"), nowOrBefore(p.Changed))
 		}
 	})
 }

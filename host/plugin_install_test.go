@@ -66,7 +66,8 @@ func TestPluginIsInstalledUsedRejectedAndRemoved(t *testing.T) {
 		s.served(version)
 	}
 	s.until("the file is pinned, and nothing troubles the status", func() bool {
-		return strings.Contains(s.cli("plugin", "list"), "pinned") && s.status().State == "ok"
+		list := s.cli("plugin", "list")
+		return strings.Contains(list, "pinned") && strings.Contains(list, "it was chosen to be used instead of the file") && s.status().State == "ok"
 	})
 	require.Contains(t, s.cli("plugin", "use", "load@1.0.0"), "before")
 	out, err := s.try("plugin", "use", "load@9.9.9")

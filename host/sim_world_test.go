@@ -329,13 +329,13 @@ func (w *simWorld) settle() {
 	w.setRight()
 	w.people.leave()
 	for range 36 {
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // the bubble's clock
 		w.look("at the end")
 	}
 	w.complete(false)
 	w.people.listAll()
 	for range 4 {
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // the bubble's clock
 		w.look("after the last listing")
 	}
 	w.count()

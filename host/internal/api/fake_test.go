@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -355,88 +354,6 @@ func (f *fakeStore) Position(context.Context) (int64, error) {
 	return locked(f, func() (int64, error) { return f.newest(), nil })
 }
 
-// fakePlugins answers with what a test put into it.
-type fakePlugins struct {
-	restarted []string
-	failing   error // of Restart
-	list      []Plugin
-	unread    error // why the directory is not read
-	manifests map[string]sdk.Manifest
-	logs      []LogLine
-	follow    chan LogLine
-}
-
-var _ Plugins = (*fakePlugins)(nil)
-
-func (*fakePlugins) Rescan(context.Context) error { return nil }
-
-func (f *fakePlugins) Restart(_ context.Context, name string) error {
-	f.restarted = append(f.restarted, name)
-	return f.failing
-}
-
-func (f *fakePlugins) Plugins(context.Context) ([]Plugin, error) { return f.list, f.unread }
-
-func (f *fakePlugins) Manifest(_ context.Context, name string) (sdk.Manifest, bool) {
-	m, ok := f.manifests[name]
-	return m, ok
-}
-
-func (f *fakePlugins) Logs(_ context.Context, _ string, lines int) ([]LogLine, error) {
-	return f.logs[max(0, len(f.logs)-lines):], nil
-}
-
-func (f *fakePlugins) Follow(context.Context, string) (<-chan LogLine, error) { return f.follow, nil }
-
-// fakeEngine answers with what a test put into it.
-type fakeEngine struct {
-	mu      sync.Mutex // guards asked
-	asked   []store.RunRequest
-	run     store.Run
-	created bool
-	err     error
-	check   func(ctx context.Context, settings []byte) error
-}
-
-var _ Engine = (*fakeEngine)(nil)
-
-func (f *fakeEngine) Sync(_ context.Context, _ store.Integration, req store.RunRequest) (store.Run, bool, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked = append(f.asked, req)
-	return f.run, f.created, f.err
-}
-
-func (f *fakeEngine) Check(ctx context.Context, _ store.Integration, settings []byte) error {
-	return f.check(ctx, settings)
-}
-
-// fakeConfig answers with what a test put into it.
-type fakeConfig struct {
-	origins          map[string]string
-	report           Report
-	status           ConfigStatus
-	settings, schema []byte
-	confirmed        bool
-}
-
-var _ Config = (*fakeConfig)(nil)
-
-func (f *fakeConfig) Reload(_ context.Context, confirm bool) (Report, error) {
-	f.confirmed = confirm
-	return f.report, nil
-}
-
-func (f *fakeConfig) Diff(context.Context) (Report, error) { return f.report, nil }
-
-func (f *fakeConfig) Status(context.Context) ConfigStatus { return f.status }
-
-func (f *fakeConfig) Origins(store.Integration) map[string]string { return f.origins }
-
-func (f *fakeConfig) Settings(context.Context, store.Integration) (settings, schema []byte, err error) {
-	return f.settings, f.schema, nil
-}
-
 func (f *fakeStore) Parents(_ context.Context, records []store.StoredRecord) (map[store.RecordKey]bool, error) {
 	return locked(f, func() (map[store.RecordKey]bool, error) {
 		there := map[store.RecordKey]bool{}
@@ -448,56 +365,5 @@ func (f *fakeStore) Parents(_ context.Context, records []store.StoredRecord) (ma
 			}
 		}
 		return there, nil
-	})
-}
-
-func (f *fakeStore) CreateToken(_ context.Context, t store.Token, sum []byte, _ string) (store.Token, error) {
-	return locked(f, func() (store.Token, error) {
-		t.ID = int64(len(f.tokens) + 1)
-		f.tokens = append(f.tokens, t)
-		if f.sums == nil {
-			f.sums = map[string]int64{}
-		}
-		f.sums[string(sum)] = t.ID
-		return t, nil
-	})
-}
-
-func (f *fakeStore) Tokens(_ context.Context, q store.TokenFilter) ([]store.Token, error) {
-	return locked(f, func() ([]store.Token, error) {
-		return pick(f.tokens, q.Limit, func(t store.Token) bool { return t.ID > q.After && (q.Tenant == "" || t.Tenant == q.Tenant) }), nil
-	})
-}
-
-func (f *fakeStore) Token(_ context.Context, id int64) (store.Token, error) {
-	return locked(f, func() (store.Token, error) {
-		return one(f.tokens, func(t store.Token) bool { return t.ID == id })
-	})
-}
-
-func (f *fakeStore) TokenBySum(_ context.Context, sum []byte) (store.Token, error) {
-	return locked(f, func() (store.Token, error) {
-		return one(f.tokens, func(t store.Token) bool { return t.ID == f.sums[string(sum)] })
-	})
-}
-
-func (f *fakeStore) UseToken(_ context.Context, id int64, at time.Time) error {
-	_, err := f.setToken(id, func(t *store.Token) { t.UsedAt = at.Truncate(store.TokenUseGrain) })
-	return err
-}
-
-func (f *fakeStore) RevokeToken(_ context.Context, id int64, _ string) (store.Token, error) {
-	return f.setToken(id, func(t *store.Token) { t.RevokedAt = time.Unix(1, 0) })
-}
-
-func (f *fakeStore) setToken(id int64, change func(*store.Token)) (store.Token, error) {
-	return locked(f, func() (store.Token, error) {
-		for i := range f.tokens {
-			if f.tokens[i].ID == id {
-				change(&f.tokens[i])
-				return f.tokens[i], nil
-			}
-		}
-		return store.Token{}, store.ErrNotFound
 	})
 }

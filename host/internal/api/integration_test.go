@@ -199,11 +199,13 @@ func TestSyncRefusesWhatCannotRun(t *testing.T) {
 		"Parked":   {func(i *store.Integration) { i.State, i.Reason = store.IntegrationParked, `plugin "git" is not loaded` }, `is parked: plugin "git" is not loaded`, "plugin list"},
 		"Waiting":  {func(i *store.Integration) { i.State = store.IntegrationWaitingApproval }, "waits for an approval", "plugin approve git"},
 		"Idle":     {func(i *store.Integration) { i.Connectors = nil }, "has no connector to import", "name one under connectors:"},
+		"Unknown":  {func(i *store.Integration) { i.Connectors, i.Plugin = nil, "slow" }, "cannot be synced yet: plugin slow has not said what it imports", "jackfield plugin show slow"},
 		"Removed":  {func(i *store.Integration) { i.State, i.RemovedAt = store.IntegrationDisabled, time.Unix(1, 0) }, "was removed", "declare it again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := serve(t)
+			r.plugins.manifests["git"] = sdk.Manifest{Name: "git"}
 			r.store.edit(func(f *fakeStore) {
 				in := acme(1, "history")
 				c.change(&in)

@@ -27,10 +27,10 @@ func (s *integrationService) SyncIntegration(ctx context.Context, req *hostv1.Sy
 	if err != nil {
 		return nil, err
 	}
-	if err := s.importing(ctx, in); err != nil {
+	if err := runnable(in); err != nil {
 		return nil, err
 	}
-	if err := runnable(in); err != nil {
+	if err := s.importing(ctx, in); err != nil {
 		return nil, err
 	}
 	connectors, err := s.wanted(ctx, in, req.GetConnectors())
@@ -53,13 +53,22 @@ func (s *integrationService) SyncIntegration(ctx context.Context, req *hostv1.Sy
 	return &hostv1.SyncIntegrationResponse{Integration: in.FullName(), Run: s.run(run), Created: created}, nil
 }
 
-// importing refuses an integration whose plugin has nothing to import (O06).
+// importing refuses an integration that has nothing to import: of a plugin of
+// operations (O06), without a connector, or whose plugin has not said yet which it has.
 func (s *integrationService) importing(ctx context.Context, in store.Integration) error {
-	m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin)
-	if !ok || m.Kind != sdk.KindOperation {
-		return nil
+	refuse := func(why, hint string) error {
+		return &Error{Kind: KindConflict, Message: fmt.Sprintf("integration %s %s", in.FullName(), why), Hint: hint}
 	}
-	return &Error{Kind: KindConflict, Message: fmt.Sprintf("integration %s cannot be synced: plugin %s answers operations alone", in.FullName(), in.Plugin)}
+	switch m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin); {
+	case ok && m.Kind == sdk.KindOperation:
+		return refuse("cannot be synced: plugin "+in.Plugin+" answers operations alone", "")
+	case len(in.Connectors) > 0:
+		return nil
+	case !ok:
+		return refuse("cannot be synced yet: plugin "+in.Plugin+" has not said what it imports", "jackfield plugin show "+in.Plugin+" tells how far it is")
+	default:
+		return refuse("has no connector to import", "name one under connectors:")
+	}
 }
 
 // runnable refuses an integration that cannot run, and says why.
@@ -88,8 +97,6 @@ func runnable(in store.Integration) error {
 		return refuse("waits for an approval", "jackfield plugin approve "+in.Plugin)
 	case in.Template != "":
 		return refuse("is of template "+in.Template+", which imports nothing", "jackfield endpoint list "+in.FullName())
-	case len(in.Connectors) == 0:
-		return refuse("has no connector to import", "name one under connectors:")
 	default:
 		return nil
 	}

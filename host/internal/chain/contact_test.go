@@ -57,11 +57,11 @@ func TestContactsAreKnownForSeconds(t *testing.T) {
 		ring(t, r, c, "+491")
 		require.Empty(t, ring(t, r, c, "+491").Answer.Contacts)
 		require.Len(t, c.names(), 3, "that there is nobody is known too")
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // the bubble's clock
 		ring(t, r, c, "+491")
 		require.Len(t, c.names(), 4, "but not for long")
 		require.True(t, ring(t, r, c, "+497").Steps[0].Cached)
-		time.Sleep(25 * time.Second)
+		time.Sleep(25 * time.Second) // the bubble's clock
 		require.False(t, ring(t, r, c, "+497").Steps[0].Cached)
 
 		add := c.input("contact.create", sdk.HookCreateContact)
@@ -78,7 +78,7 @@ func TestManyWhoAskTheSameAskOnce(t *testing.T) {
 		c := lookups(known)
 		find := c.ends["find"]
 		c.ends["find"] = func(ctx context.Context, g chain.Given) (chain.Answer, error) {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // the bubble's clock
 			return find(ctx, g)
 		}
 		r := chain.New(chain.Options{})
@@ -110,7 +110,7 @@ func TestALookupFromBeforeAContactWasMadeIsNotKept(t *testing.T) {
 		there := false
 		c := lookups(func(number string) chain.Answer {
 			if !there {
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) // the bubble's clock
 				return chain.Answer{Status: 200}
 			}
 			return known(number)

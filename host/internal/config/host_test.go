@@ -100,6 +100,7 @@ func TestMissingDirectoryIsNotAnEmptyOne(t *testing.T) {
 	require.Equal(t, []string{CodeUnreadable}, codes(snap.Problems))
 }
 
+// rows: F20, K21
 func TestRunningHostKeepsWhatNeedsARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -120,6 +121,14 @@ func TestRunningHostKeepsWhatNeedsARestart(t *testing.T) {
 	require.False(t, snap.HostOK)
 	require.True(t, snap.Listed)
 	require.Equal(t, running, snap.Host)
+
+	// What was good since the start goes before what the start read.
+	last := running
+	last.Retention.Runs = 96 * time.Hour
+	snap = Load(file, Options{Running: &running, Good: func() (Host, bool) { return last, true }})
+	require.Equal(t, last, snap.Host)
+	snap = Load(file, Options{Running: &running, Good: func() (Host, bool) { return Host{}, false }})
+	require.Equal(t, running, snap.Host, "nothing was read since")
 }
 
 // rows: O43

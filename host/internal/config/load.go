@@ -49,6 +49,9 @@ type Options struct {
 	// Running is the configuration that a daemon was started with: what is read at
 	// start alone stays as it is there, and stands in for a host.yaml that is bad.
 	Running *Host
+	// Good returns host.yaml as it was good the last time, which goes before Running when
+	// it is bad; nil: it was not read since the start.
+	Good func() (Host, bool)
 }
 
 // Snapshot is all of the configuration as the files had it at one time.
@@ -110,7 +113,7 @@ func Load(hostFile string, opts Options) Snapshot {
 	host, problems := l.host(hostFile)
 	s := Snapshot{Host: host, HostOK: !problems.Failed()}
 	if opts.Running != nil {
-		problems = append(problems, s.keep(*opts.Running)...)
+		problems = append(problems, s.keep(*opts.Running, opts.Good)...)
 	}
 	templates, wrong := l.templates(s.Host.Templates)
 	l.keepTemplates(templates)
@@ -125,10 +128,16 @@ func Load(hostFile string, opts Options) Snapshot {
 	return s
 }
 
-// keep leaves what a daemon reads at start alone as it was at the start.
-func (s *Snapshot) keep(running Host) Problems {
+// keep leaves what a daemon reads at start alone as it was at the start, and all of a
+// host.yaml that is bad as it was when it was good.
+func (s *Snapshot) keep(running Host, good func() (Host, bool)) Problems {
 	if !s.HostOK {
 		s.Host = running
+		if good != nil {
+			if last, ok := good(); ok {
+				s.Host = last
+			}
+		}
 		return nil
 	}
 	var out Problems

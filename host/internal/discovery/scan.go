@@ -282,6 +282,9 @@ func (s *Scanner) keep(lock Lock, found []Artifact, folders bool) []Artifact {
 		}
 		old.File, old.Path = a.File, a.Path
 		old.Verdict, old.Reason = VerdictKept, "the file was replaced by one that may not run"
+		if a.Verdict == VerdictPinned {
+			old.Reason = "it was chosen to be used instead of the file"
+		}
 		found[i].Name = old.Name
 		runs[old.Name] = true
 		kept = append(kept, old)

@@ -100,10 +100,10 @@ func TestAHostThatFailsIsLeftAloneForAWhile(t *testing.T) {
 		_, err := e.Call(t.Context(), other, "write", endpoint.Given{})
 		require.Equal(t, "http_503", failed(t, err).Code, "and another integration")
 
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // the bubble's clock
 		require.Equal(t, "http_503", failed(t, call("write")).Code, "one goes ahead")
 		require.Equal(t, 10*time.Second, failed(t, call("write")).RetryAfter, "and the rest is longer if it fails")
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // the bubble's clock
 		status = http.StatusOK
 		require.NoError(t, call("write"))
 		status = http.StatusServiceUnavailable
@@ -133,7 +133,7 @@ func TestOneRequestFindsOutWhetherAHostIsWell(t *testing.T) {
 			_, err := e.Call(t.Context(), in, "write", endpoint.Given{})
 			require.Error(t, err)
 		}
-		time.Sleep(6 * time.Second)
+		time.Sleep(6 * time.Second) // the bubble's clock
 		w.takes = time.Second
 		codes := make(chan string, 3)
 		for range 3 {

@@ -27,7 +27,7 @@ func answers(name string) bool {
 }
 
 // found returns the codes in a file: what is assigned to a field, a constant or a
-// variable that is one, and the kinds of errors of the API.
+// variable that is one, the kinds of errors of the API, and the states of a plugin.
 func found(t *testing.T, path string) (codes []string) {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -39,7 +39,7 @@ func found(t *testing.T, path string) (codes []string) {
 			codes = append(codes, code)
 		}
 	}
-	inAPI := f.Name.Name == "api"
+	inAPI, inSupervisor := f.Name.Name == "api", f.Name.Name == "supervisor"
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.KeyValueExpr:
@@ -48,7 +48,7 @@ func found(t *testing.T, path string) (codes []string) {
 			}
 		case *ast.ValueSpec:
 			for i, name := range n.Names {
-				if i < len(n.Values) && (answers(name.Name) || inAPI && strings.HasPrefix(name.Name, "Kind")) {
+				if i < len(n.Values) && (answers(name.Name) || inAPI && strings.HasPrefix(name.Name, "Kind") || inSupervisor && strings.HasPrefix(name.Name, "State")) {
 					take(n.Values[i])
 				}
 			}

@@ -84,11 +84,11 @@ func TestABucketHoldsInEveryWindowAndOverRestarts(t *testing.T) {
 				w.conc = 8
 				w.up()
 				for granted.count() < 10 {
-					time.Sleep(100 * time.Millisecond)
+					time.Sleep(100 * time.Millisecond) // the bubble's clock
 				}
 				w.down()
-				w.up() // a bucket is not full again
-				time.Sleep(40 * b.Window / time.Duration(b.Max))
+				w.up()                                           // a bucket is not full again
+				time.Sleep(40 * b.Window / time.Duration(b.Max)) // the bubble's clock
 				run := w.until(store.RunProcessed)
 				require.EqualValues(t, 40, run.Streams.Processed)
 				require.Equal(t, 40, granted.count())
@@ -128,7 +128,7 @@ func TestSlotsBoundWhatIsInFlightAndEndWithTheCall(t *testing.T) {
 		w.create("two")
 		deadline := time.Now().Add(time.Hour)
 		for time.Now().Before(deadline) {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // the bubble's clock
 			synctest.Wait()
 			done, err := w.db.Runs(t.Context(), store.RunFilter{State: store.RunProcessed})
 			require.NoError(t, err)
@@ -172,15 +172,15 @@ func TestATokenThatIsUsedUpIsPassedOver(t *testing.T) {
 		w.conc = 1
 		begin := time.Now()
 		w.up()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		synctest.Wait()
 		mu.Lock()
 		require.Equal(t, map[string]int{"token:1": 4, "token:2": 10, "token:3": 10}, used, "each until its limit")
 		require.Equal(t, slices.Repeat(pool, 4), all[:12], "each in its turn")
 		mu.Unlock()
 		w.down()
-		w.up() // what is known of the tokens is kept
-		time.Sleep(5 * time.Minute)
+		w.up()                      // what is known of the tokens is kept
+		time.Sleep(5 * time.Minute) // the bubble's clock
 		mu.Lock()
 		require.Equal(t, 4, used["token:1"])
 		mu.Unlock()

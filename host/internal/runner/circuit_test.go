@@ -70,7 +70,7 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 		w.opts.Jitter = func() float64 { return 0.25 } // the same chances, the same probes
 		api.status.Store(503)
 		w.up()
-		time.Sleep(20 * time.Second)
+		time.Sleep(20 * time.Second) // the bubble's clock
 		synctest.Wait()
 		open := w.open()
 		require.Len(t, open, 1)
@@ -81,15 +81,15 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 		tried, spent := api.calls.Load(), w.attempts()
 		api.most.Store(0)
 
-		time.Sleep(30 * time.Minute)
+		time.Sleep(30 * time.Minute) // the bubble's clock
 		synctest.Wait()
 		probes := api.calls.Load() - tried
 		require.GreaterOrEqual(t, probes, int32(4))
 		require.LessOrEqual(t, probes, int32(9), "less and less often")
 		require.Equal(t, int32(1), api.most.Load(), "one probe at a time")
 		w.down()
-		w.up() // the store remembers
-		time.Sleep(time.Minute)
+		w.up()                  // the store remembers
+		time.Sleep(time.Minute) // the bubble's clock
 		synctest.Wait()
 		require.Len(t, w.open(), 1)
 		require.Equal(t, open[0].OpenedAt, w.open()[0].OpenedAt)
@@ -98,7 +98,7 @@ func TestACircuitOpensAndOneProbeAtATimeGoesAhead(t *testing.T) {
 		require.Equal(t, spent, w.attempts(), "no attempt is lost while it is open")
 
 		api.status.Store(200)
-		time.Sleep(20 * time.Minute)
+		time.Sleep(20 * time.Minute) // the bubble's clock
 		run := w.until(store.RunProcessed)
 		require.EqualValues(t, 30, run.Streams.Processed)
 		require.Empty(t, w.open())
@@ -131,17 +131,17 @@ func TestACircuitIsOfOneHost(t *testing.T) {
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
 		w.up()
-		time.Sleep(5 * time.Minute)
+		time.Sleep(5 * time.Minute) // the bubble's clock
 		synctest.Wait()
 		require.EqualValues(t, 20, w.run().Streams.Processed, "the others are done")
 		require.Len(t, w.open(), 1)
 		require.Equal(t, "down.example.com", w.open()[0].Host)
-		time.Sleep(time.Until(w.open()[0].Until) / 2)
+		time.Sleep(time.Until(w.open()[0].Until) / 2) // the bubble's clock
 		before := down.calls.Load()
 		down.status.Store(200)
 		_, err := w.db.ContinueRun(t.Context(), w.run().ID)
 		require.NoError(t, err)
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) // the bubble's clock
 		require.Greater(t, down.calls.Load(), before)
 		require.EqualValues(t, 40, w.until(store.RunProcessed).Streams.Processed)
 	})
@@ -206,7 +206,7 @@ func TestTooManyRequestsIsARateLimitWhateverItsClass(t *testing.T) {
 	inWorld(t, s, func(t *testing.T, w *world) {
 		api.status.Store(429)
 		w.up()
-		time.Sleep(30 * time.Second)
+		time.Sleep(30 * time.Second) // the bubble's clock
 		api.status.Store(200)
 		w.until(store.RunProcessed)
 		for _, st := range w.streams() {
@@ -235,7 +235,7 @@ func TestD12AResetInEpochSecondsIsATime(t *testing.T) {
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
 		w.up()
-		time.Sleep(26 * time.Hour)
+		time.Sleep(26 * time.Hour) // the bubble's clock
 		w.until(store.RunProcessed)
 		require.Len(t, calls, 3)
 		require.InDelta(t, 90*time.Second, calls[1].Sub(calls[0]), float64(3*time.Second))
@@ -259,12 +259,12 @@ func TestD16APageThatWasFetchedIsKeptAtALimit(t *testing.T) {
 	}
 	inWorld(t, s, func(t *testing.T, w *world) {
 		w.up()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		synctest.Wait()
 		require.Equal(t, map[string]string{"0": `{"id":"0"}`}, w.records(), "at once, not after the wait")
 		w.down()
-		w.up() // the wait is kept as well
-		time.Sleep(5 * time.Minute)
+		w.up()                      // the wait is kept as well
+		time.Sleep(5 * time.Minute) // the bubble's clock
 		require.Len(t, w.records(), 1)
 		w.until(store.RunProcessed)
 		require.Equal(t, []string{"a  0", "a 1 0", "a 2 0"}, s.calls(), "each page once")

@@ -57,20 +57,20 @@ func TestD05TheLimitHoldsAcrossRunsAndRestarts(t *testing.T) {
 		require.Equal(t, store.LimitUse{Limit: 100, Used: 100, Reset: run.DelayedUntil}, w.use())
 
 		w.down()
-		w.up() // the store remembers
-		time.Sleep(50 * time.Minute)
+		w.up()                       // the store remembers
+		time.Sleep(50 * time.Minute) // the bubble's clock
 		require.Equal(t, 100, w.imported())
 		_, err := w.db.ContinueRun(t.Context(), run.ID) // a person cannot pass it either
 		require.NoError(t, err)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		require.Equal(t, 100, w.imported())
 		require.Equal(t, store.RunDelayed, w.run().State)
 
-		time.Sleep(10 * time.Minute) // resumes by itself
+		time.Sleep(10 * time.Minute) // the bubble's clock: resumes by itself
 		synctest.Wait()
 		require.Equal(t, 200, w.imported())
 		require.Equal(t, store.RunDelayed, w.run().State)
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // the bubble's clock
 		run = w.until(store.RunProcessed)
 		require.EqualValues(t, 300, run.Stats.Read)
 		require.EqualValues(t, 300, run.Stats.Added, "no page was fetched twice")
@@ -97,7 +97,7 @@ func TestD04TheOnboardingFactorCounts(t *testing.T) {
 		require.Equal(t, store.RunOnboarding, run.Kind)
 		require.Equal(t, 120, w.imported())
 		require.EqualValues(t, 120, w.use().Limit)
-		time.Sleep(3 * time.Hour)
+		time.Sleep(3 * time.Hour) // the bubble's clock
 		w.until(store.RunProcessed)
 		_, _, err := w.db.RequestRun(t.Context(), store.RunRequest{IntegrationID: 1, Class: store.ClassPull, Kind: store.RunCheck})
 		require.NoError(t, err)
@@ -136,7 +136,7 @@ func TestD03AStreamAtTheLimitWaitsWithWhatItHas(t *testing.T) {
 		require.Equal(t, store.StreamPending, st.State)
 		require.Zero(t, st.Attempts)
 		require.Equal(t, "1000", string(st.Checkpoint))
-		time.Sleep(time.Until(run.DelayedUntil.Add(time.Hour)))
+		time.Sleep(time.Until(run.DelayedUntil.Add(time.Hour))) // the bubble's clock
 		run = w.until(store.RunProcessed)
 		require.EqualValues(t, 2000, run.Stats.Added)
 		require.EqualValues(t, 2000, run.Stats.Read)
@@ -151,7 +151,7 @@ func TestALimitIsSharedByItsKey(t *testing.T) {
 		w.limit = store.RecordLimit{Records: 1000, Per: 24 * time.Hour, Key: "account"}
 		w.up()
 		w.create("two")
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // the bubble's clock
 		synctest.Wait()
 		all := 0
 		runs, err := w.db.Runs(t.Context(), store.RunFilter{})
@@ -198,15 +198,15 @@ func TestQuotaThatIsGivenBackWakesWhoWaitsForIt(t *testing.T) {
 		gate = make(chan struct{})
 		w.limit = store.RecordLimit{Records: 1000, Per: 24 * time.Hour, Key: "account"}
 		w.up()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // the bubble's clock
 		w.create("two")
-		time.Sleep(30 * time.Second)
+		time.Sleep(30 * time.Second) // the bubble's clock
 		greedy, err := w.db.Run(t.Context(), 2)
 		require.NoError(t, err)
 		require.Equal(t, store.RunDelayed, greedy.State)
 		require.InDelta(t, 750, greedy.Stats.Read, 20, "a quarter is in the hands of the other")
 		close(gate)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		slow, err := w.db.Run(t.Context(), 1)
 		require.NoError(t, err)
 		require.Equal(t, store.RunProcessed, slow.State)
@@ -253,7 +253,7 @@ func TestAHigherLimitCountsAtOnce(t *testing.T) {
 		spec := in.IntegrationSpec
 		spec.Limit.Records = 100
 		require.NoError(t, w.db.ApplyChanges(t.Context(), []store.Change{{Op: store.ChangeUpdate, UID: in.UID, Spec: spec}}))
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		require.Equal(t, 100, w.imported())
 		spec.Limit = store.RecordLimit{}
 		require.NoError(t, w.db.ApplyChanges(t.Context(), []store.Change{{Op: store.ChangeUpdate, UID: in.UID, Spec: spec}}))

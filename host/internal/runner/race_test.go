@@ -29,7 +29,7 @@ func TestThePlanWaitsForWhatPreprocessMade(t *testing.T) {
 		w.meddle = func(ctx context.Context, seg store.Segment, apply func(context.Context, store.Segment) (store.Applied, error)) (store.Applied, error) {
 			done, err := apply(ctx, seg)
 			if seg.Preprocessed != nil {
-				time.Sleep(5 * time.Second) // committed, and the answer is slow
+				time.Sleep(5 * time.Second) // the bubble's clock: committed, and the answer is slow
 			}
 			return done, err
 		}
@@ -51,7 +51,7 @@ func TestSettingsOfStreamsSideBySideAreAllKept(t *testing.T) {
 		w.meddle = func(ctx context.Context, seg store.Segment, apply func(context.Context, store.Segment) (store.Applied, error)) (store.Applied, error) {
 			if seg.Patch != nil && first {
 				first = false
-				time.Sleep(5 * time.Second) // the other would overtake it
+				time.Sleep(5 * time.Second) // the bubble's clock: the other would overtake it
 			}
 			return apply(ctx, seg)
 		}

@@ -338,7 +338,7 @@ func TestTheCacheRemembersThatThereIsNothing(t *testing.T) {
 		known := []string{"integration true 0", "tenant false 0", "plugin false 0"}
 		require.Equal(t, append(append(none, known...), known...), seen[:9])
 		require.NoError(t, w.db.CachePut(t.Context(), store.CacheEntry{Scope: "integration:x", Key: "k", ExpiresAt: time.Now().Add(30 * time.Minute)}))
-		time.Sleep(30 * time.Minute)
+		time.Sleep(30 * time.Minute) // the bubble's clock
 		_, ok, err := w.db.CacheGet(t.Context(), "integration:x", "k")
 		require.NoError(t, err)
 		require.False(t, ok, "for its time")

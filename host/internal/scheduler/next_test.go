@@ -28,7 +28,7 @@ func TestAClaimSaysWhatIsDueNext(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, b.db.seen(), "to see that something is due")
 		require.False(t, first.hold.Crowded())
-		time.Sleep(time.Hour + time.Minute) // of the bubble
+		time.Sleep(time.Hour + time.Minute) // the bubble's clock
 		synctest.Wait()
 		require.True(t, first.hold.Crowded(), "it was looked at in its time")
 		close(first.done)

@@ -61,7 +61,7 @@ func TestATicketServesForAMinute(t *testing.T) {
 			ticket, err := s.Issue(t.Context(), testScope())
 			require.NoError(t, err)
 			require.Equal(t, time.Minute, time.Until(ticket.ExpiresAt))
-			time.Sleep(after)
+			time.Sleep(after) // the bubble's clock
 			return serve(t, s, strings.TrimPrefix(ticket.URL, "https://h.example"), nil).Code
 		}
 		require.Equal(t, http.StatusSeeOther, ask(time.Minute-time.Nanosecond))
@@ -149,11 +149,11 @@ func TestRightsEndAfterTheWrapUp(t *testing.T) {
 		require.NoError(t, err)
 		w := serve(t, s, strings.TrimPrefix(ticket.URL, "https://h.example"), nil)
 		path, cookies := w.Header().Get("Location"), w.Result().Cookies()
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // the bubble's clock
 		calls.set(func(c *Call) { c.State, c.WrapupAt = StateClosed, time.Now() })
-		time.Sleep(15*time.Minute - time.Nanosecond)
+		time.Sleep(15*time.Minute - time.Nanosecond) // the bubble's clock
 		require.Equal(t, http.StatusOK, serve(t, s, path, cookies).Code)
-		time.Sleep(time.Nanosecond)
+		time.Sleep(time.Nanosecond) // the bubble's clock
 		require.Equal(t, http.StatusGone, serve(t, s, path, cookies).Code)
 		require.Equal(t, http.StatusUnauthorized, serve(t, s, path, cookies).Code, "it is forgotten")
 		_, err = s.Issue(t.Context(), testScope())
