@@ -66,8 +66,9 @@ type StreamEnd struct {
 	// Began marks the first checkpoint of a call that did not end well, so that the
 	// next one is known if it begins there too; nil leaves what is kept.
 	Began []byte
-	// SleepUntil delays the rest of the run.
-	SleepUntil time.Time
+	// SleepUntil delays the rest of the run, for SleepReason.
+	SleepUntil  time.Time
+	SleepReason string
 	// AbortRun ends the run as error with Failure.
 	AbortRun bool
 	// Next, if not zero, is how many streams of the run the same transaction claims, as

@@ -154,7 +154,7 @@ func (a *apply) end(ctx context.Context, t *tx, r *workRun, s *streamRow) error 
 		return err
 	}
 	if !e.SleepUntil.IsZero() && !r.State.Terminal() && r.State != store.RunPending && e.SleepUntil.After(t.now) {
-		r.delay(dueAt(e.SleepUntil, t), "the plugin asked for a pause")
+		r.delay(dueAt(e.SleepUntil, t), e.SleepReason)
 	}
 	return nil
 }

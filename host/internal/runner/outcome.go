@@ -26,6 +26,12 @@ const (
 	longestDeath = 30 * time.Second
 )
 
+// awayRest is how long a run rests when its plugin cannot be called, as while its process
+// is started again. It is the run that rests: hundreds of streams, each of which found
+// that out and waited by itself, would be written for it, and would wait on when the
+// plugin is there, and after a restart of the host.
+const awayRest = 200 * time.Millisecond
+
 // ending is what becomes of a stream when its call is over.
 type ending struct {
 	store.StreamEnd
@@ -48,8 +54,13 @@ func (c *call) end(o sdk.Outcome, err error, progress, stopped bool) ending {
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true}}
 	case c.r.plugins.Reopen(err): // soon, but a plugin that knows none must not spin
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true, DueAt: c.r.opts.Now().Add(c.r.opts.DeathDelay)}}
-	case c.r.plugins.Away(err):
+	case c.r.plugins.Away(err) && c.alone: // that no process of its own could start concerns no other
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true, DueAt: c.r.opts.Now().Add(time.Second)}}
+	case c.r.plugins.Away(err):
+		return ending{StreamEnd: store.StreamEnd{
+			State: store.StreamPending, Answered: true,
+			SleepUntil: c.r.opts.Now().Add(awayRest), SleepReason: "the plugin cannot be called at the moment",
+		}}
 	case c.r.plugins.Lost(err) && c.draining():
 		return ending{StreamEnd: store.StreamEnd{State: store.StreamPending, Answered: true}}
 	case c.r.plugins.Lost(err):
@@ -85,7 +96,7 @@ func (c *call) succeeded(o sdk.Outcome) ending {
 		e.State, e.NextPage = store.StreamPending, o.NextPage
 	}
 	if o.Sleep > 0 {
-		e.SleepUntil = now.Add(min(o.Sleep, longestWait))
+		e.SleepUntil, e.SleepReason = now.Add(min(o.Sleep, longestWait)), "the plugin asked for a pause"
 	}
 	if o.RateLimit != nil {
 		t := c.throttle(*o.RateLimit)

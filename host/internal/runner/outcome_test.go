@@ -166,6 +166,24 @@ func TestInterruptionsCostNothing(t *testing.T) {
 	}
 }
 
+// rows: K11, F03
+//
+// A plugin that is away is so for the whole run; that a process for one call alone could
+// not be started, for that stream.
+func TestAPluginThatIsAwayRestsTheRun(t *testing.T) {
+	t.Parallel()
+	c := callFor(store.Stream{})
+	e := c.end(sdk.Outcome{}, errAwayForTest, false, false)
+	require.Equal(t, now().Add(awayRest), e.SleepUntil)
+	require.Equal(t, "the plugin cannot be called at the moment", e.SleepReason)
+	require.Zero(t, e.DueAt)
+
+	c.alone = true
+	e = c.end(sdk.Outcome{}, errAwayForTest, false, false)
+	require.Zero(t, e.SleepUntil)
+	require.Equal(t, now().Add(time.Second), e.DueAt)
+}
+
 // rows: K11, K18, F29
 func TestTheEndOfAProcessThatIsDrainedIsNoDeath(t *testing.T) {
 	t.Parallel()
@@ -200,6 +218,7 @@ func TestOutcome(t *testing.T) {
 	e := c.end(sdk.Outcome{Cursor: []byte("c"), LastRecord: "r9", Sleep: time.Minute}, nil, false, false)
 	require.Equal(t, store.StreamProcessed, e.State)
 	require.Equal(t, now().Add(time.Minute), e.SleepUntil)
+	require.Equal(t, "the plugin asked for a pause", e.SleepReason)
 	require.Equal(t, "r9", e.LastRecord)
 	require.True(t, e.keep)
 

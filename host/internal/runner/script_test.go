@@ -32,6 +32,7 @@ type script struct {
 	finished    func(ctx context.Context, call sdk.FinishedCall) (bool, error)
 	postprocess func(ctx context.Context, run sdk.Run) (map[string][]byte, error)
 	attributes  func(ctx context.Context) []sdk.Attribute
+	reach       func() error // asked before each call; nil: it can be called
 
 	mu     sync.Mutex
 	called []string // the calls of streams, as "id page attempt"
@@ -42,6 +43,7 @@ type script struct {
 var (
 	errDied   = errors.New("the process is gone")
 	errReopen = errors.New("unknown handle")
+	errAway   = errors.New("no process takes calls")
 )
 
 func (s *script) Preprocess(ctx context.Context, run sdk.Run) ([]byte, error) {
@@ -100,6 +102,11 @@ func (s *script) openedBy() (names []string) {
 
 // Acquire implements runner.Plugins.
 func (s *script) Acquire(_ context.Context, _ string, in sdk.Integration) (runner.Plugin, error) {
+	if s.reach != nil {
+		if err := s.reach(); err != nil {
+			return runner.Plugin{}, err
+		}
+	}
 	s.mu.Lock()
 	s.opened = append(s.opened, in)
 	s.mu.Unlock()
@@ -116,7 +123,7 @@ func (s *script) AcquireAlone(ctx context.Context, name string, in sdk.Integrati
 
 func (*script) Lost(err error) bool   { return errors.Is(err, errDied) }
 func (*script) Reopen(err error) bool { return errors.Is(err, errReopen) }
-func (*script) Away(error) bool       { return false }
+func (*script) Away(err error) bool   { return errors.Is(err, errAway) }
 
 // openVault keeps settings in clear.
 type openVault struct{}
