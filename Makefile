@@ -23,8 +23,8 @@ help: ## show this list
 build: ## build the daemon and its command line: bin/jackfield
 	@$(BUILD) -buildvcs=$(VCS) -o bin/jackfield ./host
 
-plugins: ## build the plugins: bin/plugins/git, js, slack, hello
-	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello
+plugins: ## build the plugins: bin/plugins/git, js, slack, hello, crm-go
+	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello ./examples/crm/crm-go
 
 node: examples/node/node_modules/.installed ## build the plugin in JavaScript: bin/plugins/notes (needs Node.js 20 and npm)
 	@cd examples/node && node build.js
@@ -37,15 +37,16 @@ examples/node/node_modules/.installed: examples/node/package-lock.json
 # All is compiled side by side first; then each program is linked.
 run: ## build, then start the quick start on this very clone; Ctrl-C ends it
 	@test -x bin/jackfield || echo "building jackfield and its plugins; the first time takes about a minute" >&2
-	@$(BUILD) -buildvcs=false ./host ./plugins/... ./examples/hello ./examples/quickstart/repo
-	@$(MAKE) --no-print-directory build plugins bin/repo
+	@$(BUILD) -buildvcs=false ./host ./plugins/... ./examples/hello ./examples/crm/... ./examples/quickstart/repo
+	@$(MAKE) --no-print-directory build plugins example
 	@JACKFIELD_QUICKSTART_REPO=$$(bin/repo . .state/sample) && \
-		export JACKFIELD_QUICKSTART_REPO && exec bin/jackfield quickstart --plugins bin/plugins
+		export JACKFIELD_QUICKSTART_REPO && exec bin/jackfield quickstart --plugins bin/plugins --crm bin/fakecrm
 
-# What the quick start reads: this clone, or a sample where it has no history.
-.PHONY: bin/repo
-bin/repo:
-	@$(BUILD) -buildvcs=false -o $@ ./examples/quickstart/repo
+# What the quick start needs beside the daemon: repo names the history that is read, of
+# this clone or, where that has none, of a sample; fakecrm is the CRM, crmday plays calls.
+.PHONY: example
+example:
+	@$(BUILD) -buildvcs=false -o bin/ ./examples/quickstart/repo ./examples/crm/fakecrm ./examples/crm/crmday
 
 test: ## run the tests
 	@$(TEST) -timeout 20m $(GOTESTFLAGS) ./...

@@ -20,37 +20,50 @@ import (
 // quickstartConfig is what the quick start serves if -c says nothing else.
 const quickstartConfig = "examples/quickstart/host.yaml"
 
+// The variables that the example's tenant refers to.
+const (
+	quickstartRepo = "JACKFIELD_QUICKSTART_REPO" // of the git repository that is read
+	quickstartCRM  = "JACKFIELD_QUICKSTART_CRM"  // host and port of the CRM
+)
+
 func (c *cli) quickstartCommand() *cobra.Command {
-	var from string
+	var from, crm string
 	cmd := &cobra.Command{
 		Use:   "quickstart",
 		Short: "Run the example: plugins, daemon, a first sync",
 		Long: `Quickstart installs and approves the plugins that the example's tenants use,
 exactly as they stand in the --plugins directory, starts the daemon, syncs every
-integration, prints what was stored, and goes on serving until Ctrl-C.`,
+integration, prints what was stored, and goes on serving until Ctrl-C. With --crm it
+starts that program as the remote system of the example's calls, too.`,
 		Args: noArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("config") && c.getenv("JACKFIELD_CONFIG") == "" {
 				c.config = quickstartConfig
 			}
-			return c.quickstart(cmd.Context(), from)
+			return c.quickstart(cmd.Context(), from, crm)
 		},
 	}
 	cmd.Flags().StringVar(&from, "plugins", "bin/plugins", "the directory of the built plugins")
+	cmd.Flags().StringVar(&crm, "crm", "", "the CRM of the example, such as bin/fakecrm; it ends with the daemon")
 	return cmd
 }
 
-func (c *cli) quickstart(ctx context.Context, from string) error {
+func (c *cli) quickstart(ctx context.Context, from, program string) error {
 	path, err := c.configPath()
 	if err != nil {
 		return err
 	}
+	crm, err := c.startCRM(ctx, path, program)
+	if err != nil {
+		return err
+	}
+	defer crm.stop()
 	if !c.named.logLevel { // what goes well is told in other words
 		c.logLevel, c.named.logLevel = "warn", true
 	}
 	snap := config.Load(path, config.Options{LookupEnv: c.lookupEnv})
 	if err := snap.Problems.Err(); err != nil {
-		c.tell("the example needs JACKFIELD_QUICKSTART_REPO, which make run sets")
+		c.tell("the example needs %s and %s, which make run sets", quickstartRepo, quickstartCRM)
 		return err
 	}
 	began := time.Now()
@@ -76,6 +89,9 @@ func (c *cli) quickstart(ctx context.Context, from string) error {
 			if err := c.quickSync(ctx, d, name, began); err != nil {
 				return err
 			}
+		}
+		if err := c.showCalls(ctx, d, h, snap, crm); err != nil {
+			return err
 		}
 		c.tell("serving until Ctrl-C, on the socket in %s", h.config.Data)
 		return nil

@@ -154,10 +154,10 @@ func TestSchema(t *testing.T) {
 func TestQuickstartExampleIsValid(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	s.env["JACKFIELD_QUICKSTART_REPO"] = t.TempDir()
+	s.env[quickstartRepo], s.env[quickstartCRM] = t.TempDir(), "127.0.0.1:7482"
 	require.Equal(t, exitDone, s.run("validate", "../examples/quickstart"), s.stdout)
-	require.Contains(t, s.stdout, "2 files, 1 integration, 0 errors")
-	delete(s.env, "JACKFIELD_QUICKSTART_REPO")
+	require.Contains(t, s.stdout, "3 files, 2 integrations, 0 errors")
+	delete(s.env, quickstartRepo)
 	require.Equal(t, exitUsage, s.run("validate", "../examples/quickstart"))
 	require.Contains(t, s.stdout, "missing-secret")
 }

@@ -222,7 +222,7 @@ func tenantSchema() schemaNode {
 		"screens": closed(schemaNode{
 			"origins": schemaNode{
 				"type": "array", "uniqueItems": true, "maxItems": maxOrigins, "items": schemaNode{"type": "string", "pattern": "^https?://[^/*]+$"},
-				"description": "The pages that may embed the screens of this tenant's calls, such as https://crm.acme.example; nobody may if it is left out.",
+				"description": "The pages that may embed the screens of this tenant's calls, such as https://crm.acme.example; nobody may if it is left out. They may refer: ${env:NAME}.",
 			},
 		}),
 		"integrations": schemaNode{"type": []string{"array", "null"}, "items": schemaNode{"$ref": "#/$defs/integration"}},

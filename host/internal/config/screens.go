@@ -16,8 +16,9 @@ type Screens struct {
 // maxOrigins bounds what a tenant names.
 const maxOrigins = 64
 
-// screens reads what stands under screens.
-func (o object) screens() (out Screens) {
+// screens reads what stands under screens. An origin may have references, as host: may:
+// a page of a machine for tests has another port each time.
+func (l *loader) screens(o object) (out Screens) {
 	p, ok := o.src.object(o.at("screens"), "screens", "origins")
 	if !ok {
 		return out
@@ -28,16 +29,20 @@ func (o object) screens() (out Screens) {
 			o.src.failAt(CodeBadType, n, "", "%s: the origin of a page is needed, this is %s", path, kindOf(value))
 			return
 		}
-		problem, help := address.CheckOrigin(value.Value)
+		origin, _, ok := l.expand(o.src, value, path)
+		if !ok {
+			return
+		}
+		problem, help := address.CheckOrigin(origin)
 		switch {
 		case problem != "":
 			o.src.failAt(CodeBadValue, n, help, "%s: %s", path, problem)
-		case slices.Contains(out.Origins, value.Value):
-			o.src.failAt(CodeDuplicateName, n, "", "%s: %s stands there twice", path, value.Value)
+		case slices.Contains(out.Origins, origin):
+			o.src.failAt(CodeDuplicateName, n, "", "%s: %s stands there twice", path, origin)
 		case len(out.Origins) >= maxOrigins:
 			o.src.failAt(CodeBadValue, n, "", "%s: a tenant names at most %d", path, maxOrigins)
 		default:
-			out.Origins = append(out.Origins, value.Value)
+			out.Origins = append(out.Origins, origin)
 		}
 	})
 	return out

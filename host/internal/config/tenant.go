@@ -122,7 +122,7 @@ func (l *loader) tenantRoot(f *TenantFile, root *yaml.Node, defaults Defaults) {
 		own = l.defaults(o)
 	}
 	if o.has("screens") {
-		f.Screens = o.screens()
+		f.Screens = l.screens(o)
 	}
 	if !o.has("integrations") || empty(o.at("integrations")) {
 		return
