@@ -94,7 +94,7 @@ func TestACallOfATemplate(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out+err.Error(), "call_id: is required; type: is one of")
 	page := s.cli("call", "show", "-i", "acme/crm", "4711")
-	for _, want := range []string{"+49301234567", "l-1", "sold", "call.wrapup", "deals", "Acme"} {
+	for _, want := range []string{"+49301234567", "l-1", "sold", "call.wrapup", "deals", "Company: Acme", "A ticket: ticket.create, subject (needed), contact", "Deal | Value, Big | 100 EUR, Small | 1.5 EUR"} {
 		require.Contains(t, page, want)
 	}
 	require.NotContains(t, page, "key-of-acme")

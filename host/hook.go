@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -56,6 +55,8 @@ type firing struct {
 	duration, wait time.Duration
 	user           map[string]string
 	key            string
+	screen         bool
+	origin         string
 }
 
 func (f *firing) flags(cmd *cobra.Command) {
@@ -77,6 +78,8 @@ func (f *firing) flags(cmd *cobra.Command) {
 	s.StringVar(&f.fields, "fields", "", "JSON file of the form, - for stdin")
 	s.StringToStringVar(&f.user, "user", nil, "what was read from the page of the CRM: FIELD=VALUE")
 	s.StringVar(&f.key, "key", "", "idempotency key: the same event with the same key has one effect")
+	s.BoolVar(&f.screen, "screen", false, "print the address that opens the screen of the call for --agent, once and for a minute")
+	s.StringVar(&f.origin, "origin", "", "with --screen: the page that embeds it, such as https://crm.acme.example")
 	s.DurationVar(&f.wait, "wait", 5*time.Second, "how long to wait for the hook")
 }
 
@@ -107,7 +110,9 @@ func (f *firing) request(c *cli, cmd *cobra.Command, args []string) (*hostv1.Sen
 	if e.Fields, _, _, err = form.read(c, cmd, args[2:]); err != nil {
 		return nil, err
 	}
-	return &hostv1.SendEventRequest{Integration: args[1], Event: e, IdempotencyKey: f.key, Wait: durationpb.New(f.wait)}, nil
+	return &hostv1.SendEventRequest{
+		Integration: args[1], Event: e, IdempotencyKey: f.key, Wait: durationpb.New(f.wait), Screen: f.screen, ScreenOrigin: f.origin,
+	}, nil
 }
 
 func (c *cli) hookFireCommand() *cobra.Command {
@@ -119,6 +124,7 @@ func (c *cli) hookFireCommand() *cobra.Command {
 ticket.create or contact.create. A NAME is a field of the form. The event is stored before it is answered and goes on
 when the wait is over. Exits with 1 when the event failed, or nobody knows whether its write arrived.`,
 		Example: `  jackfield hook fire call.started acme/crm --call 4711 --from +4930123456 --to 200 --agent ann
+  jackfield hook fire call.started acme/crm --call 4711 --from +4930123456 --to 200 --agent ann --screen
   jackfield hook fire call.ended acme/crm --call 4711 --result COMPLETED --duration 93s
   jackfield hook fire ticket.create acme/crm --call 4711 subject="Wants a refund"`,
 		Args: cobra.MinimumNArgs(2),
@@ -163,6 +169,7 @@ func sentFacts(t *table, resp *hostv1.SendEventResponse) {
 	t.fact("event", resp.GetEventId())
 	t.fact("call", resp.GetId())
 	t.fact("state", state)
+	t.fact("screen", orElse(resp.GetScreen().GetUrl(), resp.GetScreen().GetProblem()))
 	faultFacts(t, resp.GetResult().GetError())
 	answerFacts(t, resp.GetResult().GetAnswer())
 }
@@ -193,13 +200,7 @@ func answerFacts(t *table, a *hostv1.CallAnswer) {
 			t.row(p.GetId(), p.GetName(), p.GetCompany(), p.GetPhone(), p.GetEmail())
 		}
 	}
-	if len(a.GetIframe()) > 0 {
-		t.section("Screen")
-		var indented any
-		if json.Unmarshal(a.GetIframe(), &indented) == nil {
-			t.line("  " + string(a.GetIframe()))
-		}
-	}
+	screenFacts(t, a.GetIframe())
 }
 
 func (c *cli) hookResolveCommand() *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
 	"github.com/jackfield/jackfield/sdk"
@@ -67,6 +68,9 @@ func (s *callService) SendEvent(ctx context.Context, req *hostv1.SendEventReques
 	if err != nil {
 		return nil, err
 	}
+	if req.GetScreen() && e.Agent == "" {
+		return nil, invalid("a screen is for one person", "event: agent: is required for a screen")
+	}
 	in, err := s.findIntegration(ctx, req.GetIntegration())
 	if err != nil {
 		return nil, err
@@ -83,9 +87,23 @@ func (s *callService) SendEvent(ctx context.Context, req *hostv1.SendEventReques
 	if err != nil {
 		return nil, err
 	}
-	return &hostv1.SendEventResponse{
+	resp := &hostv1.SendEventResponse{
 		EventId: idText(sent.Event.ID), Id: idText(sent.Event.CallID), Result: s.eventResult(sent.Event), Replayed: sent.Replayed,
-	}, nil
+	}
+	if req.GetScreen() {
+		resp.Screen = s.screenLink(ctx, in, ScreenRequest{Call: e.CallID, Agent: e.Agent, Origin: req.GetScreenOrigin()})
+	}
+	return resp, nil
+}
+
+// screenLink returns the address of a screen, or why there is none: the event that it is
+// asked for with was taken.
+func (s *callService) screenLink(ctx context.Context, in store.Integration, r ScreenRequest) *hostv1.ScreenLink {
+	address, until, err := s.deps.Screens.Open(ctx, in, r)
+	if err != nil {
+		return &hostv1.ScreenLink{Problem: status.Convert(s.answer(ctx, hostv1.CallService_SendEvent_FullMethodName, err)).Message()}
+	}
+	return &hostv1.ScreenLink{Url: address, ExpiresAt: timestamp(until)}
 }
 
 // ListCalls returns a page of them.

@@ -85,12 +85,16 @@ func (s *Server) tidy(w http.ResponseWriter, r *http.Request) {
 func (s *Server) opened(next func(http.ResponseWriter, *http.Request, *session, Call)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		o, ok := s.session(r)
+		if why := s.ending(r); !ok && why != "" {
+			s.problem(w, http.StatusGone, why, "")
+			return
+		}
 		if !ok {
 			s.problem(w, http.StatusUnauthorized, "This screen is not open here", "It may be over, or the browser may not keep cookies for it. Open it anew.")
 			return
 		}
 		if s.mayEmbed(o.scope) != nil {
-			s.close(o)
+			s.close(o, "")
 			s.problem(w, http.StatusForbidden, "This screen may not be shown here any more", "")
 			return
 		}
@@ -98,10 +102,10 @@ func (s *Server) opened(next func(http.ResponseWriter, *http.Request, *session, 
 		call, err := s.calls.Call(r.Context(), o.scope)
 		switch {
 		case errors.Is(err, ErrGone) || err == nil && over(call, time.Now()):
-			s.close(o)
+			s.close(o, "")
 			s.problem(w, http.StatusGone, "This call is over", "")
 		case errors.Is(err, ErrMoved):
-			s.close(o)
+			s.close(o, movedText)
 			s.problem(w, http.StatusGone, movedText, "")
 		case err != nil:
 			s.opts.Log.Warn("a call cannot be shown", "tenant", o.scope.Tenant, "integration", o.scope.Integration, "call", o.scope.Call, "error", err)
@@ -123,10 +127,23 @@ func (s *Server) session(r *http.Request) (*session, bool) {
 	return s.sessions.get(id, c.Value, time.Now())
 }
 
-// close ends a session.
-func (s *Server) close(o *session) {
+// ending returns why the session of a request's cookie ended, if its agent is to be told.
+func (s *Server) ending(r *http.Request) string {
+	id := r.PathValue("id")
+	c, err := r.Cookie(s.cookie(id))
+	if err != nil {
+		return ""
+	}
+	return s.sessions.ending(id, c.Value)
+}
+
+// close ends a session; why is for its agent, and may be empty.
+func (s *Server) close(o *session, why string) {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
+	if s.sessions.byID[o.id] == o {
+		o.why = why
+	}
 	s.sessions.end(func(other *session) bool { return other == o })
 }
 

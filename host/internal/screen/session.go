@@ -23,6 +23,7 @@ type session struct {
 	sum   [sha256.Size]byte
 	key   []byte        // of its tokens
 	gone  chan struct{} // closed when it ends
+	why   string        // it ended; only to be read then
 
 	mu      sync.Mutex // guards what follows
 	used    time.Time  // when a request came last
@@ -119,8 +120,9 @@ const (
 
 // sessions are the open screens.
 type sessions struct {
-	mu   sync.Mutex // guards byID
+	mu   sync.Mutex // guards what follows
 	byID map[string]*session
+	past map[string]*session // ended for a reason that their agents are told
 }
 
 // open makes a session and returns the secret of its cookie.
@@ -210,8 +212,32 @@ func (t *sessions) end(which func(*session) bool) (n int) {
 		if which(s) {
 			delete(t.byID, id)
 			close(s.gone)
+			t.remember(s)
 			n++
 		}
 	}
 	return n
+}
+
+// remember keeps for a while why a session ended: each request that is on its way is
+// told the same. The caller holds mu.
+func (t *sessions) remember(s *session) {
+	if s.why == "" {
+		return
+	}
+	if t.past == nil || len(t.past) >= maxPast {
+		t.past = map[string]*session{}
+	}
+	t.past[s.id] = s
+}
+
+// ending returns why the session that a cookie opened ended; empty if that is not known.
+func (t *sessions) ending(id, secret string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.past[id]
+	if sum := sha256.Sum256([]byte(secret)); !ok || subtle.ConstantTimeCompare(sum[:], s.sum[:]) != 1 {
+		return ""
+	}
+	return s.why
 }

@@ -52,7 +52,7 @@ func (s *Server) pump(ctx context.Context, o *session, changes <-chan struct{}, 
 		case <-s.stopping:
 			return // the browser comes again
 		case <-o.gone:
-			_ = e.send("over", "")
+			_ = e.send("over", o.why)
 			return
 		case _, more := <-changes:
 			if !more {
@@ -83,7 +83,7 @@ func (s *Server) ended(ctx context.Context, o *session) (is bool, why string) {
 	default:
 		return false, ""
 	}
-	s.close(o)
+	s.close(o, why)
 	return true, why
 }
 

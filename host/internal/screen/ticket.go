@@ -20,6 +20,7 @@ const (
 	maxSessions  = 10000
 	maxPerTenant = maxSessions / 4
 	maxPerCall   = 16 // sessions
+	maxPast      = 1000
 )
 
 // grant is what a ticket or a session opens.

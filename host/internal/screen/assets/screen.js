@@ -119,7 +119,8 @@
       if (ask.status === 200 && ask.response) {
         take(ask.response);
         say("state", { state: document.getElementById("call").dataset.state });
-      } else if (ask.status >= 400 && ask.status < 500) over(ask.response && ask.response.querySelector("main.problem h1")?.textContent);
+      } else if (ask.status === 410) over(ask.response && ask.response.querySelector("main.problem h1")?.textContent);
+      else if (ask.status >= 400 && ask.status < 500) over();
       if (again) {
         again = false;
         read();

@@ -37,7 +37,12 @@ type SendEventRequest struct {
 	// 10 s for ticket.create and contact.create, not at all for the others.
 	Wait *durationpb.Duration `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
 	// Of the integration; then integration is its name alone.
-	Tenant        string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Tenant string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Answer with the address of a screen of the call for the event's agent, which then has
+	// to be given.
+	Screen bool `protobuf:"varint,6,opt,name=screen,proto3" json:"screen,omitempty"`
+	// The page that embeds that screen, such as https://crm.acme.example; none if empty.
+	ScreenOrigin  string `protobuf:"bytes,7,opt,name=screen_origin,json=screenOrigin,proto3" json:"screen_origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,6 +108,20 @@ func (x *SendEventRequest) GetWait() *durationpb.Duration {
 func (x *SendEventRequest) GetTenant() string {
 	if x != nil {
 		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SendEventRequest) GetScreen() bool {
+	if x != nil {
+		return x.Screen
+	}
+	return false
+}
+
+func (x *SendEventRequest) GetScreenOrigin() string {
+	if x != nil {
+		return x.ScreenOrigin
 	}
 	return ""
 }
@@ -302,7 +321,9 @@ type SendEventResponse struct {
 	Id     string       `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Result *EventResult `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
 	// The event was known already.
-	Replayed      bool `protobuf:"varint,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Replayed bool `protobuf:"varint,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// If the request asks for it.
+	Screen        *ScreenLink `protobuf:"bytes,5,opt,name=screen,proto3" json:"screen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -365,6 +386,76 @@ func (x *SendEventResponse) GetReplayed() bool {
 	return false
 }
 
+func (x *SendEventResponse) GetScreen() *ScreenLink {
+	if x != nil {
+		return x.Screen
+	}
+	return nil
+}
+
+// ScreenLink is the address of a screen.
+type ScreenLink struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It has a secret and opens the screen once.
+	Url       string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Why there is none. The event was taken all the same.
+	Problem       string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScreenLink) Reset() {
+	*x = ScreenLink{}
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScreenLink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScreenLink) ProtoMessage() {}
+
+func (x *ScreenLink) ProtoReflect() protoreflect.Message {
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScreenLink.ProtoReflect.Descriptor instead.
+func (*ScreenLink) Descriptor() ([]byte, []int) {
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ScreenLink) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *ScreenLink) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *ScreenLink) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // EventResult is how far an event has got.
 type EventResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -380,7 +471,7 @@ type EventResult struct {
 
 func (x *EventResult) Reset() {
 	*x = EventResult{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +483,7 @@ func (x *EventResult) String() string {
 func (*EventResult) ProtoMessage() {}
 
 func (x *EventResult) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[3]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +496,7 @@ func (x *EventResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventResult.ProtoReflect.Descriptor instead.
 func (*EventResult) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{3}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *EventResult) GetState() string {
@@ -451,7 +542,7 @@ type CallAnswer struct {
 
 func (x *CallAnswer) Reset() {
 	*x = CallAnswer{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +554,7 @@ func (x *CallAnswer) String() string {
 func (*CallAnswer) ProtoMessage() {}
 
 func (x *CallAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[4]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +567,7 @@ func (x *CallAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallAnswer.ProtoReflect.Descriptor instead.
 func (*CallAnswer) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{4}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CallAnswer) GetContacts() []*CallContact {
@@ -554,7 +645,7 @@ type CallContact struct {
 
 func (x *CallContact) Reset() {
 	*x = CallContact{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[5]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +657,7 @@ func (x *CallContact) String() string {
 func (*CallContact) ProtoMessage() {}
 
 func (x *CallContact) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[5]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +670,7 @@ func (x *CallContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallContact.ProtoReflect.Descriptor instead.
 func (*CallContact) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{5}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CallContact) GetId() string {
@@ -664,7 +755,7 @@ type HookFault struct {
 
 func (x *HookFault) Reset() {
 	*x = HookFault{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +767,7 @@ func (x *HookFault) String() string {
 func (*HookFault) ProtoMessage() {}
 
 func (x *HookFault) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[6]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +780,7 @@ func (x *HookFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookFault.ProtoReflect.Descriptor instead.
 func (*HookFault) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{6}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *HookFault) GetClass() string {
@@ -762,7 +853,7 @@ type ListCallsRequest struct {
 
 func (x *ListCallsRequest) Reset() {
 	*x = ListCallsRequest{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +865,7 @@ func (x *ListCallsRequest) String() string {
 func (*ListCallsRequest) ProtoMessage() {}
 
 func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[7]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +878,7 @@ func (x *ListCallsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsRequest.ProtoReflect.Descriptor instead.
 func (*ListCallsRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{7}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListCallsRequest) GetIntegration() string {
@@ -843,7 +934,7 @@ type ListCallsResponse struct {
 
 func (x *ListCallsResponse) Reset() {
 	*x = ListCallsResponse{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +946,7 @@ func (x *ListCallsResponse) String() string {
 func (*ListCallsResponse) ProtoMessage() {}
 
 func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[8]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +959,7 @@ func (x *ListCallsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallsResponse.ProtoReflect.Descriptor instead.
 func (*ListCallsResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{8}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListCallsResponse) GetCalls() []*CallInfo {
@@ -927,7 +1018,7 @@ type CallInfo struct {
 
 func (x *CallInfo) Reset() {
 	*x = CallInfo{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1030,7 @@ func (x *CallInfo) String() string {
 func (*CallInfo) ProtoMessage() {}
 
 func (x *CallInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[9]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1043,7 @@ func (x *CallInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallInfo.ProtoReflect.Descriptor instead.
 func (*CallInfo) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{9}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CallInfo) GetId() string {
@@ -1150,7 +1241,7 @@ type GetCallRequest struct {
 
 func (x *GetCallRequest) Reset() {
 	*x = GetCallRequest{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[10]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1253,7 @@ func (x *GetCallRequest) String() string {
 func (*GetCallRequest) ProtoMessage() {}
 
 func (x *GetCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[10]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1266,7 @@ func (x *GetCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallRequest.ProtoReflect.Descriptor instead.
 func (*GetCallRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{10}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetCallRequest) GetId() string {
@@ -1213,7 +1304,7 @@ type GetCallResponse struct {
 
 func (x *GetCallResponse) Reset() {
 	*x = GetCallResponse{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1316,7 @@ func (x *GetCallResponse) String() string {
 func (*GetCallResponse) ProtoMessage() {}
 
 func (x *GetCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[11]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1329,7 @@ func (x *GetCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCallResponse.ProtoReflect.Descriptor instead.
 func (*GetCallResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{11}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetCallResponse) GetCall() *CallInfo {
@@ -1291,7 +1382,7 @@ type CallEventInfo struct {
 
 func (x *CallEventInfo) Reset() {
 	*x = CallEventInfo{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[12]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1394,7 @@ func (x *CallEventInfo) String() string {
 func (*CallEventInfo) ProtoMessage() {}
 
 func (x *CallEventInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[12]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1407,7 @@ func (x *CallEventInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallEventInfo.ProtoReflect.Descriptor instead.
 func (*CallEventInfo) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{12}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CallEventInfo) GetId() string {
@@ -1411,7 +1502,7 @@ type HookStep struct {
 
 func (x *HookStep) Reset() {
 	*x = HookStep{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[13]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1514,7 @@ func (x *HookStep) String() string {
 func (*HookStep) ProtoMessage() {}
 
 func (x *HookStep) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[13]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1527,7 @@ func (x *HookStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookStep.ProtoReflect.Descriptor instead.
 func (*HookStep) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{13}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HookStep) GetWay() string {
@@ -1515,7 +1606,7 @@ type WatchCallRequest struct {
 
 func (x *WatchCallRequest) Reset() {
 	*x = WatchCallRequest{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[14]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1618,7 @@ func (x *WatchCallRequest) String() string {
 func (*WatchCallRequest) ProtoMessage() {}
 
 func (x *WatchCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[14]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1631,7 @@ func (x *WatchCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCallRequest.ProtoReflect.Descriptor instead.
 func (*WatchCallRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{14}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchCallRequest) GetId() string {
@@ -1573,7 +1664,7 @@ type WatchCallResponse struct {
 
 func (x *WatchCallResponse) Reset() {
 	*x = WatchCallResponse{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[15]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1676,7 @@ func (x *WatchCallResponse) String() string {
 func (*WatchCallResponse) ProtoMessage() {}
 
 func (x *WatchCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[15]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1689,7 @@ func (x *WatchCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCallResponse.ProtoReflect.Descriptor instead.
 func (*WatchCallResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{15}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchCallResponse) GetCall() *GetCallResponse {
@@ -1621,7 +1712,7 @@ type ListHooksRequest struct {
 
 func (x *ListHooksRequest) Reset() {
 	*x = ListHooksRequest{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[16]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1724,7 @@ func (x *ListHooksRequest) String() string {
 func (*ListHooksRequest) ProtoMessage() {}
 
 func (x *ListHooksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[16]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1737,7 @@ func (x *ListHooksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHooksRequest.ProtoReflect.Descriptor instead.
 func (*ListHooksRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{16}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListHooksRequest) GetIntegration() string {
@@ -1672,7 +1763,7 @@ type ListHooksResponse struct {
 
 func (x *ListHooksResponse) Reset() {
 	*x = ListHooksResponse{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[17]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1775,7 @@ func (x *ListHooksResponse) String() string {
 func (*ListHooksResponse) ProtoMessage() {}
 
 func (x *ListHooksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[17]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1788,7 @@ func (x *ListHooksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHooksResponse.ProtoReflect.Descriptor instead.
 func (*ListHooksResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{17}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListHooksResponse) GetHooks() []*HookInfo {
@@ -1725,7 +1816,7 @@ type HookInfo struct {
 
 func (x *HookInfo) Reset() {
 	*x = HookInfo{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[18]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1828,7 @@ func (x *HookInfo) String() string {
 func (*HookInfo) ProtoMessage() {}
 
 func (x *HookInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[18]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1841,7 @@ func (x *HookInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookInfo.ProtoReflect.Descriptor instead.
 func (*HookInfo) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{18}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HookInfo) GetIntegration() string {
@@ -1803,7 +1894,7 @@ type ResolveEventRequest struct {
 
 func (x *ResolveEventRequest) Reset() {
 	*x = ResolveEventRequest{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[19]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1906,7 @@ func (x *ResolveEventRequest) String() string {
 func (*ResolveEventRequest) ProtoMessage() {}
 
 func (x *ResolveEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[19]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1919,7 @@ func (x *ResolveEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEventRequest.ProtoReflect.Descriptor instead.
 func (*ResolveEventRequest) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{19}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResolveEventRequest) GetEventId() string {
@@ -1868,7 +1959,7 @@ type ResolveEventResponse struct {
 
 func (x *ResolveEventResponse) Reset() {
 	*x = ResolveEventResponse{}
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[20]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1971,7 @@ func (x *ResolveEventResponse) String() string {
 func (*ResolveEventResponse) ProtoMessage() {}
 
 func (x *ResolveEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jackfield_host_v1_call_proto_msgTypes[20]
+	mi := &file_jackfield_host_v1_call_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1984,7 @@ func (x *ResolveEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEventResponse.ProtoReflect.Descriptor instead.
 func (*ResolveEventResponse) Descriptor() ([]byte, []int) {
-	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{20}
+	return file_jackfield_host_v1_call_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResolveEventResponse) GetEvent() *CallEventInfo {
@@ -1907,13 +1998,15 @@ var File_jackfield_host_v1_call_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\n" +
-	"\x1cjackfield/host/v1/call.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\xd8\x01\n" +
+	"\x1cjackfield/host/v1/call.proto\x12\x11jackfield.host.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejackfield/host/v1/access.proto\"\x95\x02\n" +
 	"\x10SendEventRequest\x12 \n" +
 	"\vintegration\x18\x01 \x01(\tR\vintegration\x122\n" +
 	"\x05event\x18\x02 \x01(\v2\x1c.jackfield.host.v1.CallEventR\x05event\x12'\n" +
 	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12-\n" +
 	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12\x16\n" +
-	"\x06tenant\x18\x05 \x01(\tR\x06tenant\"\xcd\x04\n" +
+	"\x06tenant\x18\x05 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06screen\x18\x06 \x01(\bR\x06screen\x12#\n" +
+	"\rscreen_origin\x18\a \x01(\tR\fscreenOrigin\"\xcd\x04\n" +
 	"\tCallEvent\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x17\n" +
 	"\acall_id\x18\x02 \x01(\tR\x06callId\x12\x15\n" +
@@ -1936,12 +2029,19 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\tuser_info\x18\x11 \x03(\v2*.jackfield.host.v1.CallEvent.UserInfoEntryR\buserInfo\x1a;\n" +
 	"\rUserInfoEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x01\n" +
 	"\x11SendEventResponse\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x126\n" +
 	"\x06result\x18\x03 \x01(\v2\x1e.jackfield.host.v1.EventResultR\x06result\x12\x1a\n" +
-	"\breplayed\x18\x04 \x01(\bR\breplayed\"\x8e\x01\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\x125\n" +
+	"\x06screen\x18\x05 \x01(\v2\x1d.jackfield.host.v1.ScreenLinkR\x06screen\"s\n" +
+	"\n" +
+	"ScreenLink\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x129\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\"\x8e\x01\n" +
 	"\vEventResult\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x125\n" +
 	"\x06answer\x18\x02 \x01(\v2\x1d.jackfield.host.v1.CallAnswerR\x06answer\x122\n" +
@@ -2100,85 +2200,88 @@ func file_jackfield_host_v1_call_proto_rawDescGZIP() []byte {
 	return file_jackfield_host_v1_call_proto_rawDescData
 }
 
-var file_jackfield_host_v1_call_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_jackfield_host_v1_call_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_jackfield_host_v1_call_proto_goTypes = []any{
 	(*SendEventRequest)(nil),      // 0: jackfield.host.v1.SendEventRequest
 	(*CallEvent)(nil),             // 1: jackfield.host.v1.CallEvent
 	(*SendEventResponse)(nil),     // 2: jackfield.host.v1.SendEventResponse
-	(*EventResult)(nil),           // 3: jackfield.host.v1.EventResult
-	(*CallAnswer)(nil),            // 4: jackfield.host.v1.CallAnswer
-	(*CallContact)(nil),           // 5: jackfield.host.v1.CallContact
-	(*HookFault)(nil),             // 6: jackfield.host.v1.HookFault
-	(*ListCallsRequest)(nil),      // 7: jackfield.host.v1.ListCallsRequest
-	(*ListCallsResponse)(nil),     // 8: jackfield.host.v1.ListCallsResponse
-	(*CallInfo)(nil),              // 9: jackfield.host.v1.CallInfo
-	(*GetCallRequest)(nil),        // 10: jackfield.host.v1.GetCallRequest
-	(*GetCallResponse)(nil),       // 11: jackfield.host.v1.GetCallResponse
-	(*CallEventInfo)(nil),         // 12: jackfield.host.v1.CallEventInfo
-	(*HookStep)(nil),              // 13: jackfield.host.v1.HookStep
-	(*WatchCallRequest)(nil),      // 14: jackfield.host.v1.WatchCallRequest
-	(*WatchCallResponse)(nil),     // 15: jackfield.host.v1.WatchCallResponse
-	(*ListHooksRequest)(nil),      // 16: jackfield.host.v1.ListHooksRequest
-	(*ListHooksResponse)(nil),     // 17: jackfield.host.v1.ListHooksResponse
-	(*HookInfo)(nil),              // 18: jackfield.host.v1.HookInfo
-	(*ResolveEventRequest)(nil),   // 19: jackfield.host.v1.ResolveEventRequest
-	(*ResolveEventResponse)(nil),  // 20: jackfield.host.v1.ResolveEventResponse
-	nil,                           // 21: jackfield.host.v1.CallEvent.UserInfoEntry
-	nil,                           // 22: jackfield.host.v1.CallAnswer.FieldErrorsEntry
-	nil,                           // 23: jackfield.host.v1.HookFault.FieldsEntry
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*ScreenLink)(nil),            // 3: jackfield.host.v1.ScreenLink
+	(*EventResult)(nil),           // 4: jackfield.host.v1.EventResult
+	(*CallAnswer)(nil),            // 5: jackfield.host.v1.CallAnswer
+	(*CallContact)(nil),           // 6: jackfield.host.v1.CallContact
+	(*HookFault)(nil),             // 7: jackfield.host.v1.HookFault
+	(*ListCallsRequest)(nil),      // 8: jackfield.host.v1.ListCallsRequest
+	(*ListCallsResponse)(nil),     // 9: jackfield.host.v1.ListCallsResponse
+	(*CallInfo)(nil),              // 10: jackfield.host.v1.CallInfo
+	(*GetCallRequest)(nil),        // 11: jackfield.host.v1.GetCallRequest
+	(*GetCallResponse)(nil),       // 12: jackfield.host.v1.GetCallResponse
+	(*CallEventInfo)(nil),         // 13: jackfield.host.v1.CallEventInfo
+	(*HookStep)(nil),              // 14: jackfield.host.v1.HookStep
+	(*WatchCallRequest)(nil),      // 15: jackfield.host.v1.WatchCallRequest
+	(*WatchCallResponse)(nil),     // 16: jackfield.host.v1.WatchCallResponse
+	(*ListHooksRequest)(nil),      // 17: jackfield.host.v1.ListHooksRequest
+	(*ListHooksResponse)(nil),     // 18: jackfield.host.v1.ListHooksResponse
+	(*HookInfo)(nil),              // 19: jackfield.host.v1.HookInfo
+	(*ResolveEventRequest)(nil),   // 20: jackfield.host.v1.ResolveEventRequest
+	(*ResolveEventResponse)(nil),  // 21: jackfield.host.v1.ResolveEventResponse
+	nil,                           // 22: jackfield.host.v1.CallEvent.UserInfoEntry
+	nil,                           // 23: jackfield.host.v1.CallAnswer.FieldErrorsEntry
+	nil,                           // 24: jackfield.host.v1.HookFault.FieldsEntry
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_jackfield_host_v1_call_proto_depIdxs = []int32{
 	1,  // 0: jackfield.host.v1.SendEventRequest.event:type_name -> jackfield.host.v1.CallEvent
-	24, // 1: jackfield.host.v1.SendEventRequest.wait:type_name -> google.protobuf.Duration
-	25, // 2: jackfield.host.v1.CallEvent.at:type_name -> google.protobuf.Timestamp
-	24, // 3: jackfield.host.v1.CallEvent.duration:type_name -> google.protobuf.Duration
-	21, // 4: jackfield.host.v1.CallEvent.user_info:type_name -> jackfield.host.v1.CallEvent.UserInfoEntry
-	3,  // 5: jackfield.host.v1.SendEventResponse.result:type_name -> jackfield.host.v1.EventResult
-	4,  // 6: jackfield.host.v1.EventResult.answer:type_name -> jackfield.host.v1.CallAnswer
-	6,  // 7: jackfield.host.v1.EventResult.error:type_name -> jackfield.host.v1.HookFault
-	5,  // 8: jackfield.host.v1.CallAnswer.contacts:type_name -> jackfield.host.v1.CallContact
-	22, // 9: jackfield.host.v1.CallAnswer.field_errors:type_name -> jackfield.host.v1.CallAnswer.FieldErrorsEntry
-	23, // 10: jackfield.host.v1.HookFault.fields:type_name -> jackfield.host.v1.HookFault.FieldsEntry
-	9,  // 11: jackfield.host.v1.ListCallsResponse.calls:type_name -> jackfield.host.v1.CallInfo
-	24, // 12: jackfield.host.v1.CallInfo.duration:type_name -> google.protobuf.Duration
-	25, // 13: jackfield.host.v1.CallInfo.started_at:type_name -> google.protobuf.Timestamp
-	25, // 14: jackfield.host.v1.CallInfo.connected_at:type_name -> google.protobuf.Timestamp
-	25, // 15: jackfield.host.v1.CallInfo.ended_at:type_name -> google.protobuf.Timestamp
-	25, // 16: jackfield.host.v1.CallInfo.created_at:type_name -> google.protobuf.Timestamp
-	25, // 17: jackfield.host.v1.CallInfo.updated_at:type_name -> google.protobuf.Timestamp
-	25, // 18: jackfield.host.v1.CallInfo.closed_at:type_name -> google.protobuf.Timestamp
-	9,  // 19: jackfield.host.v1.GetCallResponse.call:type_name -> jackfield.host.v1.CallInfo
-	12, // 20: jackfield.host.v1.GetCallResponse.events:type_name -> jackfield.host.v1.CallEventInfo
-	4,  // 21: jackfield.host.v1.GetCallResponse.screen:type_name -> jackfield.host.v1.CallAnswer
-	1,  // 22: jackfield.host.v1.CallEventInfo.event:type_name -> jackfield.host.v1.CallEvent
-	3,  // 23: jackfield.host.v1.CallEventInfo.result:type_name -> jackfield.host.v1.EventResult
-	13, // 24: jackfield.host.v1.CallEventInfo.steps:type_name -> jackfield.host.v1.HookStep
-	25, // 25: jackfield.host.v1.CallEventInfo.received_at:type_name -> google.protobuf.Timestamp
-	25, // 26: jackfield.host.v1.CallEventInfo.finished_at:type_name -> google.protobuf.Timestamp
-	25, // 27: jackfield.host.v1.CallEventInfo.due_at:type_name -> google.protobuf.Timestamp
-	6,  // 28: jackfield.host.v1.HookStep.error:type_name -> jackfield.host.v1.HookFault
-	11, // 29: jackfield.host.v1.WatchCallResponse.call:type_name -> jackfield.host.v1.GetCallResponse
-	18, // 30: jackfield.host.v1.ListHooksResponse.hooks:type_name -> jackfield.host.v1.HookInfo
-	12, // 31: jackfield.host.v1.ResolveEventResponse.event:type_name -> jackfield.host.v1.CallEventInfo
-	0,  // 32: jackfield.host.v1.CallService.SendEvent:input_type -> jackfield.host.v1.SendEventRequest
-	7,  // 33: jackfield.host.v1.CallService.ListCalls:input_type -> jackfield.host.v1.ListCallsRequest
-	10, // 34: jackfield.host.v1.CallService.GetCall:input_type -> jackfield.host.v1.GetCallRequest
-	14, // 35: jackfield.host.v1.CallService.WatchCall:input_type -> jackfield.host.v1.WatchCallRequest
-	16, // 36: jackfield.host.v1.CallService.ListHooks:input_type -> jackfield.host.v1.ListHooksRequest
-	19, // 37: jackfield.host.v1.CallService.ResolveEvent:input_type -> jackfield.host.v1.ResolveEventRequest
-	2,  // 38: jackfield.host.v1.CallService.SendEvent:output_type -> jackfield.host.v1.SendEventResponse
-	8,  // 39: jackfield.host.v1.CallService.ListCalls:output_type -> jackfield.host.v1.ListCallsResponse
-	11, // 40: jackfield.host.v1.CallService.GetCall:output_type -> jackfield.host.v1.GetCallResponse
-	15, // 41: jackfield.host.v1.CallService.WatchCall:output_type -> jackfield.host.v1.WatchCallResponse
-	17, // 42: jackfield.host.v1.CallService.ListHooks:output_type -> jackfield.host.v1.ListHooksResponse
-	20, // 43: jackfield.host.v1.CallService.ResolveEvent:output_type -> jackfield.host.v1.ResolveEventResponse
-	38, // [38:44] is the sub-list for method output_type
-	32, // [32:38] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	25, // 1: jackfield.host.v1.SendEventRequest.wait:type_name -> google.protobuf.Duration
+	26, // 2: jackfield.host.v1.CallEvent.at:type_name -> google.protobuf.Timestamp
+	25, // 3: jackfield.host.v1.CallEvent.duration:type_name -> google.protobuf.Duration
+	22, // 4: jackfield.host.v1.CallEvent.user_info:type_name -> jackfield.host.v1.CallEvent.UserInfoEntry
+	4,  // 5: jackfield.host.v1.SendEventResponse.result:type_name -> jackfield.host.v1.EventResult
+	3,  // 6: jackfield.host.v1.SendEventResponse.screen:type_name -> jackfield.host.v1.ScreenLink
+	26, // 7: jackfield.host.v1.ScreenLink.expires_at:type_name -> google.protobuf.Timestamp
+	5,  // 8: jackfield.host.v1.EventResult.answer:type_name -> jackfield.host.v1.CallAnswer
+	7,  // 9: jackfield.host.v1.EventResult.error:type_name -> jackfield.host.v1.HookFault
+	6,  // 10: jackfield.host.v1.CallAnswer.contacts:type_name -> jackfield.host.v1.CallContact
+	23, // 11: jackfield.host.v1.CallAnswer.field_errors:type_name -> jackfield.host.v1.CallAnswer.FieldErrorsEntry
+	24, // 12: jackfield.host.v1.HookFault.fields:type_name -> jackfield.host.v1.HookFault.FieldsEntry
+	10, // 13: jackfield.host.v1.ListCallsResponse.calls:type_name -> jackfield.host.v1.CallInfo
+	25, // 14: jackfield.host.v1.CallInfo.duration:type_name -> google.protobuf.Duration
+	26, // 15: jackfield.host.v1.CallInfo.started_at:type_name -> google.protobuf.Timestamp
+	26, // 16: jackfield.host.v1.CallInfo.connected_at:type_name -> google.protobuf.Timestamp
+	26, // 17: jackfield.host.v1.CallInfo.ended_at:type_name -> google.protobuf.Timestamp
+	26, // 18: jackfield.host.v1.CallInfo.created_at:type_name -> google.protobuf.Timestamp
+	26, // 19: jackfield.host.v1.CallInfo.updated_at:type_name -> google.protobuf.Timestamp
+	26, // 20: jackfield.host.v1.CallInfo.closed_at:type_name -> google.protobuf.Timestamp
+	10, // 21: jackfield.host.v1.GetCallResponse.call:type_name -> jackfield.host.v1.CallInfo
+	13, // 22: jackfield.host.v1.GetCallResponse.events:type_name -> jackfield.host.v1.CallEventInfo
+	5,  // 23: jackfield.host.v1.GetCallResponse.screen:type_name -> jackfield.host.v1.CallAnswer
+	1,  // 24: jackfield.host.v1.CallEventInfo.event:type_name -> jackfield.host.v1.CallEvent
+	4,  // 25: jackfield.host.v1.CallEventInfo.result:type_name -> jackfield.host.v1.EventResult
+	14, // 26: jackfield.host.v1.CallEventInfo.steps:type_name -> jackfield.host.v1.HookStep
+	26, // 27: jackfield.host.v1.CallEventInfo.received_at:type_name -> google.protobuf.Timestamp
+	26, // 28: jackfield.host.v1.CallEventInfo.finished_at:type_name -> google.protobuf.Timestamp
+	26, // 29: jackfield.host.v1.CallEventInfo.due_at:type_name -> google.protobuf.Timestamp
+	7,  // 30: jackfield.host.v1.HookStep.error:type_name -> jackfield.host.v1.HookFault
+	12, // 31: jackfield.host.v1.WatchCallResponse.call:type_name -> jackfield.host.v1.GetCallResponse
+	19, // 32: jackfield.host.v1.ListHooksResponse.hooks:type_name -> jackfield.host.v1.HookInfo
+	13, // 33: jackfield.host.v1.ResolveEventResponse.event:type_name -> jackfield.host.v1.CallEventInfo
+	0,  // 34: jackfield.host.v1.CallService.SendEvent:input_type -> jackfield.host.v1.SendEventRequest
+	8,  // 35: jackfield.host.v1.CallService.ListCalls:input_type -> jackfield.host.v1.ListCallsRequest
+	11, // 36: jackfield.host.v1.CallService.GetCall:input_type -> jackfield.host.v1.GetCallRequest
+	15, // 37: jackfield.host.v1.CallService.WatchCall:input_type -> jackfield.host.v1.WatchCallRequest
+	17, // 38: jackfield.host.v1.CallService.ListHooks:input_type -> jackfield.host.v1.ListHooksRequest
+	20, // 39: jackfield.host.v1.CallService.ResolveEvent:input_type -> jackfield.host.v1.ResolveEventRequest
+	2,  // 40: jackfield.host.v1.CallService.SendEvent:output_type -> jackfield.host.v1.SendEventResponse
+	9,  // 41: jackfield.host.v1.CallService.ListCalls:output_type -> jackfield.host.v1.ListCallsResponse
+	12, // 42: jackfield.host.v1.CallService.GetCall:output_type -> jackfield.host.v1.GetCallResponse
+	16, // 43: jackfield.host.v1.CallService.WatchCall:output_type -> jackfield.host.v1.WatchCallResponse
+	18, // 44: jackfield.host.v1.CallService.ListHooks:output_type -> jackfield.host.v1.ListHooksResponse
+	21, // 45: jackfield.host.v1.CallService.ResolveEvent:output_type -> jackfield.host.v1.ResolveEventResponse
+	40, // [40:46] is the sub-list for method output_type
+	34, // [34:40] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_jackfield_host_v1_call_proto_init() }
@@ -2193,7 +2296,7 @@ func file_jackfield_host_v1_call_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jackfield_host_v1_call_proto_rawDesc), len(file_jackfield_host_v1_call_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
