@@ -92,6 +92,13 @@ func (p *tab) screenDoes(expression string) {
 	p.do(chromedp.ActionFunc(func(ctx context.Context) error { return inScreen(ctx, "("+expression+", true)", &is) }))
 }
 
+// screenSends does what sends a form of the screen, and waits for the page that answers.
+func (p *tab) screenSends(expression string) {
+	p.t.Helper()
+	p.screenDoes(`document.documentElement.dataset.sent = "yes", ` + expression)
+	p.screenHolds(`document.documentElement.dataset.sent === undefined && document.readyState === "complete"`)
+}
+
 // blocked tells of the documents that the browser does not show from now on: their policy
 // does not let it.
 func (p *tab) blocked() <-chan string {

@@ -81,6 +81,7 @@ func callPage(t *table, resp *hostv1.GetCallResponse) {
 	t.fact("state", i.GetState())
 	t.fact("direction", i.GetDirection())
 	t.fact("number", i.GetNumber())
+	t.fact("contact", i.GetContactId())
 	t.fact("agent", i.GetAgent())
 	t.fact("result", i.GetResult())
 	if i.GetDuration() != nil {
@@ -91,13 +92,13 @@ func callPage(t *table, resp *hostv1.GetCallResponse) {
 	t.fact("log", i.GetLogId())
 	t.fact("log url", i.GetLogUrl())
 	t.section("Events")
-	t.head("EVENT", "TYPE", "AT", "STATE", "ATTEMPTS", "NEXT", "ANSWER")
+	t.head("EVENT", "TYPE", "AGENT", "AT", "STATE", "ATTEMPTS", "NEXT", "ANSWER")
 	for _, e := range resp.GetEvents() {
 		answer := e.GetResult().GetAnswer().GetId()
 		if n := len(e.GetResult().GetAnswer().GetContacts()); n > 0 {
 			answer = fmt.Sprintf("%d contacts", n)
 		}
-		t.row(e.GetId(), e.GetEvent().GetType(), e.GetEvent().GetAt(), e.GetResult().GetState(), fmt.Sprint(e.GetAttempts()), e.GetDueAt(), answer)
+		t.row(e.GetId(), eventName(e.GetEvent()), e.GetEvent().GetAgent(), e.GetEvent().GetAt(), e.GetResult().GetState(), fmt.Sprint(e.GetAttempts()), e.GetDueAt(), answer)
 	}
 	for _, e := range resp.GetEvents() {
 		eventSteps(t, e)
@@ -109,6 +110,17 @@ func callPage(t *table, resp *hostv1.GetCallResponse) {
 		t.section("Context")
 		t.line("  " + text)
 	}
+}
+
+// eventName tells what an event is of: its type and, of an update, which.
+func eventName(e *hostv1.CallEvent) string {
+	switch {
+	case e.GetTransferTo() != "":
+		return e.GetType() + " (" + e.GetUpdate() + " to " + e.GetTransferTo() + ")"
+	case e.GetUpdate() != "":
+		return e.GetType() + " (" + e.GetUpdate() + ")"
+	}
+	return e.GetType()
 }
 
 // eventSteps tells what was done for an event.

@@ -83,6 +83,8 @@ func TestACallOfATemplate(t *testing.T) {
 	require.ErrorContains(t, err, "idempotency key")
 
 	require.Equal(t, "skipped", s.fire("call.connected", "acme/crm", "--call", "4711").Result.State, "the template declares nothing for it")
+	s.fire("call.updated", "acme/crm", "--call", "4711", "--update", "transfer", "--agent", "ann", "--transfer-to", "ben")
+	s.fire("call.updated", "acme/crm", "--call", "4711", "--update", "contact", "contact_id=7")
 	ended := s.fire("call.ended", "acme/crm", "--call", "4711", "--result", "COMPLETED", "--duration", "93s", "--wait", "30s")
 	require.Equal(t, "done", ended.Result.State)
 	require.Equal(t, "l-1", ended.Result.Answer.ID)
@@ -94,7 +96,7 @@ func TestACallOfATemplate(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out+err.Error(), "call_id: is required; type: is one of")
 	page := s.cli("call", "show", "-i", "acme/crm", "4711")
-	for _, want := range []string{"+49301234567", "l-1", "sold", "call.wrapup", "deals", "Company: Acme", "A ticket: ticket.create, subject (needed), contact", "Deal | Value, Big | 100 EUR, Small | 1.5 EUR"} {
+	for _, want := range []string{"+49301234567", "l-1", "sold", "call.wrapup", "call.updated (transfer to ben)", "contact      7", "deals", "Company: Acme", "A ticket: ticket.create, subject (needed), contact", "Deal | Value, Big | 100 EUR, Small | 1.5 EUR"} {
 		require.Contains(t, page, want)
 	}
 	require.NotContains(t, page, "key-of-acme")

@@ -124,7 +124,7 @@ func (p *tab) show(address string) {
 // fill types into a field of the screen and sends its form.
 func (p *tab) fill(field, value string) {
 	p.t.Helper()
-	p.screenDoes(fmt.Sprintf(`document.querySelector('[name="f.%s"]').value = %s, document.querySelector('[name="f.%[1]s"]').form.querySelector("button").click()`, field, quoted(value)))
+	p.screenSends(fmt.Sprintf(`document.querySelector('[name="f.%s"]').value = %s, document.querySelector('[name="f.%[1]s"]').form.querySelector("button").click()`, field, quoted(value)))
 }
 
 func quoted(text string) string {
@@ -172,7 +172,7 @@ func TestAScreenInTheCRMsPage(t *testing.T) {
 	code, _ := s.get(link, "")
 	require.Equal(t, http.StatusGone, code, "its ticket is used up")
 
-	ada.screenDoes(`document.querySelector('[name="f.match"][value="8"]').click(), document.querySelector("#match button").click()`)
+	ada.screenSends(`document.querySelector('[name="f.match"][value="8"]').click(), document.querySelector("#match button").click()`)
 	ada.screenHolds(`document.querySelector('[name="f.match"]:checked')?.value === "8" && document.getElementById("history").textContent.includes("Contact chosen")`)
 	ada.screenDoes(`document.documentElement.dataset.mark = "the same page"`)
 	s.fire("call.connected", "acme/crm", "--call", "c-1", "--agent", "ada")

@@ -17,7 +17,7 @@ func callInfo(c store.Call) *hostv1.CallInfo {
 		Direction: c.Direction, From: c.From, To: c.To, Number: c.Number, Result: c.Result, Disposition: c.Disposition, Recording: c.Recording,
 		StartedAt: timestamp(c.StartedAt), ConnectedAt: timestamp(c.ConnectedAt), EndedAt: timestamp(c.EndedAt),
 		CreatedAt: timestamp(c.CreatedAt), UpdatedAt: timestamp(c.UpdatedAt), ClosedAt: timestamp(c.ClosedAt),
-		LogId: c.Log.ID, LogUrl: c.Log.URL, Events: count(c.Events), Open: count(c.Open), Unknown: count(c.Unknown), Version: c.Version,
+		LogId: c.Log.ID, LogUrl: c.Log.URL, Events: count(c.Events), Open: count(c.Open), Unknown: count(c.Unknown), Version: c.Version, ContactId: c.Contact,
 	}
 	if c.Duration > 0 {
 		out.Duration = durationpb.New(time.Duration(c.Duration) * time.Second)

@@ -1011,7 +1011,9 @@ type CallInfo struct {
 	// Events that wait for a person.
 	Unknown uint32 `protobuf:"varint,25,opt,name=unknown,proto3" json:"unknown,omitempty"`
 	// Raised with each change.
-	Version       int64 `protobuf:"varint,26,opt,name=version,proto3" json:"version,omitempty"`
+	Version int64 `protobuf:"varint,26,opt,name=version,proto3" json:"version,omitempty"`
+	// Who the other side is, if somebody said so: the id of a contact.
+	ContactId     string `protobuf:"bytes,27,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1226,6 +1228,13 @@ func (x *CallInfo) GetVersion() int64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *CallInfo) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
 }
 
 type GetCallRequest struct {
@@ -2090,7 +2099,7 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\x06tenant\x18\x06 \x01(\tR\x06tenant\"Z\n" +
 	"\x11ListCallsResponse\x121\n" +
 	"\x05calls\x18\x01 \x03(\v2\x1b.jackfield.host.v1.CallInfoR\x05calls\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\tR\x04next\"\xf1\x06\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"\x90\a\n" +
 	"\bCallInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x17\n" +
@@ -2121,7 +2130,9 @@ const file_jackfield_host_v1_call_proto_rawDesc = "" +
 	"\x06events\x18\x17 \x01(\rR\x06events\x12\x12\n" +
 	"\x04open\x18\x18 \x01(\rR\x04open\x12\x18\n" +
 	"\aunknown\x18\x19 \x01(\rR\aunknown\x12\x18\n" +
-	"\aversion\x18\x1a \x01(\x03R\aversion\"Z\n" +
+	"\aversion\x18\x1a \x01(\x03R\aversion\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x1b \x01(\tR\tcontactId\"Z\n" +
 	"\x0eGetCallRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vintegration\x18\x02 \x01(\tR\vintegration\x12\x16\n" +
