@@ -224,6 +224,10 @@ func (a *actor) catchUp(ctx context.Context) bool {
 	a.mu.Unlock()
 	if changed {
 		a.branch.forgiven = len(a.ends.at)
+		if p == nil && !a.sleeps() { // what the other program did is no reason to rest
+			a.failures, a.ends = 0, crashes{}
+			a.sleep()
+		}
 	}
 	if p == nil || !a.branch.trunk.serves() {
 		return true // the next call starts it, or it is told to stop

@@ -284,27 +284,20 @@ func TestEachTenantsProcessIsReplaced(t *testing.T) {
 // rows: F04, H22, C60
 //
 // On probation one tenant's process that ends again and again takes the version from
-// nobody else. A second one that does brings the version before back, for all.
+// nobody else. A second one that does brings the version before back, for all: also for
+// the tenant whose process rested.
 func TestOneTenantsCrashesAreNoReasonToGoBack(t *testing.T) {
 	t.Parallel()
 	told := &moves{}
 	s := setup(t, perTenant, func(o *Options) { o.OnMove = told.add })
 	base := animal(t, "ok")
 	one, two := variant(t, base, "1.0.0"), variant(t, base, "2.0.0")
+	x := &trialled{bundle: s, one: one, two: two, told: told}
 	require.NoError(t, s.Sync(t.Context(), []Binary{one}))
 	require.NoError(t, s.Sync(t.Context(), []Binary{two}))
 	tenants := []string{"acme", "globex", "initech"}
 	for _, tenant := range tenants {
 		s.pidOf(t, tenant)
-	}
-	accused := func() int {
-		a := s.actor("zoo-ok")
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.probation == nil {
-			return -1
-		}
-		return len(a.probation.against)
 	}
 	dies := func(tenant string, until func() bool) {
 		require.Eventually(t, func() bool {
@@ -312,7 +305,8 @@ func TestOneTenantsCrashesAreNoReasonToGoBack(t *testing.T) {
 			return until()
 		}, 60*time.Second, 5*time.Millisecond)
 	}
-	dies("acme", func() bool { return accused() == 1 })
+	dies("acme", func() bool { return x.accusers() == 1 })
+	dies("acme", func() bool { return s.statusOf("acme").State == StateQuarantined })
 	version := func(tenant string) string {
 		out, err := s.callOf(t.Context(), tenant, "version", "")
 		require.NoError(t, err)
@@ -322,7 +316,7 @@ func TestOneTenantsCrashesAreNoReasonToGoBack(t *testing.T) {
 	served, _ := told.of(store.MachinePlugin, two.Digest)
 	require.NotContains(t, served, store.PluginRolledBack)
 
-	dies("globex", func() bool { return accused() == -1 })
+	dies("globex", func() bool { return x.accusers() == -1 })
 	for _, tenant := range tenants {
 		require.Eventually(t, func() bool {
 			out, err := s.callOf(t.Context(), tenant, "version", "")

@@ -70,6 +70,12 @@ func writing(t *testing.T, b Binary, version int) Binary {
 	return b
 }
 
+// yields says that a program may write the version of state before its own.
+func yields(t *testing.T, b Binary) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(b.Path+".yields", []byte("yes"), 0o600))
+}
+
 // fails reports calls that failed, until the version that serves is doubted.
 func (x *trialled) fails(t *testing.T) {
 	t.Helper()
@@ -216,7 +222,7 @@ func TestANewVersionWritesTheOldStateInItsProbation(t *testing.T) {
 		}}, change...)...)
 		base := animal(t, "ok")
 		x := &trialled{bundle: s, one: writing(t, variant(t, base, "1.0.0"), 1), two: writing(t, variant(t, base, "2.0.0"), 2), told: told}
-		require.NoError(t, os.WriteFile(x.two.Path+".yields", []byte("yes"), 0o600))
+		yields(t, x.two)
 		return x
 	}
 	states := func(x *trialled) (all []int) {
