@@ -211,11 +211,50 @@ integrations:
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	day := exec.CommandContext(ctx, filepath.Join(s.bin, "crmday"), "-jackfield", filepath.Join(s.bin, "jackfield"), "-c", filepath.Join(s.dir, "host.yaml"),
-		"-integration", "acme/template", "-calls", "18", "-slow", "5ms", "-patience", "2m")
+		"-integration", "acme/template", "-calls", "9", "-slow", "5ms", "-patience", "2m")
 	out, err := day.CombinedOutput()
 	require.NoError(t, err, string(out))
-	require.Contains(t, string(out), "the CRM holds 18 logs of 18 calls, and 6 of 6 tickets and messages: 0 lost, 0 doubled, 0 wrong")
+	require.Contains(t, string(out), "the CRM holds 9 logs of 9 calls, and 3 of 3 tickets and messages: 0 lost, 0 doubled, 0 wrong")
 	d.stop(t)
+}
+
+// screen returns the screen of the call that the CRM's page shows now, which that page
+// may embed.
+func (b *screenBrowser) screen(crm string) string {
+	b.t.Helper()
+	var shown struct{ ID, Screen string }
+	_, _, text := b.do(http.MethodGet, crm+"/call", nil)
+	require.NoError(b.t, json.Unmarshal([]byte(text), &shown))
+	code, header, text := b.do(http.MethodGet, shown.Screen, nil)
+	require.Equal(b.t, http.StatusOK, code, text)
+	require.Contains(b.t, header.Get("Content-Security-Policy"), "frame-ancestors "+crm)
+	return text
+}
+
+// readmeEvents returns the events that the example's README says to type.
+func readmeEvents(t *testing.T) (out [][]string) {
+	t.Helper()
+	text, err := os.ReadFile("../examples/crm/README.md")
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile(`(?m)^ +bin/jackfield (hook fire \S+ acme/crm .*)$`).FindAllStringSubmatch(string(text), -1) {
+		out = append(out, strings.Fields(m[1]))
+	}
+	require.Len(t, out, 5)
+	return out
+}
+
+// The template that the README shows is one.
+func TestTheTemplateOfTheReadmeIsValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)```yaml\n(# templates/.*?)```").FindStringSubmatch(string(text))
+	require.NotNil(t, block)
+	s := &site{t: t, dir: t.TempDir()}
+	s.write("host.yaml", "version: 1\n")
+	s.write("templates/small-crm.yaml", block[1])
+	s.write("tenants/acme.yaml", "tenant: acme\nintegrations:\n  - {name: crm, template: small-crm, callcenter: cc-1, host: crm.acme.example, fields: {key: x}}\n")
+	require.Contains(t, s.cli("validate"), "3 files, 1 integration, 0 errors")
 }
 
 // The quick start starts the CRM of the example. Its page shows the screen of the call
@@ -262,15 +301,22 @@ integrations:
 	require.Contains(t, text, "renderTooltip")
 
 	s.cli(append(strings.Fields(line[2]), "--wait", "60s")...)
-	var shown struct{ ID, Screen string }
-	_, _, text = b.do(http.MethodGet, page(said)+"/call", nil)
-	require.NoError(t, json.Unmarshal([]byte(text), &shown))
-	code, header, text = b.do(http.MethodGet, shown.Screen, nil)
-	require.Equal(t, http.StatusOK, code, text)
-	require.Contains(t, text, "Ada Brandt")
-	require.Contains(t, text, "Lens arrived scratched")
-	require.Contains(t, header.Get("Content-Security-Policy"), "frame-ancestors "+page(said))
-	s.cli("hook", "fire", "ticket.create", "acme/crm", "--call", strings.Fields(line[2])[5], "subject=Wants a refund", "--wait", "60s")
+	require.Contains(t, b.screen(page(said)), "Ada Brandt")
+	seen := map[string]string{} // the screen after each line that the example's README says to type
+	for _, typed := range readmeEvents(t) {
+		s.cli(append(typed, "--wait", "60s")...)
+		seen[strings.Join(typed[2:6], " ")] = b.screen(page(said))
+	}
+	first := seen["call.started acme/crm --call 1"]
+	for _, want := range []string{"Ada Brandt", "Brandt Optics", "Lens arrived scratched", "Ringing", "New ticket"} {
+		require.Contains(t, first, want)
+	}
+	require.Contains(t, seen["call.connected acme/crm --call 1"], "Connected")
+	require.Contains(t, seen["call.ended acme/crm --call 1"], "Ended")
+	require.Contains(t, seen["call.started acme/crm --call 2"], "Who is it?")
+	require.Contains(t, seen["call.started acme/crm --call 3"], "New contact")
+	_, _, text = b.do(http.MethodGet, page(said)+"/", nil)
+	require.Regexp(t, `<td>1</td><td>[^<]*4930123456</td><td>c-1</td><td>ann</td><td>completed</td><td>93</td><td>sold</td>`, text)
 	d.kill(t)
 	require.Eventually(t, func() bool {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page(said)+"/", http.NoBody)
@@ -284,7 +330,7 @@ integrations:
 
 	d, said = begin()
 	_, _, text = b.do(http.MethodGet, page(said)+"/", nil)
-	require.Contains(t, text, "Wants a refund")
+	require.Contains(t, text, "<td>93</td><td>sold</td>")
 	require.Equal(t, 1, strings.Count(s.cli("token", "list"), "valid"), "the token of the first time has ended")
 	d.stop(t)
 }

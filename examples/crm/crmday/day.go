@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,7 +51,10 @@ func (d *day) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.host, d.token, d.tokenID = in.Integration.Host, made.Secret, made.Token.ID
+	d.host, d.token, d.tokenID = cmp.Or(d.crm, in.Integration.Host), made.Secret, made.Token.ID
+	if d.host == "" {
+		return fmt.Errorf("%s does not say where its CRM is (hint: -crm 127.0.0.1:PORT)", d.integration)
+	}
 	d.api = "http://" + status.HTTP + "/api/v1/tenants/" + tenant + "/integrations/" + name
 	return d.login(ctx)
 }

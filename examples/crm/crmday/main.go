@@ -33,7 +33,7 @@ func main() {
 
 // settings are what the command line says.
 type settings struct {
-	jackfield, config, integration, key string
+	jackfield, config, integration, crm, key string
 	calls                               int
 	fail, lose                          float64
 	slow, patience                      time.Duration
@@ -45,6 +45,7 @@ func settingsFrom(args []string) (settings, error) {
 	f.StringVar(&s.jackfield, "jackfield", "bin/jackfield", "the command")
 	f.StringVar(&s.config, "c", "examples/quickstart/host.yaml", "host.yaml of the daemon")
 	f.StringVar(&s.integration, "integration", "acme/crm", "the integration whose calls they are")
+	f.StringVar(&s.crm, "crm", "", "host and port of the CRM; as the integration's template says if empty")
 	f.StringVar(&s.key, "key", "key-of-acme", "API key of the CRM")
 	f.IntVar(&s.calls, "calls", 28, "how many calls")
 	f.Float64Var(&s.fail, "fail", 0.2, "share of requests that the CRM refuses")
