@@ -109,7 +109,10 @@ func (h *callHooks) Plan(_ context.Context, in store.Integration, t store.CallEv
 		return h.flows.plan(in, t)
 	}
 	plan := callbox.Plan{Lookup: cmp.Or(in.Lookup, h.lookup)}
-	if m, ok := h.manifest(in.Plugin); ok && hasHook(m, callbox.Hook(t)) {
+	switch m, ok := h.manifest(in.Plugin); {
+	case !ok: // the event waits for it
+		plan.Way, plan.Unknown, plan.Writes = store.WayPlugin, callbox.Hook(t) != "", t.Writes()
+	case hasHook(m, callbox.Hook(t)):
 		plan.Way, plan.Runs, plan.Writes = store.WayPlugin, []string{in.Plugin}, t.Writes()
 	}
 	return plan

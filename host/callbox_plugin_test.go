@@ -77,6 +77,29 @@ func TestHookOfAPlugin(t *testing.T) {
 	require.Equal(t, store.OutcomeFailed, res.Err.Outcome)
 }
 
+// An event of an integration whose plugin has not said yet what it is waits for it: only
+// of one that is known and has no hook for it there is nothing to do.
+//
+// rows: G24, G25
+func TestAnEventWaitsForAPluginThatIsNotKnownYet(t *testing.T) {
+	t.Parallel()
+	h := pluginHooks(nil, sdk.HookSaveLogCRM)
+	in := store.Integration{IntegrationSpec: store.IntegrationSpec{Plugin: "crm"}}
+	require.False(t, h.Plan(t.Context(), in, store.CallEnded).Nothing())
+	require.True(t, h.Plan(t.Context(), in, store.CallConnected).Nothing(), "it is known to have no hook for it")
+	h.manifest = func(string) (sdk.Manifest, bool) { return sdk.Manifest{}, false }
+	for _, event := range []store.CallEventType{store.CallStarted, store.CallConnected, store.CallEnded, store.TicketCreate} {
+		plan := h.Plan(t.Context(), in, event)
+		require.False(t, plan.Nothing(), event)
+		require.Equal(t, event.Writes(), plan.Writes, event)
+		require.Empty(t, plan.Runs, "nobody can tell")
+	}
+	res := h.Run(t.Context(), callbox.Job{Event: store.CallEvent{Type: store.CallEnded}, Hook: sdk.HookSaveLogCRM})
+	require.Equal(t, "parked", res.Err.Code)
+	require.Equal(t, string(sdk.ClassTransient), res.Err.Class, "it is tried again")
+	require.Equal(t, store.OutcomeNotSent, res.Err.Outcome)
+}
+
 // What is known of a write follows from the plugin's error: only one that says so, or
 // that never reached the plugin, did not arrive.
 //

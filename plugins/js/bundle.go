@@ -20,8 +20,8 @@ const (
 // in it. The error names file, line and column. Types are taken away and not checked.
 func (f folder) bundle(entry string) (string, error) {
 	out := api.Build(api.BuildOptions{
-		EntryPoints: []string{entry}, Bundle: true, Outfile: "/out.js", AbsWorkingDir: "/",
-		Format: api.FormatIIFE, GlobalName: global, Platform: api.PlatformNeutral, Target: api.ES2017,
+		Stdin: &api.StdinOptions{Contents: module(entry), ResolveDir: "/", Sourcefile: moduleName}, Bundle: true, Outfile: "/out.js", AbsWorkingDir: "/",
+		Format: api.FormatIIFE, Platform: api.PlatformNeutral, Target: api.ES2017,
 		Sourcemap: api.SourceMapInline, SourcesContent: api.SourcesContentExclude, LegalComments: api.LegalCommentsNone,
 		TsconfigRaw: "{}", LogLevel: api.LogLevelSilent, Charset: api.CharsetUTF8,
 		Plugins: []api.Plugin{{Name: "folder", Setup: f.serve}},
@@ -35,13 +35,32 @@ func (f folder) bundle(entry string) (string, error) {
 	return string(out.OutputFiles[0].Contents), nil
 }
 
+// moduleName is what the bundler calls the text of module.
+const moduleName = "<module>"
+
+// module takes from the function what the host calls, each by its name: the bundler then
+// needs no code for exports, which each call would have to run.
+func module(entry string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "import * as f from %q;\nglobalThis.%s = {", "./"+entry, global)
+	for _, name := range append(hookNames(), checkName) {
+		fmt.Fprintf(&b, "%s: f.%s, ", name, name)
+	}
+	b.WriteString("};\n")
+	return b.String()
+}
+
 // serve lets the bundler see the files of the folder, and nothing else of the machine.
 func (f folder) serve(b api.PluginBuild) {
 	b.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
 		if a.Kind == api.ResolveEntryPoint {
 			return api.OnResolveResult{Path: "/" + a.Path}, nil
 		}
-		name, err := f.resolve(a.Path, strings.TrimPrefix(a.Importer, "/"))
+		from := strings.TrimPrefix(a.Importer, "/")
+		if a.Importer == moduleName {
+			from = ""
+		}
+		name, err := f.resolve(a.Path, from)
 		if err != nil {
 			return api.OnResolveResult{}, err
 		}

@@ -19,17 +19,29 @@ const (
 	maxCacheTTL = 30 * 24 * time.Hour
 )
 
-// equip gives the world what it has beside the language.
+// equip gives the world what it has beside the language, as far as the program names it.
 func (c *call) equip() {
-	console := c.vm.NewObject()
-	for name, level := range map[string]sdk.LogLevel{"log": sdk.LogInfo, "info": sdk.LogInfo, "debug": sdk.LogDebug, "warn": sdk.LogWarn, "error": sdk.LogError} {
-		c.set(console, name, c.logger(level))
+	json := c.vm.Get("JSON").ToObject(c.vm)
+	c.parser, _ = goja.AssertFunction(json.Get("parse"))
+	c.writer, _ = goja.AssertFunction(json.Get("stringify"))
+	if c.program.named["console"] {
+		console := c.vm.NewObject()
+		for name, level := range map[string]sdk.LogLevel{"log": sdk.LogInfo, "info": sdk.LogInfo, "debug": sdk.LogDebug, "warn": sdk.LogWarn, "error": sdk.LogError} {
+			c.set(console, name, c.logger(level))
+		}
+		c.set(c.vm.GlobalObject(), "console", console)
 	}
-	c.set(c.vm.GlobalObject(), "console", console)
-	c.set(c.vm.GlobalObject(), "setTimeout", c.loop.setTimeout)
-	c.set(c.vm.GlobalObject(), "clearTimeout", c.loop.clearTimeout)
-	c.set(c.vm.GlobalObject(), "btoa", c.btoa)
-	c.set(c.vm.GlobalObject(), "atob", c.atob)
+	c.give(c.vm.GlobalObject(), "setTimeout", c.loop.setTimeout)
+	c.give(c.vm.GlobalObject(), "clearTimeout", c.loop.clearTimeout)
+	c.give(c.vm.GlobalObject(), "btoa", c.btoa)
+	c.give(c.vm.GlobalObject(), "atob", c.atob)
+}
+
+// give sets what the program names.
+func (c *call) give(on *goja.Object, name string, value func(goja.FunctionCall) goja.Value) {
+	if c.program.named[name] {
+		c.set(on, name, value)
+	}
 }
 
 func (c *call) set(on *goja.Object, name string, value any) {
@@ -42,19 +54,25 @@ func (c *call) context() (goja.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
-	ctx, cache, log := c.vm.NewObject(), c.vm.NewObject(), c.vm.NewObject()
-	c.set(cache, "get", c.cacheGet)
-	c.set(cache, "put", c.cachePut)
-	for name, level := range map[string]sdk.LogLevel{"debug": sdk.LogDebug, "info": sdk.LogInfo, "warn": sdk.LogWarn, "error": sdk.LogError} {
-		c.set(log, name, c.logger(level))
+	ctx := c.vm.NewObject()
+	if c.program.named["cache"] {
+		cache := c.vm.NewObject()
+		c.set(cache, "get", c.cacheGet)
+		c.set(cache, "put", c.cachePut)
+		c.set(ctx, "cache", cache)
+	}
+	if c.program.named["log"] {
+		log := c.vm.NewObject()
+		for name, level := range map[string]sdk.LogLevel{"debug": sdk.LogDebug, "info": sdk.LogInfo, "warn": sdk.LogWarn, "error": sdk.LogError} {
+			c.set(log, name, c.logger(level))
+		}
+		c.set(ctx, "log", log)
 	}
 	c.set(ctx, "tenant", c.in.Tenant)
 	c.set(ctx, "integration", c.in.Name)
 	c.set(ctx, "fields", fields)
-	c.set(ctx, "cache", cache)
-	c.set(ctx, "log", log)
-	c.set(ctx, "fetch", c.fetch)
-	c.set(ctx, "endpoint", c.endpoint)
+	c.give(ctx, "fetch", c.fetch)
+	c.give(ctx, "endpoint", c.endpoint)
 	return ctx, nil
 }
 

@@ -38,8 +38,8 @@ func place() *regexp.Regexp {
 
 // placeIn returns the first place in the folder that a stack names; empty if none.
 // Columns count from 1, as editors do.
-func placeIn(stack string) string {
-	for _, at := range place().FindAllStringSubmatch(stack, -1) {
+func (p *program) placeIn(stack string) string {
+	for _, at := range p.places.FindAllStringSubmatch(stack, -1) {
 		if at[1] == "out.js" || at[1] == "prelude.js" {
 			continue
 		}
@@ -58,7 +58,7 @@ func (c *call) here() string {
 	for _, f := range c.vm.CaptureCallStack(20, nil) {
 		fmt.Fprintln(&text, f.Position())
 	}
-	return placeIn(text.String())
+	return c.program.placeIn(text.String())
 }
 
 // fault says what went wrong with the code of a program, and where.
@@ -74,7 +74,7 @@ func (p *program) fault(err error, base *sdk.Error) *sdk.Error {
 		message, stack = describe(e.value)
 	case *goja.Exception:
 		message, stack = describe(e.Value())
-		if placeIn(stack) == "" {
+		if p.placeIn(stack) == "" {
 			stack = e.String()
 		}
 	case *goja.InterruptedError:
@@ -85,7 +85,7 @@ func (p *program) fault(err error, base *sdk.Error) *sdk.Error {
 	if base != nil {
 		message = base.Message
 	}
-	if at := placeIn(stack); at != "" {
+	if at := p.placeIn(stack); at != "" {
 		message = at + ": " + message
 		if out.Details == nil {
 			out.Details = map[string]string{}
@@ -175,7 +175,7 @@ func (c *call) ended(err error) *sdk.Error {
 	cause := context.Cause(c.ctx)
 	at := ""
 	if e, ok := errors.AsType[*goja.InterruptedError](err); ok {
-		if at = placeIn(e.String()); at != "" {
+		if at = c.program.placeIn(e.String()); at != "" {
 			at += ": "
 		}
 	}

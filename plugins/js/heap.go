@@ -26,7 +26,7 @@ type heapGuard struct {
 
 	mu    sync.Mutex     // guards what follows
 	turns map[*turn]bool // true: it was told to end
-	stop  chan struct{}  // nil while nobody looks
+	timer *time.Timer    // of the next look; nil while nobody calls
 }
 
 // turn is what the guard knows of a call.
@@ -54,9 +54,8 @@ func (g *heapGuard) enter(end context.CancelCauseFunc) *turn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turns[t] = false
-	if g.stop == nil {
-		g.stop = make(chan struct{})
-		go g.look(g.stop)
+	if g.timer == nil {
+		g.timer = time.AfterFunc(heapLook, g.look)
 	}
 	return t
 }
@@ -66,28 +65,23 @@ func (g *heapGuard) leave(t *turn) {
 	defer g.mu.Unlock()
 	delete(g.turns, t)
 	if len(g.turns) == 0 {
-		close(g.stop)
-		g.stop = nil
+		g.timer.Stop()
+		g.timer = nil
 	}
 }
 
-// look watches the memory until nobody calls.
-func (g *heapGuard) look(stop <-chan struct{}) {
-	ticker := time.NewTicker(heapLook)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-ticker.C:
-			if heapSize() <= g.limit {
-				continue
-			}
-			runtime.GC() // what nobody holds counts for nobody
-			if size := heapSize(); size > g.limit {
-				g.relieve(size)
-			}
+// look watches the memory until nobody calls. Most calls are over before its time.
+func (g *heapGuard) look() {
+	if heapSize() > g.limit {
+		runtime.GC() // what nobody holds counts for nobody
+		if size := heapSize(); size > g.limit {
+			g.relieve(size)
 		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.timer != nil {
+		g.timer.Reset(heapLook)
 	}
 }
 

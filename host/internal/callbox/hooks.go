@@ -28,12 +28,14 @@ type Plan struct {
 	Runs, Triggers []string
 	// Writes says that something of it may change the remote system.
 	Writes bool
+	// Unknown says that nobody can tell yet what runs: the plugin has not said what it is.
+	Unknown bool
 	// Lookup is how long a lookup may take.
 	Lookup time.Duration
 }
 
 // Nothing reports whether nothing runs.
-func (p Plan) Nothing() bool { return len(p.Runs) == 0 && len(p.Triggers) == 0 }
+func (p Plan) Nothing() bool { return !p.Unknown && len(p.Runs) == 0 && len(p.Triggers) == 0 }
 
 // Job is an event whose turn it is.
 type Job struct {
