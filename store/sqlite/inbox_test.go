@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,6 +230,30 @@ func TestInboxIsBackedUpAndRestored(t *testing.T) {
 	calls, err = b.Calls(ctx, store.CallFilter{})
 	require.NoError(t, err)
 	require.Len(t, calls, 2)
+}
+
+// rows: X01
+func TestCallsAreListedByTenant(t *testing.T) {
+	t.Parallel()
+	_, b := openInbox(t, Options{Path: t.TempDir(), NoSync: true})
+	for i, tenant := range []string{"acme", "globex", "acme"} {
+		n := event(store.CallStarted, strconv.Itoa(i))
+		n.Tenant, n.Integration, n.External = tenant, "i-"+tenant, strconv.Itoa(i)
+		_, err := b.AcceptEvent(t.Context(), n)
+		require.NoError(t, err)
+	}
+	list := func(f store.CallFilter) (out []string) {
+		calls, err := b.Calls(t.Context(), f)
+		require.NoError(t, err)
+		for _, c := range calls {
+			out = append(out, c.External)
+		}
+		return out
+	}
+	require.Equal(t, []string{"2", "1", "0"}, list(store.CallFilter{}))
+	require.Equal(t, []string{"2", "0"}, list(store.CallFilter{Tenant: "acme"}))
+	require.Equal(t, []string{"2"}, list(store.CallFilter{Tenant: "acme", Limit: 1}))
+	require.Empty(t, list(store.CallFilter{Tenant: "acme", Integration: "i-globex"}))
 }
 
 // A call takes so many events and bytes, and is closed and removed in its time; one that
