@@ -253,12 +253,15 @@ func TestAListThatChangesIsDoneByItsItems(t *testing.T) {
 		answers       string
 	}{
 		"one comes in front": {
-			[]any{person("a"), person("b"), person("c")}, []any{person("x"), person("a"), person("b"), person("c")}, person("b"),
-			[]any{person("a"), person("b"), person("x"), person("b"), person("c")}, `["made x", "made a", "made b", "made c"]`,
+			[]any{person("a"), person("b"), person("c")},
+			[]any{person("x"), person("a"), person("b"), person("c")},
+			person("b"),
+			[]any{person("a"), person("b"), person("x"), person("b"), person("c")},
+			`["made x", "made a", "made b", "made c"]`,
 		},
-		"the first goes": {[]any{person("a"), person("b"), person("c")}, []any{person("b"), person("c")}, person("b"), []any{person("a"), person("b"), person("b"), person("c")}, `["made b", "made c"]`},
-		"the order changes": {[]any{person("a"), person("b")}, []any{person("b"), person("a")}, person("b"), []any{person("a"), person("b"), person("b")}, `["made b", "made a"]`},
-		"a name changes": {[]any{person("a"), person("b")}, []any{map[string]any{"id": "a", "name": "new"}, person("b")}, person("b"), []any{person("a"), person("b"), person("b")}, `["made a", "made b"]`},
+		"the first goes":     {[]any{person("a"), person("b"), person("c")}, []any{person("b"), person("c")}, person("b"), []any{person("a"), person("b"), person("b"), person("c")}, `["made b", "made c"]`},
+		"the order changes":  {[]any{person("a"), person("b")}, []any{person("b"), person("a")}, person("b"), []any{person("a"), person("b"), person("b")}, `["made b", "made a"]`},
+		"a name changes":     {[]any{person("a"), person("b")}, []any{map[string]any{"id": "a", "name": "new"}, person("b")}, person("b"), []any{person("a"), person("b"), person("b")}, `["made a", "made b"]`},
 		"values without ids": {[]any{"a", "b"}, []any{"x", "a", "b"}, "b", []any{"a", "b", "x", "b"}, `["made x", "made a", "made b"]`},
 		"the same one twice": {[]any{"a", "a", "b"}, []any{"a", "a", "b"}, "b", []any{"a", "a", "b", "b"}, `["made a", "made a", "made b"]`},
 	} {
