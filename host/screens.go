@@ -222,11 +222,14 @@ func (s *shownCalls) Watch(ctx context.Context, of screen.Scope) (<-chan struct{
 		return nil, err
 	}
 	out := make(chan struct{}, 1)
+	changed, stop := s.calls.WatchCall(c.ID)
 	go func() {
 		defer close(out)
+		defer stop()
+		again := time.NewTicker(screenLook)
+		defer again.Stop()
 		last := c.Version
 		for {
-			changed := s.calls.Changed()
 			_, now, err := s.find(ctx, of)
 			if err != nil || now.Version != last {
 				last = now.Version
@@ -234,6 +237,7 @@ func (s *shownCalls) Watch(ctx context.Context, of screen.Scope) (<-chan struct{
 			}
 			select {
 			case <-changed:
+			case <-again.C:
 			case <-ctx.Done():
 				return
 			}
@@ -241,6 +245,10 @@ func (s *shownCalls) Watch(ctx context.Context, of screen.Scope) (<-chan struct{
 	}()
 	return out, nil
 }
+
+// screenLook is how often a screen looks whether its integration is still there: nobody
+// tells it of that, since every import would.
+const screenLook = 10 * time.Second
 
 // Act implements screen.Calls.
 func (s *shownCalls) Act(ctx context.Context, of screen.Scope, a screen.Act) (screen.Outcome, error) {

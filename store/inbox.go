@@ -58,6 +58,13 @@ type AcceptedEvent struct {
 	Begun    bool // it is claimed: the caller works on it
 }
 
+// DueCall names a call with an event to be worked on.
+type DueCall struct {
+	ID          int64
+	Integration string // uid
+	External    string
+}
+
 // ClaimedEvent is an event whose turn it is.
 type ClaimedEvent struct {
 	Call  Call

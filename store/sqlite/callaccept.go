@@ -33,6 +33,9 @@ func (b *Inbox) AcceptEvent(ctx context.Context, n store.NewCallEvent) (out stor
 	if err != nil {
 		return out, fmt.Errorf("accept %s of call %s: %w", n.Type, n.External, err)
 	}
+	if !out.Replayed {
+		b.watchers.tell(out.Call.ID)
+	}
 	return out, nil
 }
 

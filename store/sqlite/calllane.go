@@ -129,6 +129,7 @@ func (b *Inbox) FinishEvent(ctx context.Context, o store.EventOutcome) (call sto
 	if err != nil {
 		return call, next, false, fmt.Errorf("finish event %d: %w", o.EventID, err)
 	}
+	b.watchers.tell(call.ID)
 	return call, next, more, nil
 }
 
@@ -213,11 +214,12 @@ func changeCall(ctx context.Context, t *tx, call int64, o store.EventOutcome) er
 
 // DueCalls returns calls with an event to be worked on now, the longest due first, and
 // when the next one after them is due, in milliseconds since 1970; zero: none is.
-func (b *Inbox) DueCalls(ctx context.Context, limit int) (due []store.Call, next int64, err error) {
+func (b *Inbox) DueCalls(ctx context.Context, limit int) (due []store.DueCall, next int64, err error) {
 	now := b.opts.Now().UnixMilli()
 	var at moment
 	err = b.list(ctx, dueCallsQuery, []any{now, limit}, func(s scanner) error {
-		c, err := scanCall(s)
+		var c store.DueCall
+		err := s.Scan(&c.ID, &c.Integration, &c.External)
 		due = append(due, c)
 		return err
 	})

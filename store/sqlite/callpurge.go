@@ -36,6 +36,7 @@ func (b *Inbox) PurgeCalls(ctx context.Context, keep time.Duration) (more bool, 
 		}); err != nil {
 			return false, fmt.Errorf("purge calls: %w", err)
 		}
+		b.watchers.tellAll()
 	}
 	return more, nil
 }

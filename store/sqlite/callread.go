@@ -22,7 +22,7 @@ const (
 	callByExternalQuery = callColumns + "WHERE integration = $1 AND external = $2"
 	callEventQuery      = callEventColumns + "WHERE id = $1"
 	callEventsQuery     = callEventColumns + "WHERE call_id = $1 ORDER BY seq"
-	dueCallsQuery       = callColumns + "WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2"
+	dueCallsQuery       = "SELECT id, integration, external FROM calls WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2"
 	nextDueQuery        = "SELECT min(due_at) FROM calls WHERE due_at > $1"
 )
 

@@ -44,6 +44,7 @@ func (b *Inbox) ResolveEvent(ctx context.Context, id int64, how store.EventResol
 	if err != nil {
 		return e, fmt.Errorf("resolve event %d: %w", id, err)
 	}
+	b.watchers.tell(e.CallID)
 	return e, nil
 }
 

@@ -34,6 +34,8 @@ type Inbox struct {
 	news   news
 	quit   chan struct{}
 	wg     sync.WaitGroup
+
+	watchers watchers
 }
 
 // OpenInbox opens the inbox of the data directory that db holds, brings its schema up

@@ -21,7 +21,7 @@ type Inbox interface {
 	AcceptEvent(ctx context.Context, n store.NewCallEvent) (store.AcceptedEvent, error)
 	ClaimEvent(ctx context.Context, call int64) (store.ClaimedEvent, bool, error)
 	FinishEvent(ctx context.Context, o store.EventOutcome) (call store.Call, next store.ClaimedEvent, more bool, err error)
-	DueCalls(ctx context.Context, limit int) (due []store.Call, next int64, err error)
+	DueCalls(ctx context.Context, limit int) (due []store.DueCall, next int64, err error)
 	CallByExternal(ctx context.Context, integration, external string) (store.Call, error)
 	CallEvent(ctx context.Context, id int64) (store.CallEvent, error)
 	SaveEvent(ctx context.Context, o store.EventOutcome) error
