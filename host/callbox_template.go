@@ -47,7 +47,7 @@ func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox
 
 // run implements flows.
 func (f templateFlows) run(ctx context.Context, in store.Integration, job callbox.Job) callbox.Result {
-	input := chain.Input{Name: job.Hook, Hook: job.Payload(), Done: job.Done, Answer: job.Answer, Lost: job.Lost, Save: job.Save}
+	input := chain.Input{Name: job.Hook, Hook: job.Payload(), Done: job.Done, Answer: job.Answer, Lost: job.Lost, Cut: job.Cut, Save: job.Save}
 	if job.Ask {
 		if input.Name, input.Save = sdk.HookLookup, nil; !f.asks(in, job, job.Lost) {
 			return callbox.Result{Err: &store.HookError{

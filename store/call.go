@@ -211,6 +211,12 @@ const (
 	OutcomeUnknown = "unknown"  // it may have arrived
 )
 
+// Codes of a HookError of what nobody finished.
+const (
+	CodeInterrupted = "interrupted" // its host ended
+	CodeRestored    = "restored"    // it waited in a backup, and may have been done since
+)
+
 // HookError is why a hook or a step of it failed. Its texts hold no secret.
 type HookError struct {
 	Class      string            `json:"class"` // as sdk.Class

@@ -180,8 +180,12 @@ func (b *Inbox) recover(ctx context.Context) error {
 	t := &w.tx
 	err := t.get(ctx, "UPDATE meta SET value = value + 1 WHERE name = 'host_epoch' RETURNING value", nil, &b.epoch)
 	var calls []int64
-	if err == nil { // as many as one process worked on at once
-		err = t.each(ctx, "SELECT DISTINCT call_id FROM call_events WHERE state = 'running'", nil, func(s scanner) error {
+	if err == nil { // as many as one process worked on, or asked about, at once
+		err = t.each(ctx, `
+			SELECT call_id FROM call_events WHERE state = 'running'
+			UNION
+			SELECT e.call_id FROM calls c JOIN call_events e ON e.call_id = c.id AND e.state = 'unknown' AND e.due_at IS NOT NULL
+			WHERE  c.unknown > 0 AND c.due_at IS NULL`, nil, func(s scanner) error {
 			var id int64
 			err := s.Scan(&id)
 			calls = append(calls, id)
@@ -209,11 +213,14 @@ func (b *Inbox) recover(ctx context.Context) error {
 // interrupt says of what was at work that nobody knows what became of its writes; what
 // only read waits again.
 func interrupt(ctx context.Context, t *tx) error {
-	why, err := encode(&store.HookError{Class: "system", Code: "interrupted", Message: "the host ended while this was under way", Outcome: store.OutcomeUnknown})
+	why, err := encode(&store.HookError{Class: "system", Code: store.CodeInterrupted, Message: "the host ended while this was under way", Outcome: store.OutcomeUnknown})
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "UPDATE call_events SET state = 'unknown', error = $1, due_at = $2 WHERE state = 'running' AND writes = 1", why, t.ms); err != nil {
+	if _, err := t.exec(ctx, `
+		UPDATE call_events
+		SET    state = 'unknown', error = CASE WHEN json_extract(error, '$.code') = $3 THEN error ELSE $1 END, due_at = $2
+		WHERE  state = 'running' AND writes = 1`, why, t.ms, store.CodeRestored); err != nil {
 		return err
 	}
 	_, err = t.exec(ctx, "UPDATE call_events SET state = 'queued', due_at = $1 WHERE state = 'running' AND writes = 0", t.ms)

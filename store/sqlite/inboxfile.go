@@ -210,6 +210,10 @@ func doubt(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	// What is at work when a process opens an inbox becomes unknown there. Several of a
 	// call at once would be none that a process had begun: all of them are in doubt.
-	_, err = conn.ExecContext(ctx, "UPDATE call_events SET state = 'running' WHERE state = 'queued' AND writes = 1")
+	why, err := encode(&store.HookError{Class: "system", Code: store.CodeRestored, Message: "it waited when the backup was made, and may have been done since", Outcome: store.OutcomeUnknown})
+	if err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, "UPDATE call_events SET state = 'running', error = $1 WHERE state = 'queued' AND writes = 1", why)
 	return driverError(err)
 }

@@ -286,6 +286,7 @@ func (c *Callbox) job(claimed store.ClaimedEvent) (Job, Result, bool) {
 		}
 	}
 	job.Lost = Lost(claimed.Event.Steps)
+	job.Cut = claimed.Event.Error != nil && claimed.Event.Error.Code == store.CodeInterrupted
 	job.Save = func(ctx context.Context, steps []store.HookStep, answer sdk.CallAnswer) error {
 		return c.save(ctx, claimed, steps, answer)
 	}

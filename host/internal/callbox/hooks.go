@@ -49,6 +49,8 @@ type Job struct {
 	Answer sdk.CallAnswer
 	// Lost are the writes of earlier attempts whose answers were lost.
 	Lost []store.HookStep
+	// Cut says that the newest attempt was cut off by the end of its host.
+	Cut bool
 	// Save keeps the steps of this attempt before the last of them, a write, is sent: if
 	// the host is killed it is known which one was on its way. Nothing may be sent if it
 	// fails.
@@ -98,8 +100,8 @@ type Result struct {
 	Err *store.HookError
 	// Asks says that it can be asked later what became of a write.
 	Asks bool
-	// Lost are writes that a question found to have arrived and that were not in Job.Lost:
-	// of what was cut off no more was known.
+	// Lost are the writes that a question found to have arrived: those of Job.Lost, or if
+	// of what was cut off no more was known, the one that it can have been.
 	Lost []store.HookStep
 	// Skip says why nothing was done.
 	Skip string

@@ -44,7 +44,7 @@ func made(steps []store.HookStep) bool {
 func Lost(steps []store.HookStep) (out []store.HookStep) {
 	seen := map[string]bool{}
 	for _, s := range slices.Backward(steps) {
-		if id := string(s.Way) + " " + s.Key; s.Skipped == "" && !seen[id] {
+		if id := string(s.Way) + " " + s.Key; s.Write && s.Skipped == "" && !seen[id] {
 			seen[id] = true
 			if isLost(s) {
 				out = append(out, s)

@@ -155,7 +155,7 @@ func wrote(steps []store.HookStep) bool {
 func (c *Callbox) asked(e *store.CallEvent, claimed store.ClaimedEvent, res Result) {
 	e.Steps = c.steps(append(e.Steps, res.Steps...))
 	switch {
-	case res.Err == nil && res.Answer.ID != "":
+	case res.Err == nil && (res.Answer.ID != "" || len(res.Lost) > 0):
 		e.State, e.Error, e.DueAt = store.EventDone, nil, time.Time{}
 		if len(Lost(e.Steps)) == 0 {
 			e.Steps = c.steps(append(e.Steps, res.Lost...))

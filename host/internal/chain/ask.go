@@ -65,6 +65,26 @@ type question struct {
 	doubt string // why its answer is none
 }
 
+// key tells the step from the others of its event. Those of a question are none of the
+// event's own.
+func (w *walk) key(s Step) string {
+	if w.question != nil {
+		return sdk.HookLookup + ":" + s.key()
+	}
+	return s.key()
+}
+
+// own reports whether what was found is what the hook made, and not what a step besides
+// did.
+func (w *walk) own(in Input) bool {
+	flow := in.Target.Flow(in.Hook.Hook, store.CallEventType(in.Hook.Event.Type))
+	makes := slices.ContainsFunc(flow.writes(), func(s Step) bool { return slices.Contains(w.shapes, s.Shape) })
+	return slices.ContainsFunc(w.lost(in), func(l store.HookStep) bool {
+		shape := flow.shape(l.Name)
+		return slices.Contains(w.shapes, shape) || shape == "" && !makes && in.Answer.ID == ""
+	})
+}
+
 // tells reports whether what a step answers says something of what is asked.
 func (w *walk) tells(s Step) bool {
 	return slices.Contains(w.shapes, s.Shape) || w.flow.ID != nil && s.Shape == ""
@@ -84,7 +104,7 @@ func (w *walk) heard(s Step, a Answer) {
 // unheard notes that a step of a question was not done, or not for all.
 func (w *walk) unheard(s Step, why string) {
 	if w.question != nil && w.tells(s) {
-		w.question.doubt = "step " + s.key() + " was not done: " + why
+		w.question.doubt = "step " + s.Name + " was not done: " + why
 	}
 }
 
@@ -94,6 +114,9 @@ func (w *walk) verdict(in Input) *store.HookError {
 	found := w.out.Answer.ID != ""
 	switch {
 	case w.question == nil:
+		return nil
+	case found && in.Cut && w.out.Answer.ID == in.Answer.ID && len(w.lost(in)) == 0:
+		w.out.Answer.ID, w.out.Answer.URL = "", "" // it was known; what was sent besides would have been kept
 		return nil
 	case found && len(w.lost(in)) == 0:
 		return configError(codeNotAsked, "it was found, and nobody knows what was done of the steps besides")

@@ -300,3 +300,25 @@ func same(a, b any) bool {
 	y, _ := json.Marshal(b)
 	return string(x) == string(y)
 }
+
+// What was found and was known already says nothing of an attempt that was killed
+// before it sent anything; of one that a backup left behind it may say everything.
+//
+// rows: F31, I08
+func TestWhatWasKnownIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, cut := range []bool{true, false} {
+		c := doubted{&crm{ends: ends{"find": says(item("call_log", "l-7"))}}, chain.Flow{Steps: []chain.Step{{Name: "logs", Endpoint: "find", Reads: true, Shape: "call_log"}}}}
+		c.flow = chain.Flow{Steps: []chain.Step{{Name: "log", Endpoint: "log", Shape: "call_log"}, {Name: "tag", Endpoint: "tag"}}}
+		in := c.asks()
+		in.Target, in.Lost, in.Cut, in.Answer.ID = c, nil, cut, "l-7"
+		out := chain.New(still()).Run(t.Context(), in)
+		require.Empty(t, out.Lost)
+		if cut {
+			require.Nil(t, out.Err)
+			require.Empty(t, out.Answer.ID, "it goes on behind what it had")
+			continue
+		}
+		require.NotNil(t, out.Err)
+	}
+}

@@ -17,14 +17,14 @@ import (
 func (w *walk) each(ctx context.Context, s Step) *store.HookError {
 	v, err := s.ForEach(w.given)
 	if err != nil {
-		return w.stopped(ctx, s, s.key(), configError(codeCondition, "foreach: %v", err))
+		return w.stopped(ctx, s, w.key(s), configError(codeCondition, "foreach: %v", err))
 	}
 	list, ok := v.([]any)
 	if !ok && v != nil {
-		return w.stopped(ctx, s, s.key(), configError(codeNoList, "foreach gives no list but a %T", v))
+		return w.stopped(ctx, s, w.key(s), configError(codeNoList, "foreach gives no list but a %T", v))
 	}
 	if len(list) == 0 {
-		w.skip(s, s.key(), whyEmpty)
+		w.skip(s, w.key(s), whyEmpty)
 		return nil
 	}
 	all := list
@@ -32,7 +32,7 @@ func (w *walk) each(ctx context.Context, s Step) *store.HookError {
 	names := marks(list)
 	answers, last := w.had(s, names)
 	for i, item := range list {
-		key := element(s, names[i])
+		key := w.element(s, names[i])
 		if w.done[key] {
 			continue
 		}
@@ -58,7 +58,7 @@ func (w *walk) each(ctx context.Context, s Step) *store.HookError {
 }
 
 // element is the key of a step for one item.
-func element(s Step, name string) string { return s.key() + "[" + name + "]" }
+func (w *walk) element(s Step, name string) string { return w.key(s) + "[" + name + "]" }
 
 // some reports whether a step was done for some of a list.
 func (w *walk) some(s Step) bool {
@@ -66,7 +66,7 @@ func (w *walk) some(s Step) bool {
 		return false
 	}
 	for key := range w.done {
-		if strings.HasPrefix(key, s.key()+"[") {
+		if strings.HasPrefix(key, w.key(s)+"[") {
 			return true
 		}
 	}
@@ -97,7 +97,7 @@ func (w *walk) had(s Step, names []string) (answers []any, last int) {
 		byName[was[i]] = got[i]
 	}
 	for i, name := range names {
-		if w.done[element(s, name)] {
+		if w.done[w.element(s, name)] {
 			answers[i], last = byName[name], i
 		}
 	}

@@ -18,7 +18,7 @@ const (
 	codeTooMany       = "too_many_calls"
 	codeCondition     = "expression_failed"
 	codeNotAsked      = "not_asked"
-	codeInterrupted   = "interrupted"
+	codeInterrupted   = store.CodeInterrupted
 )
 
 // failure makes why a step failed a *store.HookError of its own.

@@ -39,11 +39,12 @@ func (w *walk) keepUp(ctx context.Context, step store.HookStep, s Step) error {
 // earlier attempt: what was decided before it is not decided anew.
 func (w *walk) passed(s Step) bool {
 	i := slices.IndexFunc(w.flow.Steps, func(o Step) bool { return o.key() == s.key() })
-	return i >= 0 && slices.ContainsFunc(w.flow.Steps[i+1:], func(o Step) bool { return w.done[o.key()] || w.some(o) })
+	return i >= 0 && slices.ContainsFunc(w.flow.Steps[i+1:], func(o Step) bool { return w.done[w.key(o)] || w.some(o) })
 }
 
 // recover makes of what a question found the answers of the steps that were lost, as far
-// as the template says how such an answer looks: later steps read it.
+// as the template says how such an answer looks: later steps read it. The hook answers
+// it only if it is what the hook makes.
 func (w *walk) recover(in Input) {
 	if w.question == nil || w.out.Answer.ID == "" {
 		return
@@ -64,5 +65,8 @@ func (w *walk) recover(in Input) {
 		if v, ok := w.target.As(s.Name, it); ok {
 			w.kept[s.Key] = v
 		}
+	}
+	if !w.own(in) {
+		w.out.Answer.ID, w.out.Answer.URL = "", ""
 	}
 }

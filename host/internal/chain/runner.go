@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -58,6 +59,9 @@ type Input struct {
 	Answer sdk.CallAnswer
 	// Lost are the writes that a question is about; none if nothing is known of them.
 	Lost []store.HookStep
+	// Cut says that a question is about an attempt that was killed: whatever a flow of
+	// several writes sent in it was kept before.
+	Cut bool
 	// Save keeps what was done before a write is sent, with that write as its last step,
 	// as one whose outcome is unknown. It is called if the flow writes several times; nil:
 	// nothing is kept.
@@ -100,6 +104,9 @@ func (r *Runner) Run(ctx context.Context, in Input) Result {
 	if in.Name == sdk.HookLookup {
 		w.out.Answer.ID, w.out.Answer.URL = "", "" // what is asked is whether there is one
 		w.question, w.shapes = &question{}, shapes(in.Hook.Hook)
+		if lost := w.lost(in); len(lost) > 0 {
+			w.given.Call["lost"], _, _ = strings.Cut(lost[0].Key, "[")
+		}
 	}
 	for _, s := range in.Done {
 		switch {

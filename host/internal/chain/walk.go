@@ -47,7 +47,7 @@ func (w *walk) steps(ctx context.Context) *store.HookError {
 			continue
 		}
 		for _, rest := range w.flow.Steps[i+1:] {
-			w.skip(rest, rest.key(), "step "+s.Name+" failed")
+			w.skip(rest, w.key(rest), "step "+s.Name+" failed")
 		}
 		return bad
 	}
@@ -61,27 +61,27 @@ func (w *walk) skip(s Step, key, why string) {
 
 // step does one step. It returns an error only if the flow stops at it.
 func (w *walk) step(ctx context.Context, s Step) *store.HookError {
-	if w.done[s.key()] {
+	if w.done[w.key(s)] {
 		return nil // an earlier attempt did it, and its answer is in the context
 	}
-	if why := w.left[s.key()]; (why == whyFalse || why == whyEmpty) && w.passed(s) {
-		w.skip(s, s.key(), why)
+	if why := w.left[w.key(s)]; (why == whyFalse || why == whyEmpty) && w.passed(s) {
+		w.skip(s, w.key(s), why)
 		return nil
 	}
 	if s.When != nil {
 		v, err := s.When(w.given)
 		if err != nil {
-			return w.stopped(ctx, s, s.key(), configError(codeCondition, "when: %v", err))
+			return w.stopped(ctx, s, w.key(s), configError(codeCondition, "when: %v", err))
 		}
 		if !truth(v) {
-			w.skip(s, s.key(), whyFalse)
+			w.skip(s, w.key(s), whyFalse)
 			return nil
 		}
 	}
 	if s.ForEach != nil {
 		return w.each(ctx, s)
 	}
-	a, err := w.call(ctx, s, s.key(), w.given)
+	a, err := w.call(ctx, s, w.key(s), w.given)
 	if err != nil {
 		return w.forgive(s, failure(ctx, s, err))
 	}
