@@ -25,7 +25,7 @@ func (h *Host) wireCalls(ctx context.Context) (err error) {
 		flows: templateFlows{h.templates, h.config.Calls.Lookup},
 	}
 	h.callbox = callbox.New(h.inbox, h.hooks, callbox.Options{
-		GiveUp: h.config.Calls.Retry, Log: h.log.Named("call"), Redact: h.redactor.Redact,
+		GiveUp: h.config.Calls.Retry, Log: h.log.Named("call"), Redact: h.redactor.Redact, Unknown: h.db.TellUnknown,
 	})
 	return nil
 }

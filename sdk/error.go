@@ -26,7 +26,10 @@ type Error struct {
 	Code    string // a short word that documentation explains, such as "channel_not_found"
 	Message string // for a person, at most 1 KiB
 	Limit   *RateLimit
-	// Safe promises that the failed call changed nothing at the remote system.
+	// Safe promises that the failed call changed nothing at the remote system. Of a hook
+	// that writes, any error without it but one of ClassConfig counts as unknown: even a
+	// 401 or a 429 may be that of a later request, after one that wrote. What is unknown
+	// is not sent again by itself; HookLookup is asked about it, or a person.
 	Safe bool
 	// AbortStream ends the stream in error at once, without another attempt.
 	AbortStream bool

@@ -217,6 +217,16 @@ const (
 	CodeRestored    = "restored"    // it waited in a backup, and may have been done since
 )
 
+// UnknownWrite is a write for a call of which nobody knows whether it arrived.
+type UnknownWrite struct {
+	Event       int64         `json:"event"` // as hook resolve takes it
+	Call        string        `json:"call"`  // its external id
+	Type        CallEventType `json:"type"`
+	Code        string        `json:"code,omitempty"`
+	Message     string        `json:"message,omitempty"`
+	Integration string        `json:"-"` // uid
+}
+
 // HookError is why a hook or a step of it failed. Its texts hold no secret.
 type HookError struct {
 	Class      string            `json:"class"` // as sdk.Class

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -25,6 +26,7 @@ type Inbox interface {
 	CallByExternal(ctx context.Context, integration, external string) (store.Call, error)
 	CallEvent(ctx context.Context, id int64) (store.CallEvent, error)
 	SaveEvent(ctx context.Context, o store.EventOutcome) error
+	Unknowns
 	ResolveEvent(ctx context.Context, id int64, how store.EventResolution, answer json.RawMessage, log store.CallLog) (store.CallEvent, error)
 }
 
@@ -42,6 +44,9 @@ type Options struct {
 	Log       hclog.Logger
 	// Redact takes known secrets out of what is kept of errors.
 	Redact func(string) string
+	// Unknown tells people, once each, of a write of which nobody knows whether it
+	// arrived; nil: nobody is told.
+	Unknown func(ctx context.Context, w store.UnknownWrite) error
 }
 
 // ErrStopping is the answer of a Callbox that ends.
@@ -58,6 +63,7 @@ type Callbox struct {
 	lookups *semaphore.Weighted
 	writes  *semaphore.Weighted
 	kick    chan struct{} // of one: something may be due
+	untold  atomic.Bool   // a write may be unknown that nobody was told of
 
 	life context.Context //nolint:containedctx // that of the hooks: they outlive who sent the event
 	end  context.CancelCauseFunc
@@ -95,6 +101,7 @@ func New(inbox Inbox, hooks Hooks, opts Options) *Callbox {
 		lookups: semaphore.NewWeighted(int64(opts.Lookups)), writes: semaphore.NewWeighted(int64(opts.Writes)),
 		kick: make(chan struct{}, 1),
 	}
+	c.untold.Store(true) // a host before this one may have ended too early
 	c.life, c.end = context.WithCancelCause(context.Background())
 	return c
 }
@@ -116,6 +123,7 @@ func (c *Callbox) spawn(fn func()) bool {
 func (c *Callbox) Run(ctx context.Context) error {
 	defer c.stop()
 	for {
+		c.tell(ctx)
 		wait, err := c.dispatch(ctx)
 		if err != nil && ctx.Err() == nil {
 			c.opts.Log.Error("call events", "error", err)

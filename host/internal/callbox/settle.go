@@ -41,6 +41,10 @@ func (c *Callbox) settle(claimed store.ClaimedEvent, res Result) (store.ClaimedE
 	if !reads {
 		c.waits.tell(e)
 	}
+	if e.State == store.EventUnknown && !claimed.Ask {
+		c.untold.Store(true)
+		c.nudge()
+	}
 	c.log(claimed, e)
 	return next, more
 }
