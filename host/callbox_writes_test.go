@@ -185,7 +185,7 @@ func writesHooks(t *testing.T, dir string, crm *writesCRM) *callHooks {
 	require.NoError(t, err)
 	ts := &templates{
 		keys: keys, redactor: &secret.Redactor{}, log: hclog.NewNullLogger(), compiler: endpoint.NewCompiler(), chains: chain.New(chain.Options{}),
-		ready: map[string]*endpoint.Template{},
+		ready: map[string]*prepared{},
 	}
 	ts.engine, err = endpoint.New(endpoint.Options{Transport: crm, Tokens: noTokens{}, Plain: func(string) bool { return true }})
 	require.NoError(t, err)
