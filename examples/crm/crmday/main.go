@@ -34,9 +34,9 @@ func main() {
 // settings are what the command line says.
 type settings struct {
 	jackfield, config, integration, crm, key string
-	calls                               int
-	fail, lose                          float64
-	slow, patience                      time.Duration
+	calls                                    int
+	fail, lose                               float64
+	slow, patience                           time.Duration
 }
 
 func settingsFrom(args []string) (settings, error) {
