@@ -58,7 +58,7 @@ func second(method string) string {
 	return strings.Replace(method, "/jackfield.plugin.v1.", "/jackfield.plugin.v2.", 1)
 }
 
-// rows: P05
+// rows: P05, H32
 //
 // Plugins of two versions of the protocol are served beside each other by one host,
 // which takes with each the version that both know. One of a version that it does not
@@ -119,7 +119,7 @@ func TestTwoVersionsOfTheProtocolBesideEachOther(t *testing.T) {
 	}, time.Minute, time.Millisecond, "calls of each version are counted")
 }
 
-// rows: P05
+// rows: P05, H32
 //
 // A host that knows version 1 alone refuses a plugin of a later one when it is to be
 // approved, and says why.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,10 @@ func TestADeleteIsResumedAfterAKill(t *testing.T) {
 	s.tenant("globex", map[string]map[string]any{"load": small})
 	d := s.start()
 	s.ready()
+	s.until("the files are applied", func() bool { // a daemon answers before that
+		out, err := s.try("integration", "list")
+		return err == nil && strings.Count(out, "/load") == 2 && strings.Contains(out, "acme/second")
+	})
 	s.within(2*time.Minute, "all is imported", func() bool {
 		return s.things("acme/load") == most && s.things("acme/second") == most && s.things("globex/load") == few
 	})

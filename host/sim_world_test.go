@@ -124,7 +124,7 @@ func (simVault) Seal(p []byte, _ ...string) ([]byte, error) { return p, nil }
 func (simVault) Open(s []byte, _ ...string) ([]byte, error) { return s, nil }
 
 // simRule returns a tenant's schedule: ticks of 6 to 24 hours for a fifth, a rule in
-// a time zone for the others; for a day every twenty-fifth has one of five minutes.
+// a time zone for the others; for a day every fiftieth has one of five minutes.
 func (w *simWorld) simRule(n int, busy bool) schedule.Rule {
 	r := schedule.Rule{ID: int64(n + 1), UID: simUID(n)}
 	zones := []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"}

@@ -26,7 +26,7 @@ const (
 	maxAnswer    = 4 << 20
 	maxAnswers   = 16 << 20 // of a call
 	maxHeader    = 64 << 10
-	maxRedirects = 5
+	maxRedirects = 3
 )
 
 // fetcher makes the requests of all calls, by the host's way out.
@@ -142,17 +142,7 @@ func (f *fetcher) do(ctx context.Context, r request) (res response, sent bool, e
 		return res, false, err //nolint:wrapcheck // told by requestError
 	}
 	req.Header = r.header
-	client := http.Client{Transport: f.transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
-		switch {
-		case !r.follow:
-			return http.ErrUseLastResponse
-		case len(via) >= maxRedirects:
-			return errors.New("it is redirected too often")
-		case via[0].URL.Scheme == "https" && next.URL.Scheme != "https":
-			return errors.New("it is redirected to an address without TLS")
-		}
-		return nil
-	}}
+	client := http.Client{Transport: f.transport, CheckRedirect: r.redirect}
 	got, err := client.Do(req)
 	if err != nil {
 		return res, wrote.Load(), err //nolint:wrapcheck // told by requestError
@@ -163,6 +153,36 @@ func (f *fetcher) do(ctx context.Context, r request) (res response, sent bool, e
 		err = &sdk.Error{Class: sdk.ClassRemote, Code: "answer_too_large", Message: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
 	}
 	return response{status: got.StatusCode, url: got.Request.URL.String(), header: got.Header, body: body}, true, err
+}
+
+// redirect decides on the next hop. A request that leaves the host it was for takes none
+// of its headers along, since a key may be in a header of any name, and is not sent at
+// all if it has a body.
+func (r request) redirect(next *http.Request, via []*http.Request) error {
+	home := true // the library copies the first request's headers at each hop anew
+	for _, hop := range append(via[1:len(via):len(via)], next) {
+		home = home && hop.URL.Scheme == via[0].URL.Scheme && strings.EqualFold(hop.URL.Host, via[0].URL.Host)
+	}
+	switch {
+	case !r.follow:
+		return http.ErrUseLastResponse
+	case len(via) > maxRedirects:
+		return errors.New("it is redirected too often")
+	case via[0].URL.Scheme == "https" && next.URL.Scheme != "https":
+		return errors.New("it is redirected to an address without TLS")
+	case home:
+		return nil
+	case next.Body != nil && next.Body != http.NoBody:
+		return errors.New("it is redirected to another host, which would get what was for the first")
+	}
+	for name := range next.Header {
+		switch name {
+		case "Accept", "Accept-Encoding", "Accept-Language", "User-Agent":
+		default:
+			next.Header.Del(name)
+		}
+	}
+	return nil
 }
 
 // requestError says why a request has no answer. The address stands there without its

@@ -71,6 +71,44 @@ func TestFetch(t *testing.T) {
 	}, o.lookup(`{"at": "`+at+`"}`))
 }
 
+// rows: E01, R01
+func TestFetchTakesNothingAlongToAnotherHost(t *testing.T) {
+	t.Parallel()
+	type hop struct{ key, cookie, auth string }
+	seen := make(chan hop, 4)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/again" {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
+		seen <- hop{r.Header.Get("X-Api-Key"), r.Header.Get("Cookie"), r.Header.Get("Authorization")}
+	}))
+	t.Cleanup(other.Close)
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/keep":
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		case "/loop":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+		default:
+			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)
+		}
+	}))
+	t.Cleanup(first.Close)
+	o := fetching(t, `
+		const headers = { "X-Api-Key": "s3cret", Cookie: "s=3cret", Authorization: "Bearer s3cret" };
+		const failed = async (path: string, more: object) => {
+			try { await ctx.fetch(call.at + path, { headers, redirect: "follow", ...more }); return "no"; } catch (e: any) { return e.code; }
+		};
+		const once = await ctx.fetch(call.at + "/", { headers, redirect: "follow" });
+		const twice = await ctx.fetch(call.at + "/again", { headers, redirect: "follow" });
+		return { once: once.status, twice: twice.status, keep: await failed("/keep", { method: "POST", body: "s3cret" }), loop: await failed("/loop", {}) };`)
+	require.Equal(t, map[string]any{"once": 200.0, "twice": 200.0, "keep": "unreachable", "loop": "unreachable"}, o.lookup(`{"at": "`+first.URL+`"}`))
+	require.Equal(t, hop{}, <-seen)
+	require.Equal(t, hop{}, <-seen)
+	require.Empty(t, seen)
+}
+
 // What a function did before it failed tells whether it may be called again. rows: F31
 func TestAFailureTellsWhetherAnythingChanged(t *testing.T) {
 	t.Parallel()

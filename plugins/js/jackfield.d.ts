@@ -159,7 +159,7 @@ export interface FetchInit {
   headers?: Record<string, string>;
   /** A text, or what is sent as JSON. */
   body?: string | Record<string, any> | any[];
-  /** 5 redirections are followed at most; none if it is not given. */
+  /** 3 redirections are followed at most, and no header or body goes along to another host; none if it is not given. */
   redirect?: "follow" | "manual";
   /** In milliseconds; the call's own deadline holds in any case. */
   timeout?: number;

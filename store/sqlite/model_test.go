@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type model struct {
 	db      *DB
 	dir     string
 	now     time.Time
+	clock   atomic.Int64 // now in milliseconds, for the store: its writer may ask beside the test
 	enabled bool
 	lane    *store.Lane // held by us
 	runs    map[int64]*modelRun
@@ -84,7 +86,8 @@ func (m *model) goOn(t *rapid.T) {
 }
 
 func (m *model) open() {
-	db, err := Open(m.Context(), Options{Path: m.dir, NoSync: true, Readers: 1, Now: func() time.Time { return m.now }})
+	m.clock.Store(m.now.UnixMilli())
+	db, err := Open(m.Context(), Options{Path: m.dir, NoSync: true, Readers: 1, Now: func() time.Time { return time.UnixMilli(m.clock.Load()).UTC() }})
 	require.NoError(m, err)
 	m.db = db
 }
@@ -188,6 +191,7 @@ func (m *model) crash(*rapid.T) {
 
 func (m *model) pass(t *rapid.T) {
 	m.now = m.now.Add(time.Duration(rapid.IntRange(0, 100).Draw(t, "seconds")) * time.Second)
+	m.clock.Store(m.now.UnixMilli())
 }
 
 // compare looks at every run and stream, and for what must never be.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ type host struct {
 	t     *testing.T
 	rnd   *rand.Rand
 	db    *DB
+	mu    sync.Mutex // guards now
 	now   time.Time
 	lanes map[int64]store.Lane
 	// held are the streams by run and the lanes they were claimed under.
@@ -36,7 +38,7 @@ func TestWhateverHappensTheBooksBalance(t *testing.T) {
 				t: t, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 				lanes: make(map[int64]store.Lane), held: make(map[int64]store.Segment),
 			}
-			h.db = openTemp(t, Options{NoSync: true, Now: func() time.Time { return h.now }})
+			h.db = openTemp(t, Options{NoSync: true, Now: h.time})
 			for n := range 3 {
 				require.NoError(t, h.db.ApplyChanges(t.Context(), []store.Change{h.change(n, store.ChangeCreate)}))
 			}
@@ -46,6 +48,19 @@ func TestWhateverHappensTheBooksBalance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// time is the store's clock. Its writer may ask for it beside the test.
+func (h *host) time() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
+func (h *host) later(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(d)
 }
 
 func (h *host) change(n int, op store.ChangeOp) store.Change {
@@ -65,10 +80,10 @@ func (h *host) step() {
 	case 0:
 		if h.rnd.IntN(4) == 0 { // the host ends in the middle, and another starts
 			require.NoError(h.t, h.db.Close())
-			h.db = openTemp(h.t, Options{Path: h.db.Path(), NoSync: true, Now: func() time.Time { return h.now }})
+			h.db = openTemp(h.t, Options{Path: h.db.Path(), NoSync: true, Now: h.time})
 		}
 	case 1:
-		h.now = h.now.Add(time.Duration(h.rnd.IntN(90)) * time.Second)
+		h.later(time.Duration(h.rnd.IntN(90)) * time.Second)
 	case 2, 3:
 		lanes, e := h.db.ClaimLanes(ctx, store.LaneClaim{Plugins: []string{"git"}, Limit: 2, Lease: time.Minute})
 		for _, l := range lanes {
@@ -80,7 +95,7 @@ func (h *host) step() {
 		if h.rnd.IntN(3) == 0 {
 			req.Kind, req.ParamsSum = store.RunManual, fmt.Sprint(h.rnd.IntN(2))
 		} else if h.rnd.IntN(2) == 0 {
-			req.Scheduled, req.NextCheckAt = true, h.now.Add(time.Minute)
+			req.Scheduled, req.NextCheckAt = true, h.time().Add(time.Minute)
 		}
 		r, _, e := h.db.RequestRun(ctx, req)
 		h.ids = max(h.ids, int(r.ID))
@@ -170,16 +185,16 @@ func (h *host) apply() error {
 			store.StreamProcessed, store.StreamProcessed, store.StreamPending, store.StreamDelayed, store.StreamError,
 		}[h.rnd.IntN(5)]
 		if end.State == store.StreamDelayed {
-			end.DueAt = h.now.Add(time.Duration(h.rnd.IntN(120)) * time.Second)
+			end.DueAt = h.time().Add(time.Duration(h.rnd.IntN(120)) * time.Second)
 		}
 		if end.State == store.StreamPending && h.rnd.IntN(2) == 0 {
 			end.NextPage = fmt.Append(nil, h.rnd.Uint64())
 		}
 		if h.rnd.IntN(8) == 0 {
-			end.SleepUntil = h.now.Add(time.Minute)
+			end.SleepUntil = h.time().Add(time.Minute)
 		}
 		if h.rnd.IntN(8) == 0 {
-			seg.Throttles = []store.Throttle{{Plugin: "git", Until: h.now.Add(30 * time.Second)}}
+			seg.Throttles = []store.Throttle{{Plugin: "git", Until: h.time().Add(30 * time.Second)}}
 		}
 		end.Next = h.rnd.IntN(3)
 		if l, ok := h.lanes[h.laneOf(seg)]; ok && h.rnd.IntN(2) == 0 {

@@ -14,6 +14,8 @@ export interface CallHook {
   attempt: number;
   /** What `savePreLogCRM` made for this call. */
   log?: { id: string; url?: string };
+  /** Who the other side is: the contact that the agent chose of several, else the only one that was found. */
+  contact?: CallContact;
   /** What hooks of earlier events of this call left in `CallAnswer.context`. */
   context?: Record<string, any>;
   /** The choices of the template's listOptions. */
@@ -43,7 +45,7 @@ export interface CallEvent {
   duration?: number;
   recording?: string;
   disposition?: string;
-  /** Of call.updated: hold, resume, transfer or note. */
+  /** Of call.updated: hold, resume, transfer, note or contact. */
   update?: string;
   transfer_to?: string;
   /** Of a note or a message. */
@@ -157,7 +159,7 @@ export interface FetchInit {
   headers?: Record<string, string>;
   /** A text, or what is sent as JSON. */
   body?: string | Record<string, any> | any[];
-  /** 5 redirections are followed at most; none if it is not given. */
+  /** 3 redirections are followed at most, and no header or body goes along to another host; none if it is not given. */
   redirect?: "follow" | "manual";
   /** In milliseconds; the call's own deadline holds in any case. */
   timeout?: number;

@@ -67,12 +67,16 @@ func (o ClientOptions) redirect(req *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	before := via[len(via)-1]
+	home := sameHost(via[0].URL, req.URL)
+	for _, hop := range via[1:] { // the library copies the first request's headers at each hop anew
+		home = home && sameHost(via[0].URL, hop.URL)
+	}
 	switch {
 	case len(via) > o.Redirects:
 		return fmt.Errorf("%w: there were %d before it", ErrRedirect, o.Redirects)
 	case before.URL.Scheme == address.HTTPS && req.URL.Scheme != address.HTTPS:
 		return fmt.Errorf("%w: it leads from https to %s", ErrRedirect, req.URL.Scheme)
-	case sameHost(before.URL, req.URL):
+	case home:
 		return nil
 	case req.Body != nil && req.Body != http.NoBody:
 		return fmt.Errorf("%w: it would send what is for %s to another host", ErrRedirect, before.URL.Hostname())

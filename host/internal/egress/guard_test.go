@@ -275,7 +275,11 @@ func TestRedirectsTakeNothingAlongAndAreFew(t *testing.T) {
 	t.Parallel()
 	type hop struct{ key, cookie, auth, body string }
 	seen := make(chan hop, 16)
-	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/again" {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
 		seen <- hop{r.Header.Get("X-Api-Key"), r.Header.Get("Cookie"), r.Header.Get("Authorization"), r.Method}
 	}))
 	t.Cleanup(other.Close)
@@ -288,6 +292,8 @@ func TestRedirectsTakeNothingAlongAndAreFew(t *testing.T) {
 			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 		case "/loop":
 			http.Redirect(w, r, "/loop", code)
+		case "/twice":
+			http.Redirect(w, r, other.URL+"/again", code)
 		default:
 			http.Redirect(w, r, other.URL, code)
 		}
@@ -312,6 +318,8 @@ func TestRedirectsTakeNothingAlongAndAreFew(t *testing.T) {
 	}
 	require.NoError(t, send(http.MethodGet, "/own", ""))
 	require.Equal(t, hop{"", "", "", http.MethodGet}, <-seen)
+	require.NoError(t, send(http.MethodGet, "/twice", ""))
+	require.Equal(t, hop{"", "", "", http.MethodGet}, <-seen, "nor when the other host sends it on to itself")
 	require.ErrorIs(t, send(http.MethodPost, "/keep", "s3cret"), ErrRedirect)
 	require.ErrorIs(t, send(http.MethodGet, "/loop", ""), ErrRedirect)
 	require.Empty(t, seen)

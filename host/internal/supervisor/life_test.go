@@ -41,7 +41,10 @@ func TestCrashIsSeenAndMended(t *testing.T) {
 	signal(t, first.PID, syscall.SIGKILL)
 	require.ErrorIs(t, <-lost, plugin.ErrLost)
 	h.Release()
-	require.Eventually(t, func() bool { return len(s.Loaded()) == 1 && s.status("zoo-ok").PID != first.PID }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool {
+		st := s.status("zoo-ok")
+		return st.State == StateServing && st.PID != first.PID
+	}, time.Minute, time.Millisecond)
 	t.Logf("serves again after %s", time.Since(began))
 	require.Equal(t, 1, s.status("zoo-ok").Restarts)
 	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
