@@ -221,7 +221,7 @@ integrations:
 }
 
 // screen returns the screen of the call that the CRM's page shows now, which that page
-// may embed.
+// may embed, once the CRM was asked.
 func (b *screenBrowser) screen(crm string) string {
 	b.t.Helper()
 	var shown struct{ ID, Screen string }
@@ -230,6 +230,13 @@ func (b *screenBrowser) screen(crm string) string {
 	code, header, text := b.do(http.MethodGet, shown.Screen, nil)
 	require.Equal(b.t, http.StatusOK, code, text)
 	require.Contains(b.t, header.Get("Content-Security-Policy"), "frame-ancestors "+crm)
+	again := regexp.MustCompile(`href="(/screen/c/[a-z0-9]+)"`).FindStringSubmatch(text)
+	require.NotNil(b.t, again, text)
+	jackfield, _, _ := strings.Cut(shown.Screen, "/screen/")
+	require.Eventually(b.t, func() bool { // who fired the event is answered before it is stored
+		_, _, text = b.do(http.MethodGet, jackfield+again[1], nil)
+		return !strings.Contains(text, "Asking the CRM")
+	}, patience, 20*time.Millisecond)
 	return text
 }
 
