@@ -66,9 +66,9 @@ func keepMemory(ctx context.Context) error {
 	})
 }
 
-// whenQuiet calls free each time that allocated stops rising, or does not rise at first. Without it the
-// collector would not run before more is allocated, and a daemon that has nothing
-// to do would go on holding what its last sync took.
+// whenQuiet calls free each time that allocated stops rising, or does not rise at
+// first. Without it the collector would not run before more is allocated, and a daemon
+// that has nothing to do would go on holding what its last sync took.
 func whenQuiet(ctx context.Context, allocated func() uint64, free func()) error {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()

@@ -210,15 +210,23 @@ func activities(n int64) string {
 // startSync asks for a run, as soon as the daemon has read the file that declares
 // the integration.
 func startSync(ctx context.Context, api hostv1.IntegrationServiceClient, name string) (*hostv1.SyncIntegrationResponse, error) {
+	return onceRead(ctx, func() (*hostv1.SyncIntegrationResponse, error) {
+		return api.SyncIntegration(ctx, &hostv1.SyncIntegrationRequest{Integration: name})
+	})
+}
+
+// onceRead asks again until the daemon has read the files, so that it knows what is
+// asked about and that is ready.
+func onceRead[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		resp, err := api.SyncIntegration(ctx, &hostv1.SyncIntegrationRequest{Integration: name})
+		resp, err := ask()
 		code := status.Code(err)
 		if err == nil || (code != codes.NotFound && code != codes.FailedPrecondition) || time.Now().After(deadline) {
 			return resp, err
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return nil, err
+			return resp, err
 		}
 	}
 }

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/jackfield/jackfield/host/internal/config"
@@ -98,7 +96,9 @@ func (c *cli) showCalls(ctx context.Context, d *daemon, h *Host, snap config.Sna
 			continue
 		}
 		name := in.Spec.Tenant + "/" + in.Spec.Name
-		if err := known(ctx, d, name); err != nil {
+		if _, err := onceRead(ctx, func() (*hostv1.GetIntegrationResponse, error) {
+			return hostv1.NewIntegrationServiceClient(d).GetIntegration(ctx, &hostv1.GetIntegrationRequest{Integration: name})
+		}); err != nil {
 			return err
 		}
 		base := h.base()
@@ -133,20 +133,6 @@ or play a day of calls, while the CRM fails now and then:
 		return nil
 	}
 	return nil
-}
-
-// known waits until the daemon has read the file that declares an integration.
-func known(ctx context.Context, d *daemon, name string) error {
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		_, err := hostv1.NewIntegrationServiceClient(d).GetIntegration(ctx, &hostv1.GetIntegrationRequest{Integration: name})
-		if err == nil || status.Code(err) != codes.NotFound || time.Now().After(deadline) {
-			return err
-		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
-	}
 }
 
 // pageToken makes the token by which the CRM's page asks for screens; that of the last

@@ -44,8 +44,9 @@ type templates struct {
 // prepared is a template that is without fault, and what was made of it when it was
 // first needed.
 type prepared struct {
-	spec store.Template
-	made *endpoint.Template // nil: nobody has needed it
+	spec store.Template // guarded by templates.mu
+	once sync.Once      // makes made
+	made *endpoint.Template
 }
 
 var _ api.Endpoints = (*templates)(nil)
@@ -139,19 +140,23 @@ func (t *templates) prepare(spec store.Template) {
 // get returns a template that is ready to be called, or nil.
 func (t *templates) get(name string) *endpoint.Template {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	p := t.ready[name]
+	var spec store.Template
+	if p != nil {
+		spec = p.spec
+	}
+	t.mu.Unlock()
 	if p == nil {
 		return nil
 	}
-	if p.made == nil {
-		made, faults := t.compiler.Compile(p.spec)
+	p.once.Do(func() { // others go on with theirs meanwhile
+		made, faults := t.compiler.Compile(spec)
 		if len(faults) > 0 { // it was checked
 			t.log.Error("template cannot be used", "template", name, "problem", faults[0].Message)
-			return nil
+			return
 		}
 		p.made = made
-	}
+	})
 	return p.made
 }
 

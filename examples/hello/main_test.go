@@ -69,7 +69,7 @@ func TestEndsWhenItsParentDies(t *testing.T) {
 	t.Parallel()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip("there is no sh to be the parent")
+		t.Skip("needs sh, to be the parent")
 	}
 	shake := plugin.Handshake()
 	parent := exec.CommandContext(t.Context(), sh, "-c", `"$0" </dev/null & wait`, os.Args[0])

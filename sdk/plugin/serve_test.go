@@ -207,7 +207,7 @@ func TestAProcessEndsWithItsLifeline(t *testing.T) {
 func TestAProcessEndsWithItsParent(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("there is no sh to be the parent")
+		t.Skip("needs sh, to be the parent")
 	}
 	cmd := process(t.Context(), cookie())
 	cmd.Args = []string{"sh", "-c", `"$0" </dev/null & wait`, os.Args[0]}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/jackfield/jackfield/store"
@@ -123,13 +122,12 @@ func (w *walk) forget() {
 // Of those that are the same the second one is another one.
 func marks(list []any) []string {
 	out, seen := make([]string, len(list)), map[string]int{}
-	plain := regexp.MustCompile(`^[A-Za-z0-9._:@+-]{1,64}$`)
 	for i, item := range list {
 		name := ""
 		if m, ok := item.(map[string]any); ok && m["id"] != nil {
 			name = fmt.Sprint(m["id"])
 		}
-		if !plain.MatchString(name) {
+		if !plain(name) {
 			raw, err := json.Marshal(item)
 			if err != nil {
 				raw = fmt.Append(nil, item)
@@ -144,4 +142,10 @@ func marks(list []any) []string {
 		out[i] = name
 	}
 	return out
+}
+
+// plain reports whether an id can stand in a key as it is.
+func plain(id string) bool {
+	const signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+-"
+	return id != "" && len(id) <= 64 && strings.Trim(id, signs) == ""
 }

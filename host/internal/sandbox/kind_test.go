@@ -59,7 +59,7 @@ func found(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Skip("there is no " + name)
+		t.Skip("needs " + name)
 	}
 	return path
 }

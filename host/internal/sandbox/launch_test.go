@@ -25,7 +25,7 @@ func TestNothingOfTheLaunchIsLeft(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "script")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nenv\n"), 0o700))
 	if _, err := os.Stat("/bin/sh"); err != nil {
-		t.Skip("there is no shell")
+		t.Skip("needs a shell")
 	}
 	cmd := exec.CommandContext(t.Context(), script)
 	cmd.Env = []string{"GIVEN=1"}
