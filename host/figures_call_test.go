@@ -60,19 +60,8 @@ func hookCalls(t *testing.T, payload []byte) (start, call time.Duration) {
 // hookCallsOf is hookCalls for a hook that returns what it is given.
 func hookCallsOf(t *testing.T, b supervisor.Binary, name string, payload []byte) (start, call time.Duration) {
 	t.Helper()
-	m := telemetry.New(telemetry.Options{Plugins: func() []telemetry.Plugin { return nil }, Store: func(context.Context) (store.Gauges, error) { return store.Gauges{}, nil }})
-	sup, err := supervisor.New(supervisor.Options{
-		RunDir: t.TempDir(), HealthEvery: time.Hour, Idle: time.Hour,
-		OnCall: func(c supervisor.Call) { m.Called(c.Plugin, c.Method, c.Code, c.Took) }, // as the daemon counts it
-	})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(untimed(t))
-	ended := make(chan error, 1)
-	go func() { ended <- sup.Run(ctx) }()
-	defer func() {
-		cancel()
-		require.NoError(t, <-ended)
-	}()
+	sup, ctx, stop := supervised(t)
+	defer stop()
 	invoke := func() {
 		h, err := sup.Acquire(ctx, b.Name, sdk.Integration{ID: "a1", Tenant: "acme", Name: "load", Revision: 1, Settings: sdk.NewSettings([]byte("{}"))})
 		require.NoError(t, err)
@@ -87,6 +76,24 @@ func hookCallsOf(t *testing.T, b supervisor.Binary, name string, payload []byte)
 	require.NoError(t, sup.Sync(ctx, []supervisor.Binary{b}))
 	invoke()
 	return time.Since(began), medianCall(invoke)
+}
+
+// supervised runs a supervisor that counts calls as the daemon does.
+func supervised(t *testing.T) (sup *supervisor.Supervisor, ctx context.Context, stop func()) {
+	t.Helper()
+	m := telemetry.New(telemetry.Options{Plugins: func() []telemetry.Plugin { return nil }, Store: func(context.Context) (store.Gauges, error) { return store.Gauges{}, nil }})
+	sup, err := supervisor.New(supervisor.Options{
+		RunDir: t.TempDir(), HealthEvery: time.Hour, Idle: time.Hour,
+		OnCall: func(c supervisor.Call) { m.Called(c.Plugin, c.Method, c.Code, c.Took) }, // as the daemon counts it
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(untimed(t))
+	ended := make(chan error, 1)
+	go func() { ended <- sup.Run(ctx) }()
+	return sup, ctx, func() {
+		cancel()
+		require.NoError(t, <-ended)
+	}
 }
 
 // bareCalls starts the bare plugin with go-plugin alone, AutoMTLS on, and calls it.

@@ -36,6 +36,8 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 		{"Claims", measureClaims},
 		{"Reads", measureReads},
 		{"Calls", measureCalls},
+		{"Deaths", measureDeaths},
+		{"Hog", measureHog},
 		{"Functions", measureFunctions},
 		{"Lookups", measureLookups},
 		{"Templates", measureTemplates},

@@ -3,56 +3,19 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/jackfield/jackfield/host/internal/sandbox"
 	"github.com/jackfield/jackfield/store"
 )
-
-// escapeOnce builds the plugin that tries to get out, when the first test needs it.
-var escapeOnce struct {
-	sync.Once
-	err error
-}
-
-// escape is one of testdata/escape's attempts.
-type escape struct {
-	Name string `json:"name"`
-	Do   string `json:"do"`
-	On   string `json:"on,omitempty"`
-}
-
-// withEscape adds the plugin to the site, approves it, and returns the site. host.yaml
-// gets more under plugins.
-func (s *site) withEscape(more string) {
-	s.t.Helper()
-	if v := sandbox.New(sandbox.Options{}).Verdict(); v.Level != sandbox.Full {
-		s.t.Skipf("this system does not hold the whole sandbox: %v", v.Reasons)
-	}
-	escapeOnce.Do(func() {
-		cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(s.bin, "escape"), "./testdata/escape")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			escapeOnce.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	require.NoError(s.t, escapeOnce.err)
-	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock"+more+"}\ntenants: ./tenants\n")
-	s.install("escape")
-	s.cli("plugin", "approve", "escape")
-}
 
 // attempts writes the tenant whose plugin makes them, beside what there is, and has
 // them made. It returns why each failed.

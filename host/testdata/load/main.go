@@ -112,7 +112,11 @@ func (i *instance) Check(context.Context) error {
 }
 
 // Invoke returns what it is given.
-func (*instance) Invoke(_ context.Context, call sdk.HookCall) (sdk.HookResult, error) {
+func (*instance) Invoke(ctx context.Context, call sdk.HookCall) (sdk.HookResult, error) {
+	if call.Name == "hang" {
+		<-ctx.Done()
+		return sdk.HookResult{}, ctx.Err()
+	}
 	return sdk.HookResult{Payload: call.Payload}, nil
 }
 
