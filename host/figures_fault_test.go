@@ -67,6 +67,32 @@ func oneDeath(t *testing.T) (told, back time.Duration) {
 	return told, time.Since(began)
 }
 
+// measureRestart kills a daemon with ten thousand streams waiting, and measures when the
+// next one has committed something (F01).
+func measureRestart(t *testing.T, f *figures) {
+	t.Helper()
+	s := newSite(t, map[string]any{"streams": 10_000, "pages": 1, "records": 1, "size": 100, "pause_ms": 5})
+	d := s.start()
+	s.until("it works", func() bool {
+		n, ok := s.progress()
+		return ok && n > 100
+	})
+	var took []float64
+	for range figuresRounds {
+		d.kill(t)
+		before := len(s.contents())
+		began := time.Now()
+		d = s.start()
+		require.Eventually(t, func() bool {
+			n, ok := s.progress()
+			return ok && n > before
+		}, patience, 5*time.Millisecond)
+		took = append(took, micros(time.Since(began))/1000)
+	}
+	d.stop(t)
+	f.most("restart of a killed daemon with 10,000 streams waiting, to its first commit", median(took), 1000, "ms")
+}
+
 // hogQuiet is how long a daemon is asked while nothing else goes on.
 const hogQuiet = 3 * time.Second
 

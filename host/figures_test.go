@@ -46,6 +46,7 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 		{"Swaps", measureSwaps},
 		{"Memory", measureMemory},
 		{"Start", measureStart},
+		{"Restart", measureRestart},
 		{"Sandbox", measureSandbox},
 		{"Binary", measureBinary},
 	} {
