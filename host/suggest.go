@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/jackfield/jackfield/host/internal/nearest"
 )
 
 // suggest puts the name that was probably meant into an error about a name that
@@ -39,7 +41,7 @@ func nearNames(known []cobra.Completion, name string) []string {
 		switch {
 		case k == name:
 			return nil
-		case len(near) < maxNear && (strings.HasSuffix(k, "/"+name) || distance(k, name) <= 2):
+		case len(near) < maxNear && (strings.HasSuffix(k, "/"+name) || nearest.Distance(k, name) <= 2):
 			near = append(near, k)
 		}
 	}

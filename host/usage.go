@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/jackfield/jackfield/host/internal/nearest"
 )
 
 // group returns a command that only has sub-commands. Cobra prints the help and
@@ -84,35 +86,11 @@ func badValue(err error) error {
 func nearFlags(cmd *cobra.Command, name string) []string {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden && (distance(f.Name, name) <= 2 || strings.HasPrefix(f.Name, name)) {
+		if !f.Hidden && (nearest.Distance(f.Name, name) <= 2 || strings.HasPrefix(f.Name, name)) {
 			names = append(names, "--"+f.Name)
 		}
 	})
 	return names
-}
-
-// distance returns how many letters have to be added, dropped, replaced or
-// swapped to make b of a.
-func distance(a, b string) int {
-	before, last, row := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, make([]int, len(b)+1)
-	}
-	return last[len(b)]
 }
 
 func quoteAll(names []string) string {

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/sdk"
 )
 
@@ -180,7 +181,7 @@ func (s *source) objectWith(n *yaml.Node, path string, more func(pair) bool, kno
 			continue
 		}
 		s.hide(p.value)
-		s.failAt(CodeUnknownKey, p.key, meant(p.key.Value, known), "%s has no key %q", orTop(path), short(p.key.Value))
+		s.failAt(CodeUnknownKey, p.key, nearest.Advice(p.key.Value, known), "%s has no key %q", orTop(path), short(p.key.Value))
 	}
 	return o, true
 }

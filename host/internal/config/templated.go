@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/store"
 )
@@ -40,7 +41,7 @@ func (l *loader) templated(f *TenantFile, o object, n *yaml.Node) Integration {
 			o.src.hide(o.at("fields"))
 		}
 		if in.Spec.Template != "" {
-			o.src.failAt(CodeUnknownTemplate, o.at("template"), meant(in.Spec.Template, l.templateNames()), "%s: there is no template %q that can be used", join(o.path, "template"), in.Spec.Template)
+			o.src.failAt(CodeUnknownTemplate, o.at("template"), nearest.Advice(in.Spec.Template, l.templateNames()), "%s: there is no template %q that can be used", join(o.path, "template"), in.Spec.Template)
 		}
 		return in
 	}
@@ -87,7 +88,7 @@ func (l *loader) overrides(o object, t store.Template, spec store.IntegrationSpe
 	known := own.Info.Chosen()
 	for name := range own.Info.Options {
 		if _, ok := known[name]; !ok {
-			o.src.failAt(CodeBadValue, o.at("info"), meant(name, slices.Sorted(maps.Keys(known))), "%s: the template has no option %q", join(o.path, "info.options"), name)
+			o.src.failAt(CodeBadValue, o.at("info"), nearest.Advice(name, slices.Sorted(maps.Keys(known))), "%s: the template has no option %q", join(o.path, "info.options"), name)
 		}
 	}
 	for _, fault := range l.opts.CheckOverride(own) {
@@ -191,7 +192,7 @@ func (l *loader) field(s *source, p pair, path string, t store.Template, given m
 		for i, q := range t.Parameters {
 			names[i] = q.Name
 		}
-		s.failAt(CodeUnknownSetting, p.key, meant(p.key.Value, names), "template %q has no parameter %q", t.Name, short(p.key.Value))
+		s.failAt(CodeUnknownSetting, p.key, nearest.Advice(p.key.Value, names), "template %q has no parameter %q", t.Name, short(p.key.Value))
 		return
 	}
 	if param.Secret && !onlyReference().MatchString(v.Value) {

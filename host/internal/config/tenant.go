@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -305,7 +306,7 @@ func (l *loader) fit(o object, in *Integration, given *Schedule, m sdk.Manifest,
 				o.src.warnAt(CodeConnectorGone, n, "take it out of the list if it is not to come back",
 					"plugin %q has no connector %q any more: it is parked, and its cursors are kept", m.Name, c)
 			default:
-				o.src.failAt(CodeUnknownConnector, n, meant(c, known), "plugin %q has no connector %q", m.Name, c)
+				o.src.failAt(CodeUnknownConnector, n, nearest.Advice(c, known), "plugin %q has no connector %q", m.Name, c)
 			}
 		}
 	}

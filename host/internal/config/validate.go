@@ -7,6 +7,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/jackfield/jackfield/host/internal/nearest"
 )
 
 // validate reports what the plugin's schema refuses. All texts are ours: those of
@@ -68,7 +70,7 @@ func (r *settings) unknown(c *checker, at []string, name string) {
 		p = r.spots[spot(at)]
 	}
 	r.s.hide(p.value)
-	r.fail(CodeUnknownSetting, p.key, meant(name, c.shape.at(at).names()), "plugin %q has no setting %q", r.plugin, setting(at, name))
+	r.fail(CodeUnknownSetting, p.key, nearest.Advice(name, c.shape.at(at).names()), "plugin %q has no setting %q", r.plugin, setting(at, name))
 }
 
 // noneOf reports a value that fits none of several forms, with what the nearest

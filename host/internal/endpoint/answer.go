@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -53,7 +54,7 @@ func (b *builder) response(path string, e *store.Endpoint) answer {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Item)) {
 		if !slices.Contains(r.Shape.Keys(), name) {
-			b.fault(path+".item."+name, nearest(name, r.Shape.Keys()), "%s.item: a %s has no %q; it may stand in extra", path, r.Shape, name)
+			b.fault(path+".item."+name, nearest.Advice(name, r.Shape.Keys()), "%s.item: a %s has no %q; it may stand in extra", path, r.Shape, name)
 			continue
 		}
 		a.item = append(a.item, reading{name, b.reader(path+".item."+name, r.Item[name]), b.words(path+".maps."+name, r.Maps[name])})

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -85,7 +86,7 @@ func (b *builder) authEndpoint(path string, a store.Auth) {
 	e, ok := b.spec.Endpoint(a.Endpoint)
 	switch {
 	case !ok:
-		b.fault(path+".endpoint", nearest(a.Endpoint, b.spec.EndpointNames()), "%s.endpoint: the template has no endpoint %q", path, a.Endpoint)
+		b.fault(path+".endpoint", nearest.Advice(a.Endpoint, b.spec.EndpointNames()), "%s.endpoint: the template has no endpoint %q", path, a.Endpoint)
 	case e.Type != store.EndpointAuth:
 		b.fault(path+".endpoint", "type: Auth", "%s.endpoint: the endpoint %q is of type %s", path, a.Endpoint, e.Type)
 	}

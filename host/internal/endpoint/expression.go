@@ -14,6 +14,8 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/jackfield/jackfield/host/internal/nearest"
 )
 
 // The bounds of an expression: of its text, of its tree, and of what it may make.
@@ -212,7 +214,7 @@ func (d *dialect) knows(e *expression) *exprError {
 // field checks the name of a field.
 func (d *dialect) field(e *expression, name string, offset int) *exprError {
 	if !slices.Contains(d.fields, name) {
-		return &exprError{message: fmt.Sprintf("the template has no parameter %q", name), help: nearest(name, d.fields), offset: offset}
+		return &exprError{message: fmt.Sprintf("the template has no parameter %q", name), help: nearest.Advice(name, d.fields), offset: offset}
 	}
 	e.secret = e.secret || d.secrets[name]
 	return nil
@@ -309,7 +311,7 @@ func (d *dialect) options() []expr.Option {
 // suggest adds the known name that was probably meant.
 func (d *dialect) suggest(e *exprError) *exprError {
 	if name, ok := strings.CutPrefix(e.message, "unknown name "); ok && e.help == "" {
-		e.help = nearest(name, d.roots)
+		e.help = nearest.Advice(name, d.roots)
 	}
 	return e
 }

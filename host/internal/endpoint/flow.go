@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -125,7 +126,7 @@ func (b *builder) step(path string, d store.DataFunction) Step {
 	e, ok := b.spec.Endpoint(d.Endpoint)
 	switch {
 	case !ok:
-		b.fault(path+".endpoint", nearest(d.Endpoint, b.spec.EndpointNames()), "%s.endpoint: the template has no endpoint %q", path, d.Endpoint)
+		b.fault(path+".endpoint", nearest.Advice(d.Endpoint, b.spec.EndpointNames()), "%s.endpoint: the template has no endpoint %q", path, d.Endpoint)
 	case e.Type == store.EndpointAuth:
 		b.fault(path+".endpoint", "", "%s.endpoint: %q gets a token; it is called when one is needed", path, d.Endpoint)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -84,7 +85,7 @@ func (t *Template) Render(name string, in Input, token string) (Request, error) 
 
 func (t *Template) unknown(name string) error {
 	known := t.spec.EndpointNames()
-	help := nearest(name, known)
+	help := nearest.Advice(name, known)
 	if len(known) > 0 && !strings.HasPrefix(help, "known") {
 		help = strings.TrimSpace(help + " known are " + strings.Join(known, ", "))
 	}

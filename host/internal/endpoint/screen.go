@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackfield/jackfield/host/internal/nearest"
 	"github.com/jackfield/jackfield/sdk"
 )
 
@@ -91,7 +92,7 @@ func (t tree) component() component {
 	kind, _ := t.m["type"].(string)
 	c := component{kind: sdk.ComponentType(kind)}
 	if !slices.Contains(sdk.ComponentTypes(), kind) {
-		t.b.fault(t.path+".type", nearest(kind, sdk.ComponentTypes()), "%s.type: %q is none of %s", t.path, kind, strings.Join(sdk.ComponentTypes(), ", "))
+		t.b.fault(t.path+".type", nearest.Advice(kind, sdk.ComponentTypes()), "%s.type: %q is none of %s", t.path, kind, strings.Join(sdk.ComponentTypes(), ", "))
 		return c
 	}
 	t.known(componentKeys(c.kind)...)
@@ -167,7 +168,7 @@ func (t tree) field() field {
 	f.Required, _ = t.m["required"].(bool)
 	kind, _ := t.m["kind"].(string)
 	if f.Kind = sdk.FieldKind(kind); kind != "" && !slices.Contains(sdk.FieldKinds(), kind) {
-		t.b.fault(t.path+".kind", nearest(kind, sdk.FieldKinds()), "%s.kind: %q is none of %s", t.path, kind, strings.Join(sdk.FieldKinds(), ", "))
+		t.b.fault(t.path+".kind", nearest.Advice(kind, sdk.FieldKinds()), "%s.kind: %q is none of %s", t.path, kind, strings.Join(sdk.FieldKinds(), ", "))
 	}
 	f.label, f.value, f.help = t.text("label"), t.text("value"), t.text("help")
 	if f.Kind == sdk.FieldSelect {
@@ -222,7 +223,7 @@ func (t tree) action() sdk.ScreenAction {
 	actions := []string{string(sdk.ActionTicket), string(sdk.ActionContact), string(sdk.ActionNote)}
 	a, _ := t.m["action"].(string)
 	if a != "" && !slices.Contains(actions, a) {
-		t.b.fault(t.path+".action", nearest(a, actions), "%s.action: %q is none of %s", t.path, a, strings.Join(actions, ", "))
+		t.b.fault(t.path+".action", nearest.Advice(a, actions), "%s.action: %q is none of %s", t.path, a, strings.Join(actions, ", "))
 	}
 	return sdk.ScreenAction(a)
 }
@@ -231,7 +232,7 @@ func (t tree) action() sdk.ScreenAction {
 func (t tree) known(keys ...string) {
 	for _, key := range slices.Sorted(maps.Keys(t.m)) {
 		if !slices.Contains(keys, key) {
-			t.b.fault(t.path+"."+key, nearest(key, keys), "%s has no key %q", t.path, key)
+			t.b.fault(t.path+"."+key, nearest.Advice(key, keys), "%s has no key %q", t.path, key)
 		}
 	}
 }

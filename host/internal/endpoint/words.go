@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/jackfield/jackfield/host/internal/nearest"
 )
 
 // words are a map of a template: what a value is called elsewhere. An integration may
@@ -20,7 +22,7 @@ func (b *builder) words(path, name string) *words {
 	}
 	if _, ok := b.spec.Info.Maps[name]; !ok {
 		known := slices.Sorted(maps.Keys(b.spec.Info.Maps))
-		b.fault(path, nearest(name, known), "%s: info.maps has no %q", path, name)
+		b.fault(path, nearest.Advice(name, known), "%s: info.maps has no %q", path, name)
 		return nil
 	}
 	return &words{name}
