@@ -37,7 +37,7 @@ func Convert(raw []byte) (Template, error) {
 	if len(d.Operations) == 0 {
 		return Template{}, fmt.Errorf("%w: it has no operations", ErrNotDescription)
 	}
-	c := &converter{fields: map[string]bool{}}
+	c := &converter{fields: map[string]bool{}, told: map[string]bool{}, facts: map[string]map[string]bool{}, format: d.Meta.LogFormat}
 	f, err := c.file(d)
 	if err != nil {
 		return Template{}, err
@@ -53,6 +53,9 @@ func Convert(raw []byte) (Template, error) {
 type converter struct {
 	fields map[string]bool // parameters; true: a secret
 	notes  []string
+	told   map[string]bool            // what a note says, by operation and placeholder
+	facts  map[string]map[string]bool // that are known at the end of a call alone, by operation
+	format string                     // of the text of a log
 }
 
 func (c *converter) note(format string, args ...any) {
@@ -64,17 +67,15 @@ func (c *converter) file(d description) (file, error) {
 	if !sdk.ValidName(f.Name) {
 		return f, fmt.Errorf("%w: meta.name %q is no name", ErrNotDescription, d.Meta.Name)
 	}
-	if d.Meta.LogFormat != "" {
-		c.note("meta.logFormat %q has no counterpart: what is logged is the caller's", d.Meta.LogFormat)
-	}
 	f.Auth = c.auth("auth", d.Auth)
-	f.Request = request{BaseURL: strings.TrimSuffix(c.text(d.RequestDefaults.BaseURL), "/"), Headers: c.texts(d.RequestDefaults.DefaultHeaders)}
+	f.Request = request{BaseURL: strings.TrimSuffix(c.text("", d.RequestDefaults.BaseURL), "/"), Headers: c.texts("", d.RequestDefaults.DefaultHeaders)}
 	if s := d.RequestDefaults.TimeoutSeconds; s > 0 {
 		f.Request.Timeout = strconv.FormatFloat(min(s, 120), 'f', -1, 64) + "s"
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Operations)) {
 		f.Endpoints = append(f.Endpoints, c.endpoint(name, d.Operations[name]))
 	}
+	c.events(&f, d.Operations)
 	for _, name := range slices.Sorted(maps.Keys(c.fields)) {
 		f.Parameters = append(f.Parameters, parameter{Name: name, Required: c.fields[name], Secret: c.fields[name]})
 	}
@@ -92,7 +93,7 @@ func (c *converter) auth(where string, a *auth) *authorized {
 	}
 	switch {
 	case a.CredentialTemplate != "":
-		out.Value = c.text(a.CredentialTemplate)
+		out.Value = c.text("", a.CredentialTemplate)
 		if out.Scheme == nil {
 			none := ""
 			out.Scheme = &none
@@ -108,15 +109,8 @@ func (c *converter) auth(where string, a *auth) *authorized {
 	return out
 }
 
-// events are when operations are done by themselves.
-func events() map[string]string {
-	return map[string]string{
-		"findContact": "call.started", "createCallLog": "call.ended", "createMessageLog": "sms.sent", "createContact": "contact.create",
-	}
-}
-
 func (c *converter) endpoint(name string, op operation) endpoint {
-	e := endpoint{Name: kebab(name), Method: strings.ToUpper(op.Method), URL: c.text(op.URL), Trigger: events()[name], Headers: c.texts(op.Headers)}
+	e := endpoint{Name: kebab(name), Method: strings.ToUpper(op.Method), URL: c.text(name, op.URL), Headers: c.texts(name, op.Headers)}
 	if e.Method == "" {
 		e.Method = http.MethodGet
 	}
@@ -128,10 +122,10 @@ func (c *converter) endpoint(name string, op operation) endpoint {
 		e.Forward = &no
 	}
 	for _, q := range slices.Sorted(maps.Keys(op.Query)) {
-		e.Parameters = append(e.Parameters, placed{Name: q, In: string(store.InQuery), Value: c.text(scalar(op.Query[q]))})
+		e.Parameters = append(e.Parameters, placed{Name: q, In: string(store.InQuery), Value: c.text(name, scalar(op.Query[q]))})
 	}
 	if op.Body != nil {
-		e.Body = c.tree(op.Body)
+		e.Body = c.tree(name, op.Body)
 	}
 	if op.Auth != nil {
 		e.Auth = c.auth("operations."+name+".auth", op.Auth)
@@ -151,31 +145,31 @@ func scalar(v any) string {
 	return string(raw)
 }
 
-func (c *converter) texts(m map[string]string) map[string]string {
+func (c *converter) texts(op string, m map[string]string) map[string]string {
 	if len(m) == 0 {
 		return nil
 	}
 	out := make(map[string]string, len(m))
 	for name, v := range m {
-		out[name] = c.text(v)
+		out[name] = c.text(op, v)
 	}
 	return out
 }
 
-func (c *converter) tree(v any) any {
+func (c *converter) tree(op string, v any) any {
 	switch v := v.(type) {
 	case string:
-		return c.text(v)
+		return c.text(op, v)
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for name, sub := range v {
-			out[name] = c.tree(sub)
+			out[name] = c.tree(op, sub)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, sub := range v {
-			out[i] = c.tree(sub)
+			out[i] = c.tree(op, sub)
 		}
 		return out
 	default:
@@ -184,62 +178,10 @@ func (c *converter) tree(v any) any {
 }
 
 // text converts the {{ }} of a text.
-func (c *converter) text(s string) string {
+func (c *converter) text(op, s string) string {
 	return regexp.MustCompile(`\{\{\s*([^{}]*?)\s*\}\}`).ReplaceAllStringFunc(s, func(m string) string {
-		return "{{ " + c.path(strings.TrimSpace(strings.Trim(m, "{}"))) + " }}"
+		return "{{ " + c.path(op, strings.TrimSpace(strings.Trim(m, "{}"))) + " }}"
 	})
-}
-
-// path converts what a text refers to.
-func (c *converter) path(p string) string {
-	parts := strings.Split(p, ".")
-	rest := strings.Join(parts[1:], ".")
-	switch {
-	case p == "apiKey" || p == "secretKey":
-		return c.field(p, true)
-	case p == "hostname" || p == "user.hostname":
-		return "host"
-	case p == "user.accessToken":
-		return c.field("accessToken", true)
-	case parts[0] == "additionalInfo" && rest != "":
-		return c.field(rest, false)
-	case strings.HasPrefix(p, "user.platformAdditionalInfo."):
-		return c.field(strings.TrimPrefix(p, "user.platformAdditionalInfo."), false)
-	case parts[0] == "user" && rest != "":
-		return c.field("user_"+strings.ReplaceAll(rest, ".", "_"), false)
-	case p == "phoneNumber":
-		return "call.number"
-	case strings.HasPrefix(p, "parsedPhoneNumber.number.e164"):
-		return "e164(call.number)"
-	case strings.HasPrefix(p, "parsedPhoneNumber.number.national"):
-		return "national(call.number)"
-	case strings.HasPrefix(p, "parsedPhoneNumber.number.significant"):
-		return "digits(national(call.number))"
-	default:
-		return dotted("body", p)
-	}
-}
-
-func (c *converter) field(name string, secret bool) string {
-	name = strings.ReplaceAll(name, ".", "_")
-	secret = secret || regexp.MustCompile(`(?i)password|secret|token|apikey`).MatchString(name)
-	c.fields[name] = c.fields[name] || secret
-	return dotted("fields", name)
-}
-
-// dotted writes a path below a name; what is no word is put in quotes.
-func dotted(root, path string) string {
-	word := regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$|^[0-9]+$`)
-	var out strings.Builder
-	out.WriteString(root)
-	for part := range strings.SplitSeq(path, ".") {
-		if word.MatchString(part) {
-			out.WriteString("." + part)
-		} else {
-			out.WriteString("[" + strconv.Quote(part) + "]")
-		}
-	}
-	return out.String()
 }
 
 // kebab writes a name in camel case with dashes.

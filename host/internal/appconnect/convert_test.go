@@ -70,19 +70,11 @@ func TestImportedConnectorRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "pipeline-crm", out.Name)
 	require.Equal(t, []string{
-		`meta.logFormat "text/plain" has no counterpart: what is logged is the caller's`,
 		"operations.getUserInfo.responseMapping.platformAdditionalInfoPaths has no counterpart",
+		"operations.updateCallLog does not tell the duration, the result: the log is made at the end of a call, and not begun when people speak",
+		"no event of a call does findContactWithName, getCallLog, getUserInfo, getUserList, unAuthorize: they are there for jackfield endpoint call",
 	}, out.Notes)
-	path := filepath.Join(t.TempDir(), out.Name+".yaml")
-	require.NoError(t, os.WriteFile(path, out.YAML, 0o600))
-	compiler := endpoint.NewCompiler()
-	f, problems := config.LoadTemplateFile(path, config.Options{CheckTemplate: func(s store.Template) (faults []config.TemplateFault) {
-		for _, fault := range compiler.Check(s) {
-			faults = append(faults, config.TemplateFault(fault))
-		}
-		return faults
-	}})
-	require.NoError(t, problems.Err(), string(out.YAML))
+	f, compiler := loaded(t, out)
 	f.Template.Region, f.Template.Sum = "VN", nil // another template than the file has
 	tpl, faults := compiler.Compile(f.Template)
 	require.Empty(t, faults)
@@ -143,16 +135,77 @@ func TestImportedConnectorRuns(t *testing.T) {
 	_, res = call("get-user-info", `{"user": {"id": 3, "name": "Me", "timezone": "UTC"}}`, nil)
 	require.Equal(t, map[string]any{"timezoneName": "UTC"}, res.Items[0].Extra)
 
-	require.Equal(t, []string{"find-contact", "create-call-log", "create-contact"}, []string{trigger(f.Template, "call.started"), trigger(f.Template, "call.ended"), trigger(f.Template, "contact.create")})
+	require.Equal(t, []string{"create-contact"}, triggered(f.Template, "contact.create"))
+	require.Equal(t, []string{"update-call-log"}, triggered(f.Template, "call.wrapup"))
+	require.Equal(t, []string{"find-contact"}, steps(f.Template, "getDataIframe"))
+	require.Equal(t, []string{"find-contact", "create-call-log"}, steps(f.Template, "saveLogCRM"))
+	require.Empty(t, steps(f.Template, "savePreLogCRM"))
 }
 
-func trigger(t store.Template, event string) string {
+// loaded reads a template as the daemon does.
+func loaded(t *testing.T, out appconnect.Template) (config.TemplateFile, *endpoint.Compiler) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), out.Name+".yaml")
+	require.NoError(t, os.WriteFile(path, out.YAML, 0o600))
+	compiler := endpoint.NewCompiler()
+	f, problems := config.LoadTemplateFile(path, config.Options{CheckTemplate: func(s store.Template) (faults []config.TemplateFault) {
+		for _, fault := range compiler.Check(s) {
+			faults = append(faults, config.TemplateFault(fault))
+		}
+		return faults
+	}})
+	require.NoError(t, problems.Err(), string(out.YAML))
+	return f, compiler
+}
+
+func triggered(t store.Template, event string) (out []string) {
 	for _, e := range t.Endpoints {
 		if e.Trigger == event {
-			return e.Name
+			out = append(out, e.Name)
 		}
 	}
-	return ""
+	return out
+}
+
+func steps(t store.Template, hook string) (out []string) {
+	for _, s := range t.Info.Chain(hook).Steps {
+		out = append(out, s.Endpoint)
+	}
+	return out
+}
+
+// What an operation asks for and no call has is told when the description is imported.
+func TestWhatCannotBeMappedIsTold(t *testing.T) {
+	t.Parallel()
+	described := func(operations string) appconnect.Template {
+		t.Helper()
+		out, err := appconnect.Convert([]byte(`{"meta": {"name": "a", "logFormat": "text/html"}, "operations": {` + operations + `}}`))
+		require.NoError(t, err)
+		return out
+	}
+	const create, update = `"createCallLog": {"method": "POST", "url": "/l", "body": {"end": "{{endTime}}", "text": "{{composedLogDetails}}", "ai": ["{{aiNote}}", "{{aiNote}}", "x {{transcript}}"]}}`,
+		`"updateCallLog": {"method": "PUT", "url": "/l/{{thirdPartyLogId}}", "body": {"end": "{{endTime}}", "text": "{{composedLogDetails}}", "legs": "{{legs}}"}}`
+	require.Equal(t, []string{
+		"operations.createCallLog: {{aiNote}} has no counterpart: it is what is given under that name with an event's fields or to endpoint call, else nothing",
+		"operations.createCallLog: {{transcript}} has no counterpart: it is what is given under that name with an event's fields or to endpoint call, else nothing",
+		"there is no updateCallLog: the log is made at the end of a call, with what is known then; nothing after it gets there",
+	}, described(create).Notes)
+	out := described(create + "," + update)
+	require.Contains(t, out.Notes, "operations.updateCallLog: {{legs}} has no counterpart: it is what is given under that name with an event's fields or to endpoint call, else nothing")
+	require.Len(t, out.Notes, 3)
+	require.Contains(t, string(out.YAML), "savePreLogCRM")
+
+	f, compiler := loaded(t, out)
+	tpl, faults := compiler.Compile(f.Template)
+	require.Empty(t, faults)
+	e, err := endpoint.New(endpoint.Options{Transport: http.DefaultTransport, Tokens: noTokens{}})
+	require.NoError(t, err)
+	in := endpoint.Integration{ID: "1", Name: "acme/crm", Template: tpl, Host: "crm.example", Fields: map[string]string{"apiKey": "k"}}
+	req, err := e.Render(t.Context(), in, "create-call-log", endpoint.Given{Call: map[string]any{"text": "<b>a & b</b>", "number": "200", "duration": 5}})
+	require.NoError(t, err)
+	var body map[string]any
+	require.NoError(t, json.Unmarshal(req.Body, &body))
+	require.Equal(t, "- Note: &lt;b>a &amp; b&lt;/b><br>- Contact Number: 200<br>- Duration: 5 s", body["text"], "the log is HTML, and what people say is none")
 }
 
 func TestWhatIsNoDescriptionIsRefused(t *testing.T) {

@@ -48,7 +48,26 @@ type file struct {
 	Parameters  []parameter `yaml:"parameters,omitempty"`
 	Request     request     `yaml:"request,omitempty"`
 	Auth        *authorized `yaml:"auth,omitempty"`
+	Info        info        `yaml:"info,omitempty"`
+	Iframe      any         `yaml:"iframe,omitempty"`
 	Endpoints   []endpoint  `yaml:"endpoints"`
+}
+
+// info says what the events of calls do.
+type info struct {
+	DataFunction []step          `yaml:"dataFunction,omitempty"`
+	Hooks        map[string]hook `yaml:"hooks,omitempty"`
+}
+
+type hook struct {
+	Steps []step `yaml:"steps"`
+}
+
+type step struct {
+	Name     string `yaml:"objectName"`
+	Endpoint string `yaml:"endpoint"`
+	When     string `yaml:"when,omitempty"`
+	Optional bool   `yaml:"optional,omitempty"`
 }
 
 type parameter struct {

@@ -1,6 +1,7 @@
 package callbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -240,5 +241,8 @@ func told(e sdk.CallEvent, c store.Call) sdk.CallEvent {
 		}
 	}
 	e.StartedAt, e.ConnectedAt, e.EndedAt = c.StartedAt, c.ConnectedAt, c.EndedAt
+	if store.CallEventType(e.Type) == store.CallWrapup { // what the end told, which a wrap-up may correct
+		e.Result, e.Duration = cmp.Or(e.Result, c.Result), cmp.Or(e.Duration, c.Duration)
+	}
 	return e
 }
