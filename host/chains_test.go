@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
@@ -67,6 +69,7 @@ endpoints:
   - name: make-log
     type: PostData
     url: http://{{ host }}/logs
+    timeout: 2m
     body:
       by: "{{ call.user_info.agent_id }}"
       contact: "{{ context.found[0].id }}"
@@ -93,6 +96,10 @@ type chainCRM struct {
 	*httptest.Server
 	mu   sync.Mutex // guards seen
 	seen []string
+
+	limit atomic.Bool   // it asks for a pause
+	gate  chan struct{} // logs are held until it is closed; nil: none is
+	held  atomic.Int64
 }
 
 func newChainCRM(t *testing.T) *chainCRM {
@@ -103,7 +110,17 @@ func newChainCRM(t *testing.T) *chainCRM {
 		c.mu.Lock()
 		c.seen = append(c.seen, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+string(body)))
 		c.mu.Unlock()
+		if c.gate != nil && r.URL.Path == "/logs" {
+			c.held.Add(1)
+			select {
+			case <-c.gate:
+			case <-r.Context().Done():
+			}
+		}
 		switch {
+		case c.limit.Load():
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusTooManyRequests)
 		case r.Header.Get("X-Key") != "key-of-acme":
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/contacts" && r.URL.Query().Get("phone") == "+49301234567":
@@ -269,4 +286,49 @@ func TestATicketsErrorsAreThoseOfTheForm(t *testing.T) {
 	out = ts.runHook(t.Context(), in, form)
 	require.Nil(t, out.Err)
 	require.Equal(t, "5 https://crm.example/t/5", fmt.Sprint(out.Answer.ID, " ", out.Answer.URL))
+}
+
+// A remote system that asks for a pause is left alone by the whole integration: the hook
+// tells how long, and the next one, whatever it is, is held back without being sent.
+//
+// rows: O40
+func TestARateLimitOfAHookIsTold(t *testing.T) {
+	t.Parallel()
+	c := newChainCRM(t)
+	ts, in := chained(t, c)
+	ended := hookInput(sdk.HookSaveLogCRM, "call.ended")
+	c.limit.Store(true)
+	for i, input := range []chain.Input{ended, hookInput(sdk.HookGetDataIframe, "call.started")} {
+		out := ts.runHook(t.Context(), in, input)
+		require.NotNil(t, out.Err)
+		require.Equal(t, string(sdk.ClassRateLimited), out.Err.Class)
+		require.Equal(t, "rate_limited", out.Err.Code)
+		require.Equal(t, []string{store.OutcomeFailed, store.OutcomeNotSent}[i], out.Err.Outcome)
+		require.InDelta(t, 600, out.Err.RetryAfter.Seconds(), 120, "what is left of it")
+		require.Len(t, c.asked(), 1-i, "the trigger of the same event is not sent, nor is the lookup")
+	}
+}
+
+// A lookup and a form are somebody's who waits: they find room where logs have none.
+//
+// rows: K12
+func TestWhoIsWaitedForFindsRoomBesideLogs(t *testing.T) {
+	t.Parallel()
+	c := newChainCRM(t)
+	ts, in := chained(t, c)
+	c.gate = make(chan struct{})
+	defer close(c.gate)
+	ctx, cancel := context.WithCancel(t.Context())
+	var logs sync.WaitGroup
+	for range 40 { // more than may be under way at once
+		logs.Go(func() { ts.runHook(ctx, in, hookInput(sdk.HookSaveLogCRM, "call.ended")) })
+	}
+	defer logs.Wait()
+	defer cancel()
+	require.Eventually(t, func() bool { return c.held.Load() == 12 }, patience, time.Millisecond, "three quarters of sixteen")
+	require.Nil(t, ts.runHook(t.Context(), in, hookInput(sdk.HookGetDataIframe, "call.started")).Err)
+	ticket := hookInput(sdk.HookCreateTicket, "ticket.create")
+	ticket.Hook.Event.Fields = map[string]any{"subject": "It does not work"}
+	require.Nil(t, ts.runHook(t.Context(), in, ticket).Err)
+	require.EqualValues(t, 12, c.held.Load())
 }

@@ -1,16 +1,19 @@
 package callbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/jackfield/jackfield/sdk"
@@ -308,8 +311,7 @@ type brokenInbox struct {
 }
 
 func (b *brokenInbox) ClaimEvent(ctx context.Context, call int64) (store.ClaimedEvent, bool, error) {
-	if b.broken.Load() {
-		b.claims.Add(1)
+	if b.broken.Load() && b.claims.Add(1) < 1_000 { // a busy loop ends, and is seen by its number
 		return store.ClaimedEvent{}, false, errors.New("the disk is full")
 	}
 	return b.Inbox.ClaimEvent(ctx, call)
@@ -341,6 +343,9 @@ func TestClaimErrorsRest(t *testing.T) {
 		require.NoError(t, err)
 		inbox := &brokenInbox{Inbox: w.inbox}
 		inbox.broken.Store(true)
+		var mu sync.Mutex
+		var said bytes.Buffer
+		w.opts.Log = hclog.New(&hclog.LoggerOptions{Output: &said, Mutex: &mu})
 		w.box = New(inbox, w.hooks, w.opts)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
@@ -353,6 +358,9 @@ func TestClaimErrorsRest(t *testing.T) {
 		<-time.After(time.Minute)
 		require.Positive(t, inbox.claims.Load())
 		require.LessOrEqual(t, inbox.claims.Load(), int64(13))
+		mu.Lock()
+		require.Equal(t, 1, strings.Count(said.String(), "claim call event"), "it is said once: %s", said.String())
+		mu.Unlock()
 		inbox.broken.Store(false)
 		w.settled(time.Minute)
 	})

@@ -186,7 +186,9 @@ func TestGatewayErrorsAreTriedAgainWhereThatDoesNoHarm(t *testing.T) {
 		"POST":            {"type: PostData", 503, 1, sdk.ClassTransient},
 		"PATCH":           {"type: PostData\nmethod: PATCH", 502, 1, sdk.ClassTransient},
 		"idempotent POST": {"type: PostData\nidempotent: true", 503, 3, ""},
-		"429 of a GET":    {"type: GetData", 429, 3, ""},
+		"429 of a GET":    {"type: GetData", 429, 1, sdk.ClassRateLimited},
+		"429 of a PUT":    {"type: PostData\nmethod: PUT", 429, 1, sdk.ClassRateLimited},
+		"429 idempotent":  {"type: PostData\nidempotent: true", 429, 1, sdk.ClassRateLimited},
 		"429 of a POST":   {"type: PostData", 429, 1, sdk.ClassRateLimited},
 		"500":             {"type: GetData", 500, 1, sdk.ClassTransient},
 		"404":             {"type: GetData", 404, 1, sdk.ClassRemote},
@@ -233,14 +235,19 @@ func TestPostThatMayHaveArrivedIsNotSentAgain(t *testing.T) {
 		endpoint string
 		calls    int
 	}{
-		"POST": {"type: PostData", 1},
-		"SMS":  {"type: PostData\nmethod: PATCH", 1},
-		"GET":  {"type: GetData", 3},
+		"POST":  {"type: PostData", 1},
+		"SMS":   {"type: SendSMS\nmethod: PUT", 1},
+		"PATCH": {"type: PostData\nmethod: PATCH", 1},
+		"GET":   {"type: GetData", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newRemote(t, cutting)
-			_, err := engine(t, c).Call(t.Context(), integration(compile(t, one(tc.endpoint+"\nurl: /x\n")), c), "it", endpoint.Given{})
+			text := one(tc.endpoint + "\nurl: /x\n")
+			if name == "SMS" {
+				text = strings.Replace(text, "type: CRM", "type: SMS", 1)
+			}
+			_, err := engine(t, c).Call(t.Context(), integration(compile(t, text), c), "it", endpoint.Given{})
 			require.Len(t, c.requests(), tc.calls)
 			e := failed(t, err)
 			require.Equal(t, endpoint.OutcomeUnknown, e.Outcome)

@@ -19,6 +19,14 @@ const (
 	maxGates          = 10_000
 )
 
+// How long nothing is sent after a rate limit: as the remote system says, within these
+// bounds, and doubled each time if it does not say.
+const (
+	firstLimit   = time.Second
+	longestGuess = time.Minute
+	longestLimit = 15 * time.Minute
+)
+
 // interactiveKey marks a context.
 type interactiveKey struct{}
 
@@ -61,6 +69,8 @@ type gate struct {
 	opens    int
 	until    time.Time // no request goes before, and then one; zero: all go
 	probing  bool
+	limits   int       // rate limits in a row
+	limited  time.Time // no request goes before: the remote system asked for a pause
 }
 
 type waiter struct {
@@ -135,10 +145,12 @@ const (
 	verdictNone verdict = iota // it says nothing about the host
 	verdictGood
 	verdictBad
+	verdictLimited // it is well, and asks for a pause
 )
 
-// leave gives the leave back.
-func (p *pass) leave(v verdict) {
+// leave gives the leave back. rest is the pause that a rate limit asks for; 0: it does
+// not say how long.
+func (p *pass) leave(v verdict, rest time.Duration) {
 	g := p.gates
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -149,6 +161,12 @@ func (p *pass) leave(v verdict) {
 	switch v {
 	case verdictGood:
 		at.failures, at.opens, at.until = 0, 0, time.Time{}
+		if !g.now().Before(at.limited) { // else it was sent before the limit
+			at.limits = 0
+		}
+	case verdictLimited:
+		at.failures, at.opens, at.until = 0, 0, time.Time{}
+		at.limit(g.now(), rest)
 	case verdictBad:
 		at.failures++
 		if p.probe || at.failures >= failuresToOpen && at.until.IsZero() {
@@ -204,7 +222,7 @@ func (g *gates) gate(key gateKey, most int) *gate {
 // prune forgets gates whose rest is over and that nobody uses. The caller holds mu.
 func (g *gates) prune() {
 	for key, at := range g.all {
-		if at.idle() && !g.now().Before(at.until) {
+		if now := g.now(); at.idle() && !now.Before(at.until) && !now.Before(at.limited) {
 			delete(g.all, key)
 		}
 	}
@@ -212,15 +230,38 @@ func (g *gates) prune() {
 
 // tidy forgets a gate that has nothing to remember. The caller holds mu.
 func (g *gates) tidy(key gateKey, at *gate) {
-	if at.idle() && at.failures == 0 && at.until.IsZero() {
+	if at.idle() && at.failures == 0 && at.until.IsZero() && at.limits == 0 {
 		delete(g.all, key)
 	}
 }
 
 func (at *gate) idle() bool { return at.busy == 0 && len(at.first)+len(at.others) == 0 }
 
+// limit notes that the remote system asks for a pause. Who was under way beside the
+// first that was refused makes it no longer.
+func (at *gate) limit(now time.Time, rest time.Duration) {
+	if rest == 0 {
+		if now.Before(at.limited) {
+			return
+		}
+		rest = min(firstLimit<<min(at.limits, 10), longestGuess)
+	}
+	if !now.Before(at.limited) {
+		at.limits++
+	}
+	if until := now.Add(min(max(rest, firstLimit), longestLimit)); until.After(at.limited) {
+		at.limited = until
+	}
+}
+
 // closed says that no request goes now, if none does.
 func (at *gate) closed(now time.Time, host string) error {
+	if rest := at.limited.Sub(now); rest > 0 {
+		return &Error{
+			Class: classRateLimited, Code: codeRateLimited, Outcome: OutcomeNotSent, RetryAfter: max(rest, firstLimit),
+			Message: host + " asked for a pause: nothing is sent before it is over",
+		}
+	}
 	if at.until.IsZero() || !at.probing && !now.Before(at.until) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/jackfield/jackfield/host/internal/endpoint"
+	"github.com/jackfield/jackfield/sdk"
 )
 
 // wire is a transport without a network.
@@ -24,6 +26,8 @@ type wire struct {
 	most    int
 	answers func(n int) (status int, err error)
 	takes   time.Duration
+	header  http.Header
+	order   []string // paths, as they were sent
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -32,6 +36,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	n := w.sent
 	w.now++
 	w.most = max(w.most, w.now)
+	w.order = append(w.order, r.URL.Path)
+	header := w.header.Clone()
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
@@ -52,7 +58,14 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{}`)), Request: r}, nil
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(`{}`)), Request: r}, nil
+}
+
+// paths returns what was sent, in its order.
+func (w *wire) paths() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.order)
 }
 
 func (w *wire) count() int {
@@ -70,6 +83,8 @@ func wired(t *testing.T, w *wire) (*endpoint.Engine, endpoint.Integration) {
 endpoints:
   - {name: read, type: GetData, url: /x}
   - {name: write, type: PostData, url: /x}
+  - {name: log, type: PostData, url: /log}
+  - {name: lookup, type: GetData, url: /lookup}
   - {name: elsewhere, type: PostData, url: "https://other.example/x"}
 `)
 	return e, endpoint.Integration{ID: "uid-1", Name: "acme/crm", Template: tpl, Host: "crm.example", Fields: fields()}
@@ -194,5 +209,118 @@ func TestRequestsOfAnIntegrationToAHostAreBounded(t *testing.T) {
 		for range 4 + 8*4 {
 			require.Error(t, <-results)
 		}
+	})
+}
+
+// A rate limit is one of the integration at that host: nothing is sent again and nothing
+// else is sent before the pause is over that the remote system asked for, and who asks
+// meanwhile is told how long that is.
+//
+// rows: O40
+func TestARateLimitIsKeptByTheWholeIntegration(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		says  string // Retry-After
+		rests []time.Duration
+	}{
+		"seconds":   {"30", []time.Duration{30 * time.Second, 30 * time.Second}},
+		"nothing":   {"", []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
+		"no pause":  {"0", []time.Duration{time.Second}},
+		"a day off": {"86400", []time.Duration{15 * time.Minute}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				status := http.StatusTooManyRequests
+				w := &wire{answers: func(int) (int, error) { return status, nil }, header: http.Header{"Retry-After": {c.says}}}
+				e, in := wired(t, w)
+				call := func(name string) error {
+					_, err := e.Call(t.Context(), in, name, endpoint.Given{})
+					return err
+				}
+				for i, rest := range c.rests {
+					require.Equal(t, 429, failed(t, call("lookup")).Status)
+					require.Equal(t, i+1, w.count(), "a GET neither is sent again")
+					for _, name := range []string{"lookup", "log"} {
+						held := failed(t, call(name))
+						require.Equal(t, sdk.ClassRateLimited, held.Class)
+						require.Equal(t, "rate_limited", held.Code)
+						require.Equal(t, endpoint.OutcomeNotSent, held.Outcome)
+						require.Equal(t, rest, held.RetryAfter)
+					}
+					require.Equal(t, i+1, w.count(), "nothing is sent")
+					time.Sleep(rest) // the bubble's clock
+				}
+				status = http.StatusOK
+				require.NoError(t, call("log"), "the pause is over")
+				status = http.StatusTooManyRequests
+				require.Equal(t, 429, failed(t, call("log")).Status)
+				require.Equal(t, c.rests[0], failed(t, call("log")).RetryAfter, "it begins anew")
+				require.Equal(t, 429, failed(t, call("elsewhere")).Status, "another host has its own")
+				other := in
+				other.ID = "uid-2"
+				_, err := e.Call(t.Context(), other, "log", endpoint.Given{})
+				require.Equal(t, 429, failed(t, err).Status, "and another integration")
+			})
+		})
+	}
+}
+
+// What was sent before a rate limit and answered after it ends no pause.
+//
+// rows: O40
+func TestAnAnswerFromBeforeARateLimitEndsNoPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{takes: time.Second, header: http.Header{"Retry-After": {"30"}}, answers: func(n int) (int, error) {
+			return []int{http.StatusTooManyRequests, http.StatusOK}[min(n, 2)-1], nil
+		}}
+		e, in := wired(t, w)
+		results := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := e.Call(context.Background(), in, "read", endpoint.Given{})
+				results <- err
+			}()
+			time.Sleep(time.Millisecond) // the bubble's clock
+		}
+		require.Equal(t, "rate_limited", failed(t, <-results).Code)
+		require.NoError(t, <-results)
+		_, err := e.Call(t.Context(), in, "log", endpoint.Given{})
+		require.Equal(t, endpoint.OutcomeNotSent, failed(t, err).Outcome)
+		require.Equal(t, 2, w.count())
+	})
+}
+
+// What somebody waits for goes before logs that were there first.
+//
+// rows: O40, K12
+func TestLookupsGoBeforeLogsThatWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{takes: time.Second}
+		e, in := wired(t, w)
+		results := make(chan error, 20)
+		call := func(ctx context.Context, name string) {
+			_, err := e.Call(ctx, in, name, endpoint.Given{})
+			results <- err
+		}
+		for range 4 { // it is full
+			go call(endpoint.Interactive(context.Background()), "read")
+		}
+		synctest.Wait()
+		for range 5 {
+			go call(context.Background(), "log")
+		}
+		synctest.Wait()
+		for range 3 {
+			go call(endpoint.Interactive(context.Background()), "lookup")
+		}
+		synctest.Wait()
+		require.Len(t, w.paths(), 4, "all others wait")
+		for range 12 {
+			require.NoError(t, <-results)
+		}
+		require.Equal(t, []string{"/lookup", "/lookup", "/lookup"}, w.paths()[4:7])
 	})
 }

@@ -78,8 +78,8 @@ const (
 )
 
 // send sends a request, again if that can do no harm: one that never left, and one
-// that may be repeated after a failure of the network or of a gateway. A rate limit
-// is waited for if it ends soon.
+// that may be repeated after a failure of the network or of a gateway. What the remote
+// system refuses is not sent again, a rate limit neither: that closes the gate.
 func (s *sender) send(ctx context.Context, l lane, r Request, again bool) (reply, error) {
 	wait := firstPause
 	var before reply
@@ -115,10 +115,12 @@ func (s *sender) through(ctx context.Context, l lane, r Request) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	v := verdictNone
-	defer func() { p.leave(v) }()
+	v, rest := verdictNone, time.Duration(0)
+	defer func() { p.leave(v, rest) }()
 	got, err := s.once(ctx, r)
-	v = verdictOf(got, err)
+	if v = verdictOf(got, err); v == verdictLimited {
+		rest = retryAfter(got.header, s.gates.now())
+	}
 	return got, err
 }
 
@@ -130,6 +132,8 @@ func verdictOf(got reply, err error) verdict {
 		return verdictBad
 	case err != nil:
 		return verdictNone
+	case got.status == http.StatusTooManyRequests:
+		return verdictLimited
 	case got.status >= 500 && got.status != http.StatusNotImplemented:
 		return verdictBad
 	}
@@ -139,7 +143,7 @@ func verdictOf(got reply, err error) verdict {
 // held reports whether a gate held a request back.
 func held(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Code == codeCircuitOpen || e.Code == codeBusy)
+	return ok && (e.Code == codeCircuitOpen || e.Code == codeBusy || e.Code == codeRateLimited)
 }
 
 // retryable reports whether a request may be sent again, and how long the remote
@@ -150,8 +154,6 @@ func retryable(got reply, err error, again bool) (bool, time.Duration) {
 		return ok && e.Class == classTransient && !held(err) && (again || e.Outcome == OutcomeNotSent), 0
 	}
 	switch got.status {
-	case http.StatusTooManyRequests:
-		return again, retryAfter(got.header, time.Now())
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return again, retryAfter(got.header, time.Now())
 	}
