@@ -17,6 +17,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/chain"
 	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/egress"
 	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/host/internal/secret"
 	"github.com/jackfield/jackfield/store"
@@ -26,16 +27,17 @@ import (
 // templates keeps what files declare ready to be called: each template as its file
 // had it when that was good the last time.
 type templates struct {
-	db       *sqlite.DB
-	keys     *secret.Keyring
-	redactor *secret.Redactor
-	log      hclog.Logger
-	compiler *endpoint.Compiler
-	engine   *endpoint.Engine
-	grants   atomic.Pointer[[]address.Grant]
-	chains   *chain.Runner
-	variants variants
-	connects connects
+	db         *sqlite.DB
+	keys       *secret.Keyring
+	redactor   *secret.Redactor
+	log        hclog.Logger
+	compiler   *endpoint.Compiler
+	engine     *endpoint.Engine
+	grants     atomic.Pointer[[]address.Grant]
+	chains     *chain.Runner
+	variants   variants
+	connects   connects
+	transports *egress.Transports // of integrations
 
 	mu    sync.Mutex // guards ready
 	ready map[string]*prepared

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/jackfield/jackfield/host/internal/address"
@@ -17,15 +18,20 @@ import (
 // wireTemplates makes what calls endpoints. It connects through the guard, and
 // without TLS to nobody but whom the operator names in egress.allow.
 func (h *Host) wireTemplates(ctx context.Context, keys *secret.Keyring) (err error) {
-	client := h.ways.guard.Client(egress.ClientOptions{PlainHTTP: true, Timeout: endpoint.MaxTimeout, Header: endpoint.MaxTimeout})
-	t := &templates{db: h.db, keys: keys, redactor: h.redactor, log: h.log.Named("template")}
+	each := h.ways.guard.Transports(egress.ClientOptions{PlainHTTP: true, Header: endpoint.MaxTimeout})
+	t := &templates{db: h.db, keys: keys, redactor: h.redactor, log: h.log.Named("template"), transports: each}
 	t.allow(h.config.Egress.Grants())
-	h.templates, err = newTemplates(ctx, t, guarded{client.Transport})
+	h.templates, err = newTemplates(ctx, t, guardedEach{each})
 	return err
 }
 
-// allow puts grants in the place of those before.
-func (t *templates) allow(grants []address.Grant) { t.grants.Store(&grants) }
+// allow puts grants in the place of those before. A connection that one of those opened
+// is not used any more.
+func (t *templates) allow(grants []address.Grant) {
+	if before := t.grants.Swap(&grants); before != nil && !slices.Equal(*before, grants) {
+		t.transports.Renew()
+	}
+}
 
 // plainHTTP reports whether a host may be called without TLS: one that is granted.
 func (t *templates) plainHTTP(hostport string) bool {
@@ -60,6 +66,17 @@ func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return res, err
 }
+
+// guardedEach has a guarded transport for each integration.
+type guardedEach struct{ *egress.Transports }
+
+// RoundTrip implements http.RoundTripper.
+func (g guardedEach) RoundTrip(req *http.Request) (*http.Response, error) {
+	return guarded{g.Transports}.RoundTrip(req)
+}
+
+// For is what the engine asks.
+func (g guardedEach) For(id string) http.RoundTripper { return guarded{g.Transports.For(id)} }
 
 // endpointRefused is a connection that is not made, however often it is tried.
 type endpointRefused struct{ error }

@@ -17,6 +17,7 @@ const (
 	maxHeader    = 64 << 10
 	maxAnswer    = 8 << 20
 	maxRedirects = 3
+	maxConns     = 64 // to one host at once
 )
 
 // ClientOptions are those of one purpose. The zero value means the documented
@@ -27,6 +28,16 @@ type ClientOptions struct {
 	Timeout   time.Duration // of a request with the last byte of its answer; 30s if zero
 	Header    time.Duration // until the answer begins; 10s if zero
 	MaxBody   int64         // of an answer, unpacked; 8 MiB if zero
+	Conns     int           // to one host at once; 64 if zero
+}
+
+func (o ClientOptions) defaults() ClientOptions {
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.Header = cmp.Or(o.Header, 10*time.Second)
+	o.MaxBody = cmp.Or(o.MaxBody, maxAnswer)
+	o.Conns = cmp.Or(o.Conns, maxConns)
+	o.Redirects = min(o.Redirects, maxRedirects)
+	return o
 }
 
 // Client returns an HTTP client that connects through the guard, takes no proxy from
@@ -35,29 +46,29 @@ type ClientOptions struct {
 // no header along that could hold a secret, and no body. An answer that is larger
 // than it may be ends with ErrTooLarge.
 func (g *Guard) Client(opts ClientOptions) *http.Client {
-	opts.Timeout = cmp.Or(opts.Timeout, 30*time.Second)
-	opts.Header = cmp.Or(opts.Header, 10*time.Second)
-	opts.MaxBody = cmp.Or(opts.MaxBody, maxAnswer)
-	opts.Redirects = min(opts.Redirects, maxRedirects)
+	opts = opts.defaults()
+	return &http.Client{Timeout: opts.Timeout, Transport: g.transport(opts), CheckRedirect: opts.redirect}
+}
+
+// transport returns a transport for options that have their defaults. While it has no
+// connection it costs no goroutine.
+func (g *Guard) transport(opts ClientOptions) *checked {
 	schemes := []string{address.HTTPS}
 	if opts.PlainHTTP {
 		schemes = append(schemes, address.HTTP)
 	}
-	return &http.Client{
-		Timeout: opts.Timeout,
-		Transport: &checked{
-			schemes: schemes, most: opts.MaxBody,
-			base: &http.Transport{
-				DialContext:            g.DialContext,
-				TLSHandshakeTimeout:    10 * time.Second,
-				ResponseHeaderTimeout:  opts.Header,
-				MaxResponseHeaderBytes: maxHeader,
-				IdleConnTimeout:        30 * time.Second,
-				MaxIdleConns:           16,
-				MaxIdleConnsPerHost:    4,
-			},
+	return &checked{
+		schemes: schemes, most: opts.MaxBody,
+		base: &http.Transport{
+			DialContext:            g.DialContext,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ResponseHeaderTimeout:  opts.Header,
+			MaxResponseHeaderBytes: maxHeader,
+			IdleConnTimeout:        30 * time.Second,
+			MaxConnsPerHost:        opts.Conns,
+			MaxIdleConns:           16,
+			MaxIdleConnsPerHost:    4,
 		},
-		CheckRedirect: opts.redirect,
 	}
 }
 

@@ -43,19 +43,33 @@ type reply struct {
 	body   []byte
 }
 
-// sender sends requests. It follows no redirect.
+// own is a transport that is several: one for each integration.
+type own interface {
+	For(id string) http.RoundTripper
+}
+
+// sender sends requests. It follows no redirect, and keeps no cookie.
 type sender struct {
-	client http.Client
-	plain  func(host string) bool
-	gates  gates
+	transport http.RoundTripper
+	plain     func(host string) bool
+	gates     gates
 }
 
 func newSender(transport http.RoundTripper, plain func(string) bool, now func() time.Time) *sender {
 	return &sender{
-		client: http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		plain:  plain,
-		gates:  gates{now: now},
+		transport: transport,
+		plain:     plain,
+		gates:     gates{now: now},
 	}
+}
+
+// client returns what an integration sends with.
+func (s *sender) client(id string) *http.Client {
+	transport := s.transport
+	if each, ok := transport.(own); ok {
+		transport = each.For(id)
+	}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // pause waits, or returns early with the context's error.
@@ -117,7 +131,7 @@ func (s *sender) through(ctx context.Context, l lane, r Request) (reply, error) 
 	}
 	v, rest := verdictNone, time.Duration(0)
 	defer func() { p.leave(v, rest) }()
-	got, err := s.once(ctx, r)
+	got, err := s.once(ctx, l, r)
 	if v = verdictOf(got, err); v == verdictLimited {
 		rest = retryAfter(got.header, s.gates.now())
 	}
@@ -161,7 +175,7 @@ func retryable(got reply, err error, again bool) (bool, time.Duration) {
 }
 
 // once sends a request once.
-func (s *sender) once(ctx context.Context, r Request) (reply, error) {
+func (s *sender) once(ctx context.Context, l lane, r Request) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return reply{}, configError(codeBadURL, "the request cannot be made")
@@ -180,7 +194,7 @@ func (s *sender) once(ctx context.Context, r Request) (reply, error) {
 		WroteHeaderField: func(string, []string) { left.Store(true) },
 		WroteHeaders:     func() { left.Store(true) },
 	}))
-	res, err := s.client.Do(req)
+	res, err := s.client(l.id).Do(req)
 	if err != nil {
 		return reply{}, sendError(ctx, err, left.Load(), req.URL.Host)
 	}
