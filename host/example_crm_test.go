@@ -111,11 +111,20 @@ func exampleCalls(begin time.Time) [][]string {
 		{"call.ended", "--call", "1", "--result", "COMPLETED", "--duration", "93s", "--disposition", "sold", "--at", at(time.Minute)},
 		{"sms.sent", "--call", "1", "--to", "+4930123456", "--text", "Thank you", "--agent", "ann"},
 		rings("2", "+4940555100"),
+		{"call.updated", "--call", "2", "--update", "contact", "contact_id=c-3"},
 		{"call.ended", "--call", "2", "--result", "NO_ANSWER", "--at", at(time.Minute)},
 		rings("3", "+4989900100"),
 		{"contact.create", "--call", "3", "name=", "email=nobody"},
 		{"contact.create", "--call", "3", "name=Bo Berg", "company=Berg AG", "phone=+4989900100", "email=bo@berg.example"},
 		rings("4", "+4989900100"),
+		rings("5", "+4940555100"),
+		{"call.connected", "--call", "5", "--agent", "ann", "--at", at(5 * time.Second)},
+		{"call.updated", "--call", "5", "--update", "contact", "contact_id=c-2"},
+		{"call.ended", "--call", "5", "--result", "COMPLETED", "--duration", "9s", "--at", at(time.Minute)},
+		rings("6", "+4940555100"),
+		{"call.updated", "--call", "6", "--update", "contact", "contact_id=c-3"},
+		{"call.connected", "--call", "6", "--agent", "ann", "--at", at(5 * time.Second)},
+		{"call.ended", "--call", "6", "--result", "COMPLETED", "--duration", "9s", "--at", at(time.Minute)},
 	}
 }
 
@@ -209,6 +218,16 @@ integrations:
 		require.Contains(t, told, want)
 	}
 	require.Equal(t, 2, strings.Count(told, `"State":"failed"`), told)
+	var held struct {
+		Calls []struct{ Call, Contact string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(holds["template"]), &held))
+	of := map[string]string{}
+	for _, c := range held.Calls {
+		of[c.Call] = c.Contact
+	}
+	require.Equal(t, map[string]string{"older-1": "c-1", "older-2": "c-1", "1": "c-1", "2": "c-3", "5": "c-2", "6": "c-3"}, of,
+		"a log is of the contact that the agent chose, before it was begun or after")
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()

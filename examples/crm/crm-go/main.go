@@ -68,6 +68,9 @@ func (i integration) hook(ctx context.Context, name string, c sdk.CallHook) (sdk
 			return i.crm.write(ctx, "POST", "/calls", c.IdempotencyKey, newLog(c))
 		}
 		end := map[string]any{"result": e.Result, "seconds": e.Duration, "disposition": e.Disposition}
+		if c.Contact != nil { // of several, chosen when the log was begun already
+			end["contact"] = c.Contact.ID
+		}
 		return i.crm.write(ctx, "PUT", "/calls/"+c.Log.ID, c.IdempotencyKey, end)
 	case sdk.HookCreateSMSNote:
 		note := map[string]any{"direction": e.Direction, "number": e.Number, "agent": e.Agent, "text": e.Text}
@@ -93,8 +96,8 @@ func newLog(c sdk.CallHook) map[string]any {
 		"call": e.CallID, "agent": e.Agent, "direction": e.Direction, "number": e.Number, "started_at": e.StartedAt,
 		"result": e.Result, "seconds": e.Duration, "disposition": e.Disposition,
 	}
-	if id := c.Context["contact"]; id != nil {
-		out["contact"] = id
+	if c.Contact != nil { // the only one that was found, or of several the one that the agent chose
+		out["contact"] = c.Contact.ID
 	}
 	return out
 }

@@ -17,18 +17,13 @@ func (i integration) screen(ctx context.Context, e sdk.CallEvent) (sdk.CallAnswe
 	if err := i.crm.do(ctx, http.MethodGet, "/contacts?phone="+url.QueryEscape(e.Number), "", nil, &out); err != nil {
 		return sdk.CallAnswer{}, err
 	}
-	answer := sdk.CallAnswer{Contacts: out.Items, Context: map[string]json.RawMessage{"contact": []byte("null")}}
+	answer := sdk.CallAnswer{Contacts: out.Items}
 	shown := sdk.Screen{Title: "Several contacts", Components: []sdk.Component{newTicket()}}
 	switch len(out.Items) {
 	case 0:
 		shown = sdk.Screen{Title: "Unknown caller", Components: []sdk.Component{newContact(e.Number)}}
 	case 1:
 		who := out.Items[0]
-		id, err := json.Marshal(who.ID)
-		if err != nil {
-			return sdk.CallAnswer{}, err
-		}
-		answer.Context["contact"] = id
 		shown = sdk.Screen{Title: who.Name, Components: append(i.history(ctx, who), newTicket())}
 	}
 	raw, err := json.Marshal(shown)

@@ -7,7 +7,7 @@ export async function getDataIframe(call: CallHook, ctx: Context): Promise<CallA
   const iframe = { title: title(contacts), components: [] as Component[] };
   if (contacts.length === 1) iframe.components.push(...(await history(contacts[0], ctx)));
   iframe.components.push(contacts.length === 0 ? newContact(call.event.number ?? "") : newTicket());
-  return { contacts, iframe, context: { contact: contacts.length === 1 ? contacts[0].id : null } };
+  return { contacts, iframe };
 }
 
 /** It is connected: a log begins. */
@@ -37,9 +37,9 @@ export async function lookup(call: CallHook, ctx: Context): Promise<CallAnswer> 
   return made(await ctx.endpoint("written", given(call)));
 }
 
-/** What the endpoints take from the call. */
+/** What the endpoints take from the call: of several contacts the one that the agent chose. */
 function given(call: CallHook) {
-  return { ...call.event, contact_id: call.context?.contact, log: call.log ?? {}, idempotency_key: call.idempotency_key };
+  return { ...call.event, contact_id: call.contact?.id, log: call.log ?? {}, idempotency_key: call.idempotency_key };
 }
 
 function made({ body }: { body: any }): CallAnswer {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,26 @@ var results = [...]struct {
 // callers are those who call in turn: one contact, two with one number, nobody known.
 var callers = [...]string{"+4930123456", "+4940555100", "+842812345678", "+4989900100"}
 
+// chosen is whom the agent chooses of the two who have one number.
+const chosen = "c-3"
+
+// chosenLate reports whether that is when the log of the call was begun already.
+func chosenLate(n int) bool { return n%8 == 5 && results[n%len(results)].connected }
+
+// belongs reports whether the log of a call may be that of a contact. A lookup that
+// failed found nobody; whom the agent chose is chosen whatever was found.
+func belongs(n int, contact string) bool {
+	switch from := callers[n%len(callers)]; from {
+	case callers[0]:
+		return contact == "c-1" || contact == ""
+	case callers[1]:
+		return contact == chosen
+	case callers[2]:
+		return contact == "c-4" || contact == ""
+	}
+	return !slices.Contains([]string{"c-1", "c-2", "c-3", "c-4"}, contact) // nobody known at first
+}
+
 // play plays all calls, some at once.
 func (d *day) play(ctx context.Context) error {
 	numbers := make(chan int)
@@ -63,9 +84,17 @@ func (d *day) call(ctx context.Context, n int) error {
 	agent := []string{"ann", "ben", "cem"}[n%3]
 	told := []string{"rings"}
 	events := []event{{"type": "call.started", "direction": "in", "from": from, "to": "200"}}
+	choice := event{"type": "call.updated", "update": "contact", "fields": map[string]any{"contact_id": chosen}, "nr": 2}
+	several := from == callers[1]
+	if several && !chosenLate(n) {
+		told, events = append(told, "one of two is chosen"), append(events, choice)
+	}
 	if end.connected {
 		told = append(told, "is answered by "+agent)
 		events = append(events, event{"type": "call.connected"})
+		if several && chosenLate(n) {
+			told, events = append(told, "one of two is chosen"), append(events, choice)
+		}
 		if n%4 == 2 {
 			told = append(told, "is held, goes on to 300")
 			events = append(events, event{"type": "call.updated", "update": "hold"}, event{"type": "call.updated", "update": "transfer", "transfer_to": "300", "nr": 1})
@@ -110,7 +139,7 @@ func (d *day) count(ctx context.Context) error {
 		return err
 	}
 	var held struct {
-		Calls    []struct{ Call, State, Result string }
+		Calls    []struct{ Call, State, Result, Contact string }
 		Tickets  []struct{ Call string }
 		Messages []struct{ Text string }
 	}
@@ -122,9 +151,9 @@ func (d *day) count(ctx context.Context) error {
 	for _, c := range held.Calls {
 		if id, ours := strings.CutPrefix(c.Call, d.name+"-"); ours {
 			logs[id]++
-			if n, err := strconv.Atoi(id); err != nil || c.State != "done" || c.Result != results[(n-1)%len(results)].code {
+			if n, err := strconv.Atoi(id); err != nil || c.State != "done" || c.Result != results[(n-1)%len(results)].code || !belongs(n-1, c.Contact) {
 				wrong++
-				fmt.Fprintf(d.out, "the log of call %s is %s, %s\n", c.Call, c.State, c.Result)
+				fmt.Fprintf(d.out, "the log of call %s is %s, %s, of the contact %q\n", c.Call, c.State, c.Result, c.Contact)
 			}
 		}
 	}

@@ -195,6 +195,9 @@ func (a *api) endCall(w http.ResponseWriter, r *http.Request) {
 		}
 		c := &h.Calls[at]
 		c.State, c.Result, c.Seconds, c.Disposition = "done", in.Result, in.Seconds, in.Disposition
+		if in.Contact != "" { // who it was may be found out as people speak
+			c.Contact = in.Contact
+		}
 		return c.ID, nil
 	})
 }

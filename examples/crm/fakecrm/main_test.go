@@ -100,6 +100,9 @@ func TestACallInTheCRM(t *testing.T) {
 	require.Equal(t, log, again)
 	code, _ = c.do("PUT", "/api/calls/"+log["id"].(string), "k2", `{"result": "COMPLETED", "seconds": 93}`)
 	require.Equal(t, 201, code)
+	_, late := c.do("POST", "/api/calls", "k5", `{"call": "4712"}`)
+	code, _ = c.do("PUT", "/api/calls/"+late["id"].(string), "k6", `{"contact": "c-3", "result": "NO_ANSWER"}`)
+	require.Equal(t, 201, code)
 	code, _ = c.do("PUT", "/api/calls/l-99", "k3", `{}`)
 	require.Equal(t, 404, code)
 	_, before := c.do("GET", "/api/contacts/c-1/calls", "", "")
@@ -112,7 +115,8 @@ func TestACallInTheCRM(t *testing.T) {
 	_, out = c.do("GET", "/api/written?key=k4", "", "")
 	require.Empty(t, out)
 	h := c.holdings()
-	require.Len(t, h.Calls, 3)
+	require.Len(t, h.Calls, 4)
+	require.Equal(t, "c-3", h.Calls[3].Contact, "who it was is told at the end")
 	require.Equal(t, callLog{ID: "l-5", Call: "4711", Contact: "c-1", State: "done", Result: "COMPLETED", Seconds: 93}, h.Calls[2])
 }
 

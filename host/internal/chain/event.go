@@ -47,7 +47,7 @@ func callOf(h sdk.CallHook, f Flow) map[string]any {
 		out["log"] = map[string]any{"id": h.Log.ID, "url": h.Log.URL}
 	}
 	if h.Contact != nil {
-		out["contact"] = asList([]sdk.CallContact{*h.Contact})[0]
+		out["contact"], out["contact_id"] = asList([]sdk.CallContact{*h.Contact})[0], h.Contact.ID
 	}
 	for name, v := range map[string]string{
 		"call_id": e.CallID, "leg_id": e.LegID, "agent": e.Agent, "direction": e.Direction, "from": e.From, "to": e.To, "number": e.Number,
