@@ -140,7 +140,7 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 		return nil
 	}
 	scanner, err := discovery.NewScanner(discovery.Options{
-		Dir: host.Plugins.Dir, Lock: host.LockFile(), Data: scratch, Trust: discovery.Trust(host.Plugins.Trust), Keys: keys,
+		Dir: host.Plugins.Dir, Lock: host.LockFile(), Data: scratch, Trust: discovery.Trust(host.Plugins.Trust), Keys: keys, Host: readBuild().release(),
 	})
 	if err != nil {
 		u.failWith("plugins.scan", err)

@@ -89,6 +89,7 @@ func openHost(ctx context.Context, cfg config.Host, log hclog.Logger, redactor *
 	h.found, err = discovery.NewWatcher(discovery.Options{
 		Dir: cfg.Plugins.Dir, Lock: cfg.LockFile(), Data: cfg.Data,
 		Trust: discovery.Trust(cfg.Plugins.Trust), Keys: signers, Log: log.Named("discovery"),
+		Host: readBuild().release(), KeepRemoved: cfg.Plugins.OnRemove == config.RemovedKeep,
 		Keep: func(digest string) bool { return h.lifecycle.keeps(digest) }, // asked once it runs
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ func (c *cli) pluginCommand() *cobra.Command {
 	return group("plugin", "Show plugins, install and approve them, choose versions, restart them, make and test new ones, read their logs",
 		c.pluginListCommand(), c.pluginShowCommand(), c.pluginInstallCommand(), c.approveCommand(), c.pluginRejectCommand(),
 		c.pluginUseCommand(), c.pluginRemoveCommand(), c.pluginRestartCommand(), c.pluginRescanCommand(), c.pluginLogsCommand(),
-		c.pluginTestCommand(), c.pluginNewCommand(), c.pluginDevCommand())
+		c.pluginTestCommand(), c.pluginLintCommand(), c.pluginNewCommand(), c.pluginDevCommand())
 }
 
 func (c *cli) pluginListCommand() *cobra.Command {

@@ -110,7 +110,7 @@ func (c *cli) approveAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	scanner, err := discovery.NewScanner(discovery.Options{Dir: a.host.Plugins.Dir, Lock: a.host.LockFile(), Data: a.host.Data, Leave: true})
+	scanner, err := discovery.NewScanner(discovery.Options{Dir: a.host.Plugins.Dir, Lock: a.host.LockFile(), Data: a.host.Data, Host: readBuild().release(), Leave: true})
 	if err != nil {
 		return environmentError(err, "")
 	}
@@ -202,7 +202,7 @@ func (a *approval) approve(ctx context.Context, path string) error {
 
 // examine copies a program or package, starts it and asks what it is.
 func (a *approval) examine(ctx context.Context, path string) (discovery.Artifact, sdk.Manifest, error) {
-	taken, err := discovery.Take(a.host.Data, a.lock, path)
+	taken, err := discovery.Take(a.host.Data, readBuild().release(), a.lock, path)
 	if err != nil {
 		return taken, sdk.Manifest{}, err
 	}

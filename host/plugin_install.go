@@ -77,13 +77,13 @@ func (c *cli) install(ctx context.Context, file string) error {
 	return c.printApproved(a.done)
 }
 
-// putPlugin copies a file or folder with its signature to a name, whole or not at all.
+// putPlugin copies a file or folder with its signature and checksum to a name, whole or not at all.
 func putPlugin(from, to string) error {
 	if from == to {
 		return nil
 	}
-	if _, err := os.Lstat(from + ".minisig"); err == nil {
-		if err := putPlugin(from+".minisig", to+".minisig"); err != nil {
+	for _, ext := range []string{".minisig", ".sha256"} {
+		if err := putBeside(from+ext, to+ext); err != nil {
 			return err
 		}
 	}
@@ -104,6 +104,17 @@ func putPlugin(from, to string) error {
 	if err := os.Rename(next, to); err != nil {
 		_ = os.Rename(old, to) // back, if it was put aside
 		return fmt.Errorf("put it into its place: %w", err)
+	}
+	return nil
+}
+
+// putBeside copies what vouches for a program, or takes away what did for the one before.
+func putBeside(from, to string) error {
+	if _, err := os.Lstat(from); err == nil {
+		return putPlugin(from, to)
+	}
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s, which is of the one before: %w", to, err)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (c *cli) remove(name string) error {
 		return environmentError(fmt.Errorf("remove plugin %s: %w", name, err), "")
 	}
 	for _, file := range r.Files {
-		if err := errors.Join(os.RemoveAll(file), os.RemoveAll(file+".minisig")); err != nil {
+		if err := errors.Join(os.RemoveAll(file), os.RemoveAll(file+".minisig"), os.RemoveAll(file+".sha256")); err != nil {
 			return environmentError(fmt.Errorf("remove plugin %s: %w", name, err), "")
 		}
 		if folder := filepath.Dir(file); folder != filepath.Clean(a.host.Plugins.Dir) {

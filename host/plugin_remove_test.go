@@ -33,6 +33,7 @@ func TestRemoveTakesEveryVersion(t *testing.T) {
 		"elsewhere/plugin.yaml":        description("slack", "0.9.0"),
 		"slack_v1.2.0":                 "a program",
 		"slack_v1.2.0.minisig":         "its signature",
+		"slack_v1.2.0.sha256":          "its digest",
 		"slack_v1.3.0":                 "approved as another",
 		"slack_v1.1.0.tar.gz":          "an archive",
 		"slack.md":                     "no program",

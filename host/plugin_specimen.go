@@ -47,7 +47,7 @@ func (c *cli) specimen(path, runtime string) (b supervisor.Binary, cleanup func(
 		}
 		lock.Approve(entry)
 	}
-	a, err := discovery.Take(data, lock, path)
+	a, err := discovery.Take(data, readBuild().release(), lock, path)
 	if unfit, ok := errors.AsType[*discovery.UnfitError](err); ok {
 		return b, cleanup, usageError(fmt.Errorf("plugin %s: %s", path, unfit.Reason), unfit.Hint)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -58,4 +59,14 @@ func readBuild() build {
 		}
 	}
 	return b
+}
+
+// release is the version that packages may ask for (min_host), such as 0.3.0; empty of a
+// program that was built from no release.
+func (b build) release() string {
+	version, _, _ := strings.Cut(strings.TrimPrefix(b.version, "v"), "+")
+	if version == "devel" || strings.HasPrefix(version, "0.0.0-") {
+		return ""
+	}
+	return version
 }

@@ -25,6 +25,7 @@ type description struct {
 	Schema   int    `yaml:"schema"`
 	Name     string `yaml:"name"`
 	Version  string `yaml:"version"`
+	MinHost  string `yaml:"min_host"` // the host looks at it
 	Runtime  string `yaml:"runtime"`
 	Manifest about  `yaml:"manifest"`
 }

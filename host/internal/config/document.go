@@ -161,6 +161,7 @@ func hostSchema() schemaNode {
 			"probation":       described("string", "How long a new version that fails gives way to the one before; 5m if it is left out."),
 			"drain":           described("string", "How long calls of the version before have to end; 20s if it is left out."),
 			"on_incompatible": schemaNode{"enum": []string{string(IncompatibleRefuse), string(IncompatiblePark)}, "description": "What happens when a new version does not take the settings of integrations. refuse, the default: the one before goes on. park: it takes over, and they are parked."},
+			"on_remove":       schemaNode{"enum": []string{string(RemovedStop), string(RemovedKeep)}, "description": "What happens to a plugin whose file is removed. stop, the default: its calls end and its integrations are parked. keep: it goes on as long as plugins.lock names it; with trust: lock alone. Needs a restart."},
 			"idle":            schemaNode{"type": []string{"string", "integer"}, "description": "After how long a plugin that nothing calls is stopped, until its next call starts it again, such as 10m, the default; 0 lets every plugin run."},
 			"network": schemaNode{
 				"type": "object", "additionalProperties": schemaNode{"enum": []string{string(NetworkProxy), string(NetworkDirect)}},

@@ -78,6 +78,8 @@ type PluginDir struct {
 	// OnIncompatible says what happens when a new version does not take the settings of
 	// integrations.
 	OnIncompatible Incompatible `json:"on_incompatible"`
+	// OnRemove says what happens to a plugin whose file is removed.
+	OnRemove Removed `json:"on_remove"`
 
 	Sandbox Sandbox `json:"sandbox"`
 	Memory  uint64  `json:"memory"` // bytes that each process of a plugin may have
@@ -215,7 +217,7 @@ func (l *loader) version(o object) {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "sandbox", "memory", "max_processes")
+	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "on_remove", "sandbox", "memory", "max_processes")
 	if !ok {
 		return otherwise
 	}

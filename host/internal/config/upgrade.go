@@ -12,6 +12,15 @@ const (
 	IncompatiblePark   Incompatible = "park"   // it takes over, and those integrations are parked
 )
 
+// Removed says what happens to a plugin whose file is removed.
+type Removed string
+
+// What may happen then.
+const (
+	RemovedStop Removed = "stop" // its calls end, it stops, and its integrations are parked
+	RemovedKeep Removed = "keep" // it goes on from the host's copy as long as plugins.lock names it
+)
+
 // The bounds of how plugins are exchanged. A call lives for ten minutes at most.
 const (
 	defaultProbation = 5 * time.Minute
@@ -22,7 +31,7 @@ const (
 )
 
 func defaultPlugins(dir string) PluginDir {
-	return PluginDir{Dir: dir, Trust: TrustLock, Idle: 10 * time.Minute, Probation: defaultProbation, Drain: defaultDrain, OnIncompatible: IncompatibleRefuse, Sandbox: Sandbox{Require: "none"}, Memory: defaultMemory, MaxProcesses: defaultProcesses}
+	return PluginDir{Dir: dir, Trust: TrustLock, Idle: 10 * time.Minute, Probation: defaultProbation, Drain: defaultDrain, OnIncompatible: IncompatibleRefuse, OnRemove: RemovedStop, Sandbox: Sandbox{Require: "none"}, Memory: defaultMemory, MaxProcesses: defaultProcesses}
 }
 
 // upgrades reads how a plugin is exchanged for a new version of it.
@@ -30,6 +39,11 @@ func (o object) upgrades(p *PluginDir, otherwise PluginDir) {
 	p.Probation = o.timeBetween("probation", otherwise.Probation, longestProbation, "such as 5m or 24h")
 	p.Drain = o.timeBetween("drain", otherwise.Drain, longestDrain, "such as 20s; no call lives longer than 10m")
 	p.OnIncompatible = Incompatible(o.word("on_incompatible", string(otherwise.OnIncompatible), string(IncompatibleRefuse), string(IncompatiblePark)))
+	p.OnRemove = Removed(o.word("on_remove", string(otherwise.OnRemove), string(RemovedStop), string(RemovedKeep)))
+	if p.OnRemove == RemovedKeep && p.Trust != TrustLock {
+		o.src.failAt(CodeBadValue, o.at("on_remove"), "leave it out, or use trust: lock", "%s: keep needs trust: lock, whose list says what goes on", join(o.path, "on_remove"))
+		p.OnRemove = RemovedStop
+	}
 }
 
 // timeBetween reads a time from a second to most.

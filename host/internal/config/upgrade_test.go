@@ -31,6 +31,18 @@ func TestHowAPluginIsExchangedMayChange(t *testing.T) {
 	require.Equal(t, 90*time.Second, snap.Host.Plugins.Drain)
 	require.Equal(t, IncompatiblePark, snap.Host.Plugins.OnIncompatible)
 	require.Equal(t, running.Plugins.Dir, snap.Host.Plugins.Dir)
+
+	require.Equal(t, RemovedStop, running.Plugins.OnRemove)
+	write(t, file, "version: 1\nplugins: {on_remove: keep}\n")
+	fresh, problems := LoadHost(file, testOptions())
+	require.Empty(t, problems)
+	require.Equal(t, RemovedKeep, fresh.Plugins.OnRemove)
+	snap = Load(file, Options{Running: &running})
+	require.Equal(t, []string{CodeNeedsRestart}, codes(snap.Problems))
+	require.Equal(t, RemovedStop, snap.Host.Plugins.OnRemove)
+	write(t, file, "version: 1\nplugins: {on_remove: keep, trust: dir}\n")
+	_, problems = LoadHost(file, testOptions())
+	require.Contains(t, problems.Error(), "keep needs trust: lock")
 }
 
 // rows: C60

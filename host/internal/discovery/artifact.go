@@ -8,7 +8,7 @@ type Verdict string
 // The verdicts. Only an Approved and a Kept artifact may run.
 const (
 	VerdictApproved      Verdict = "approved"       // its digest is approved; a verified copy is staged
-	VerdictKept          Verdict = "kept"           // approved and staged, but its file was replaced by one that is not
+	VerdictKept          Verdict = "kept"           // approved and staged, but its file is gone or was replaced by one that is not
 	VerdictUnapproved    Verdict = "unapproved"     // nobody approved this digest
 	VerdictPinned        Verdict = "pinned"         // another version was chosen to be used instead
 	VerdictRejected      Verdict = "rejected"       // somebody rejected this digest
@@ -18,6 +18,8 @@ const (
 	VerdictWrongArch     Verdict = "wrong-arch"     // built for another system or processor
 	VerdictBadPackage    Verdict = "bad-package"    // its plugin.yaml, SHA256SUMS or files are not as a package must be
 	VerdictNoRuntime     Verdict = "no-runtime"     // the plugin that would run this folder may not run itself
+	VerdictOldHost       Verdict = "old-host"       // its plugin.yaml wants a newer host than this one
+	VerdictMismatch      Verdict = "mismatch"       // not the bytes that the .sha256 beside it is of
 	VerdictDuplicate     Verdict = "duplicate"      // another file serves this plugin already
 	VerdictRefused       Verdict = "refused"        // unsafe: writable by anyone, or a link that leaves the directory
 	VerdictIgnored       Verdict = "ignored"        // a temporary, hidden or special file

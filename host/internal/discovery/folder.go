@@ -42,6 +42,11 @@ func find(files []member, name string) (member, bool) {
 // list hashes the files of a folder, by path. What editors and copying tools leave is
 // passed over; links and special files refuse the folder, and so do too many.
 func (s *Scanner) list(root *os.Root, place string) ([]member, error) {
+	return s.listAll(root, place, func(_ string, err error) error { return err })
+}
+
+// listAll is list which leaves to refused whether what is wrong with one file ends it.
+func (s *Scanner) listAll(root *os.Root, place string, refused func(name string, err error) error) ([]member, error) {
 	var files []member
 	var total int64
 	err := fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
@@ -59,13 +64,13 @@ func (s *Scanner) list(root *os.Root, place string) ([]member, error) {
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return badPackage(fmt.Sprintf("%.240q is a link or a special file", name), "put the file itself there")
+			return refused(name, badPackage(fmt.Sprintf("%.240q is a link or a special file", name), "put the file itself there"))
 		case len(files) >= maxFiles:
 			return badPackage(fmt.Sprintf("it has more than %d files", maxFiles), "")
 		}
 		m, err := s.member(root, place, name)
 		if err != nil {
-			return err
+			return refused(name, err)
 		}
 		if total += m.size; total > maxPackageBytes {
 			return badPackage(fmt.Sprintf("it has more than %d bytes", maxPackageBytes), "")

@@ -157,11 +157,20 @@ func inspectPE(r io.ReaderAt) error {
 	if err != nil {
 		return cutShort()
 	}
-	names := map[uint16]string{pe.IMAGE_FILE_MACHINE_AMD64: "amd64", pe.IMAGE_FILE_MACHINE_ARM64: "arm64", pe.IMAGE_FILE_MACHINE_I386: "386"}
-	if arch := names[f.Machine]; arch != runtime.GOARCH {
+	if arch := peArch(f); arch != runtime.GOARCH {
 		return wrongArch("windows", arch)
 	}
 	return nil
+}
+
+// peArch names the processor as Go does; empty if Go builds for none such.
+func peArch(f *pe.File) string {
+	return map[uint16]string{pe.IMAGE_FILE_MACHINE_AMD64: "amd64", pe.IMAGE_FILE_MACHINE_ARM64: "arm64", pe.IMAGE_FILE_MACHINE_I386: "386"}[f.Machine]
+}
+
+// machoArch likewise.
+func machoArch(cpu macho.Cpu) string {
+	return map[macho.Cpu]string{macho.CpuAmd64: "amd64", macho.CpuArm64: "arm64"}[cpu]
 }
 
 // isMachO reports a Mach-O or universal header, in either byte order.
@@ -178,10 +187,9 @@ func inspectMachO(r io.ReaderAt) error {
 	if runtime.GOOS != "darwin" {
 		return wrongArch("darwin", "")
 	}
-	names := map[macho.Cpu]string{macho.CpuAmd64: "amd64", macho.CpuArm64: "arm64"}
 	if fat, err := macho.NewFatFile(r); err == nil {
 		for _, a := range fat.Arches {
-			if names[a.Cpu] == runtime.GOARCH {
+			if machoArch(a.Cpu) == runtime.GOARCH {
 				return nil
 			}
 		}
@@ -191,7 +199,7 @@ func inspectMachO(r io.ReaderAt) error {
 	if err != nil {
 		return cutShort()
 	}
-	if arch := names[f.Cpu]; arch != runtime.GOARCH {
+	if arch := machoArch(f.Cpu); arch != runtime.GOARCH {
 		return wrongArch("darwin", arch)
 	}
 	return nil

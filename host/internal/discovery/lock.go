@@ -77,7 +77,12 @@ func LoadLock(path string) (Lock, error) {
 
 // yamlText returns what YAML stumbled over, without its words about Go's types.
 func yamlText(err error) string {
-	return regexp.MustCompile(`^yaml: (\w+ errors: )?| (in type|into) \S+`).ReplaceAllString(err.Error(), "")
+	return withoutTypes(regexp.MustCompile(`^yaml: (\w+ errors: )?`).ReplaceAllString(err.Error(), ""))
+}
+
+// withoutTypes takes the words about Go's types out of what YAML says.
+func withoutTypes(text string) string {
+	return regexp.MustCompile(` (in type|into) \S+`).ReplaceAllString(text, "")
 }
 
 // Save writes the lock to path in a stable order, replacing the file whole.

@@ -17,6 +17,13 @@ type Options struct {
 	Trust Trust  // TrustLock if empty
 	Keys  Keys   // whose signatures count; required for TrustSigned
 
+	// Host is the version of this host, such as 0.3.0, for packages that want a newer
+	// one; every package is for it if it is empty.
+	Host string
+	// KeepRemoved has a plugin that the lock names go on from its copy when its file is
+	// removed. It needs TrustLock.
+	KeepRemoved bool
+
 	Settle    time.Duration // from an event to the scan; 100ms if zero
 	MaxSettle time.Duration // the longest that events put a scan off; 1s if zero
 	Rescan    time.Duration // between scans without an event; 30s if zero

@@ -11,8 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // The files of a package that are about it, not of it.
@@ -21,9 +19,6 @@ const (
 	sumsFile      = "SHA256SUMS"
 	signatureFile = sumsFile + signatureExt
 )
-
-// packageSchema is the version of plugin.yaml that is read.
-const packageSchema = 1
 
 // The bounds of a package. Whatever is over them is refused before it is read.
 const (
@@ -34,20 +29,6 @@ const (
 	maxDepth        = 16
 	maxPathLength   = 240
 )
-
-// description is plugin.yaml: what a package says of itself.
-type description struct {
-	Schema  int    `yaml:"schema"`
-	Name    string `yaml:"name"`    // of the plugin
-	Version string `yaml:"version"` // likewise
-	// Executables are the programs by system and processor, such as linux_amd64, with
-	// their paths in the package.
-	Executables map[string]string `yaml:"executables"`
-	// Runtime is the plugin whose program runs this folder, instead of executables.
-	Runtime string `yaml:"runtime"`
-	// Manifest is what the folder says of itself to its runtime, which reads it.
-	Manifest map[string]any `yaml:"manifest"`
-}
 
 // parcel is a package that was read: a folder of the plugin directory, or what was
 // unpacked of an archive there.
@@ -78,7 +59,7 @@ func (s *Scanner) openParcel(root *os.Root, place string) (parcel, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.desc, err = parseDescription(body); err != nil {
+	if p.desc, err = parseDescription(body, s.opts.Host); err != nil {
 		return p, err
 	}
 	if p.files, err = s.list(root, place); err != nil {
@@ -97,40 +78,6 @@ func (s *Scanner) openParcel(root *os.Root, place string) (parcel, error) {
 	default:
 		return p, checkSums(p.sums, p.files)
 	}
-}
-
-// parseDescription reads plugin.yaml strictly.
-func parseDescription(body []byte) (description, error) {
-	var d description
-	if err := yaml.Load(body, &d, yaml.WithKnownFields(), yaml.WithUniqueKeys()); err != nil {
-		return d, badPackage(packageFile+": "+yamlText(err), "mend "+packageFile)
-	}
-	var fault string
-	switch {
-	case d.Schema != packageSchema:
-		fault = fmt.Sprintf("schema %d is not supported, want %d", d.Schema, packageSchema)
-	case !ValidName(d.Name):
-		fault = fmt.Sprintf("name: %.64q is no plugin name", d.Name)
-	case !ValidVersion(d.Version):
-		fault = fmt.Sprintf("version: %.64q is no version", d.Version)
-	case d.Runtime == "" && len(d.Executables) == 0:
-		fault = "it names neither executables nor a runtime"
-	case d.Runtime != "" && len(d.Executables) > 0:
-		fault = "it names both executables and a runtime"
-	case d.Runtime == "" && d.Manifest != nil:
-		fault = "manifest: only a folder that a runtime runs has one; a program tells its own"
-	case d.Runtime != "" && (!ValidName(d.Runtime) || d.Runtime == d.Name):
-		fault = fmt.Sprintf("runtime: %.64q is no other plugin's name", d.Runtime)
-	}
-	for platform, file := range d.Executables {
-		if !goodPath(file) {
-			fault = fmt.Sprintf("executables: %.32s: %.64q is no path in the package", platform, file)
-		}
-	}
-	if fault != "" {
-		return d, badPackage(packageFile+": "+fault, "mend "+packageFile)
-	}
-	return d, nil
 }
 
 // readBounded reads a regular file of at most limit bytes.

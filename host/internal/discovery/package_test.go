@@ -283,7 +283,7 @@ func TestFolderOfARuntime(t *testing.T) {
 	first := a.Digest
 	lock, err := LoadLock(b.opts.Lock)
 	require.NoError(t, err)
-	taken, err := Take(b.opts.Data, lock, dir)
+	taken, err := Take(b.opts.Data, "", lock, dir)
 	require.NoError(t, err)
 	require.Equal(t, first, taken.Digest)
 	require.Equal(t, program, taken.Program)

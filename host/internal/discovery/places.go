@@ -69,7 +69,7 @@ func whose(root *os.Root, e fs.DirEntry, place string) (name, why string) {
 	if err != nil {
 		return "", err.Error()
 	}
-	d, err := parseDescription(body)
+	d, err := parseDescription(body, "")
 	if err != nil {
 		return "", err.Error()
 	}

@@ -22,6 +22,6 @@ func RuntimeOf(folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d, err := parseDescription(body)
+	d, err := parseDescription(body, "")
 	return d.Runtime, err
 }

@@ -90,9 +90,9 @@ func (s *Scanner) Scan(ctx context.Context) ([]Artifact, error) {
 			found = append(found, s.examine(root, lock, file))
 		}
 	}
-	found = s.keep(lock, found, false)
+	found = s.stay(lock, s.keep(lock, found, false), false)
 	lend(found)
-	found = s.keep(lock, found, true) // folders, now that their runtimes are there
+	found = s.stay(lock, s.keep(lock, found, true), true) // folders, now that their runtimes are there
 	s.forget(found)
 	s.dedupe(found)
 	slices.SortFunc(found, Artifact.compare)
@@ -152,8 +152,13 @@ func (s *Scanner) judge(a Artifact, lock Lock, root *os.Root, f *os.File) Artifa
 	if err != nil {
 		return a.judge(VerdictIncomplete, err.Error())
 	}
+	vouched, err := checkSum(root, a.File, digest)
+	if err != nil {
+		a.Digest = digest
+		return a.unfit(err)
+	}
 	return s.decide(a, lock, consent{
-		digest: digest, changed: info.ModTime(),
+		digest: digest, changed: info.ModTime(), vouched: vouched,
 		signed: func() error { return s.signedFile(root, a.File, digest, f) },
 		stage: func(a *Artifact) (err error) {
 			a.Staged, err = s.cas.stage(f, digest)
@@ -166,6 +171,7 @@ func (s *Scanner) judge(a Artifact, lock Lock, root *os.Root, f *os.File) Artifa
 type consent struct {
 	digest  string
 	changed time.Time // when it last did
+	vouched bool      // a .sha256 beside it has its digest
 	signed  func() error
 	stage   func(*Artifact) error // makes the private copy
 }
@@ -180,7 +186,7 @@ func (s *Scanner) decide(a Artifact, lock Lock, c consent) Artifact {
 	switch s.opts.Trust {
 	case TrustLock:
 		if !approved {
-			return a.judge(unapproved(lock, a))
+			return a.judge(unapproved(lock, a, c.vouched))
 		}
 		a.Name, a.Version = entry.Name, entry.Version
 	case TrustSigned:
@@ -262,64 +268,6 @@ func (s *Scanner) forget(found []Artifact) {
 	}
 }
 
-// keep adds what was approved under a file's name and is staged, where the file
-// itself may not run now: a half copied or unapproved file stops nothing. It does so
-// for programs, or for folders.
-func (s *Scanner) keep(lock Lock, found []Artifact, folders bool) []Artifact {
-	runs := map[string]bool{}
-	for _, a := range found {
-		runs[a.Name] = runs[a.Name] || a.Runnable()
-	}
-	var kept []Artifact
-	for i, a := range found {
-		old, ok := s.before(lock, a)
-		waits := a.Folder != "" // for its runtime
-		if a.Runnable() || waits || !ok || runs[old.Name] || folders != (old.Runtime != "") || lock.rejected(old.Digest) {
-			continue
-		}
-		if !s.revive(&old, found) {
-			continue
-		}
-		old.File, old.Path = a.File, a.Path
-		old.Verdict, old.Reason = VerdictKept, "the file was replaced by one that may not run"
-		if a.Verdict == VerdictPinned {
-			old.Reason = "it was chosen to be used instead of the file"
-		}
-		found[i].Name = old.Name
-		runs[old.Name] = true
-		kept = append(kept, old)
-	}
-	return append(found, kept...)
-}
-
-// revive finds the copies of what served before.
-func (s *Scanner) revive(old *Artifact, found []Artifact) (ok bool) {
-	if old.Runtime == "" {
-		old.Staged, ok = s.cas.have(old.Digest)
-		return ok
-	}
-	r, ok := runtimeOf(found, old.Runtime)
-	if !ok {
-		return false
-	}
-	old.Staged, old.Program = r.Staged, r.Digest
-	old.Folder, ok = s.folders.have(old.Digest)
-	return ok
-}
-
-// before is what may serve in the place of a.
-func (s *Scanner) before(lock Lock, a Artifact) (Artifact, bool) {
-	old, ok := s.serving[a.File]
-	if s.opts.Trust != TrustLock {
-		return old, ok
-	}
-	entry, approved := lock.ByDigest(old.Digest)
-	if !ok || !approved {
-		entry, approved = lock.ByFile(a.File)
-	}
-	return Artifact{Name: entry.Name, Version: entry.Version, Digest: entry.SHA256, Size: entry.Size, Runtime: entry.Runtime}, approved
-}
-
 // settle remembers what serves, and cleans the store when that has changed.
 func (s *Scanner) settle(lock Lock, found []Artifact) {
 	clear(s.serving)
@@ -350,8 +298,11 @@ func (s *Scanner) settle(lock Lock, found []Artifact) {
 }
 
 // unapproved says what an operator should know before approving.
-func unapproved(lock Lock, a Artifact) (Verdict, string) {
+func unapproved(lock Lock, a Artifact, vouched bool) (Verdict, string) {
 	hint := " (hint: jackfield plugin approve " + a.Path + ")"
+	if vouched {
+		hint = "; the " + checksumExt + " beside it agrees" + hint
+	}
 	entry, same := lock.ByFile(a.File)
 	known := same
 	if !same {

@@ -12,18 +12,21 @@ import (
 // Take copies the program or package at path into the store of the data directory, to
 // be probed and approved, and returns what it is: its digest, the copy, and for a
 // folder its runtime's program, which lock must have approved. Of a bare program it
-// does not know the name.
-func Take(data string, lock Lock, path string) (Artifact, error) {
+// does not know the name. What is for a newer host than this one, of a version as
+// Options.Host has it, is not taken, nor a program that the .sha256 beside it is not of.
+func Take(data, host string, lock Lock, path string) (Artifact, error) {
 	a := Artifact{File: filepath.Base(path), Path: path}
 	info, err := os.Stat(path)
 	if err != nil {
 		return a, fmt.Errorf("stat program: %w", err)
 	}
 	if !info.IsDir() && !a.archive() {
-		a.Staged, a.Digest, a.Size, err = Stage(data, path)
+		if a.Staged, a.Digest, a.Size, err = Stage(data, path); err == nil {
+			err = checkSumOf(path, a.Digest)
+		}
 		return a, err
 	}
-	s, err := NewScanner(Options{Dir: filepath.Dir(path), Lock: LockFile, Data: data, Leave: true})
+	s, err := NewScanner(Options{Dir: filepath.Dir(path), Lock: LockFile, Data: data, Host: host, Leave: true})
 	if err != nil {
 		return a, err
 	}
@@ -104,7 +107,7 @@ func Identify(data string, lock Lock, path string) (string, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !archived(path) {
 		return Digest(path)
 	}
-	a, err := Take(data, lock, path)
+	a, err := Take(data, "", lock, path)
 	return a.Digest, err
 }
 
