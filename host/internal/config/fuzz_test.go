@@ -37,7 +37,7 @@ func FuzzTenantFile(f *testing.F) {
 		file, problems := LoadTenantFile(path, Defaults{}, nil, testOptions())
 		require.Equal(t, !problems.Failed(), file.Good, "%v", problems)
 		require.NotContains(t, problems.Error(), canary)
-		lines := len(readSource(path).lines()) + 1
+		lines := len(readSource(path, nil).lines()) + 1
 		for _, p := range problems {
 			require.LessOrEqual(t, p.Line, lines)
 			require.NotContains(t, p.Source, "\x1b")

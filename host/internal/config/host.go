@@ -136,7 +136,7 @@ func LoadHost(path string, opts Options) (Host, Problems) {
 
 func (l *loader) host(path string) (Host, Problems) {
 	h := Default(path)
-	s := readSource(h.File)
+	s := readSource(h.File, nil)
 	if len(s.problems) == 1 && s.problems[0].Code == CodeMissingFile {
 		s.problems[0].Help = "jackfield init makes one; -c names another place"
 	}

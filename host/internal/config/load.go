@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -269,41 +268,23 @@ func (l *loader) keepSecrets(f TenantFile) {
 }
 
 // tenantPaths lists the tenant files of a directory, sorted, and those that must
-// not be read.
-func tenantPaths(dir string) (paths []string, refused []TenantFile, problems Problems) {
-	unreadable := func(message, help string) ([]string, []TenantFile, Problems) {
-		return nil, nil, Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: message, Help: help}}
+// not be read. The caller closes the folder.
+func tenantPaths(dir string) (of *folder, paths []string, refused []TenantFile, problems Problems) {
+	of, err := openFolder(dir, "tenants")
+	var links []string
+	if err == nil {
+		paths, links, problems, err = of.paths()
 	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return unreadable("the tenants directory does not exist", "make it, or name another one with tenants: in host.yaml")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		problems = Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: "the tenants directory does not exist", Help: "make it, or name another one with tenants: in host.yaml"}}
+	case err != nil:
+		problems = Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: "the tenants directory cannot be read: " + cause(err).Error()}}
 	}
-	if err != nil {
-		return unreadable("the tenants directory cannot be read: "+cause(err).Error(), "")
+	for _, path := range links {
+		refused = append(refused, TenantFile{Path: path})
 	}
-	root, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return unreadable("the tenants directory cannot be read: "+cause(err).Error(), "")
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if !tenantFile(e.Name()) || e.IsDir() {
-			continue
-		}
-		if e.Type()&fs.ModeSymlink != 0 {
-			target, err := filepath.EvalSymlinks(path)
-			if err == nil && !within(target, root) {
-				problems = append(problems, Problem{
-					Severity: SeverityError, Code: CodeUnreadable, File: path,
-					Message: "the link leaves the tenants directory", Help: "copy the file into it",
-				})
-				refused = append(refused, TenantFile{Path: path})
-				continue
-			}
-		}
-		paths = append(paths, path)
-	}
-	return paths, refused, problems
+	return of, paths, refused, problems
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }

@@ -36,9 +36,9 @@ type source struct {
 	nodes    int        // visited by the decoder, against an alias bomb
 }
 
-// readSource reads the file at path. The answer is never nil; if the file cannot
-// be read, its problems say so.
-func readSource(path string) *source {
+// readSource reads the file at path, of a folder or, if that is nil, that the operator
+// names. The answer is never nil; if the file cannot be read, its problems say so.
+func readSource(path string, of *folder) *source {
 	s := &source{path: path}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -46,7 +46,11 @@ func readSource(path string) *source {
 		return s
 	}
 	s.dir = filepath.Dir(abs)
-	text, err := readCapped(path, maxFile)
+	read := readCapped
+	if of != nil {
+		read = of.read
+	}
+	text, err := read(path, maxFile)
 	switch {
 	case errors.Is(err, errTooLarge):
 		s.fail(CodeTooLarge, 0, 0, "split it", "the file is larger than 1 MiB")
@@ -98,14 +102,18 @@ var (
 
 // readCapped reads a regular file, following links. It does not wait for a pipe.
 func readCapped(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
+	return readFile(os.Stat, os.Open, path, limit)
+}
+
+func readFile(stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error), path string, limit int64) ([]byte, error) {
+	info, err := stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator names the files of the configuration
+	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -44,27 +43,29 @@ func LoadTemplates(dir string, opts Options) ([]TemplateFile, Problems) {
 
 // LoadTemplateFile reads one template file.
 func LoadTemplateFile(path string, opts Options) (TemplateFile, Problems) {
-	f := newLoader(opts).template(path)
+	f := newLoader(opts).template(path, nil)
 	return f, f.src.done()
 }
 
 // templates reads all files, and refuses a name that two of them have.
 func (l *loader) templates(dir string) (files []TemplateFile, problems Problems) {
-	entries, err := os.ReadDir(dir)
+	of, err := openFolder(dir, "templates")
+	defer of.close()
+	var paths, refused []string
+	if err == nil {
+		paths, refused, problems, err = of.paths()
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, Problems{{Severity: SeverityError, Code: CodeUnreadable, File: dir, Message: "the templates directory cannot be read: " + cause(err).Error()}}
 	}
-	var paths []string
-	for _, e := range entries {
-		if tenantFile(e.Name()) && !e.IsDir() {
-			paths = append(paths, filepath.Join(dir, e.Name()))
-		}
+	for _, path := range refused {
+		files = append(files, TemplateFile{Path: path})
 	}
 	first, there := map[string]int{}, map[string]bool{}
-	for _, f := range l.readTemplates(paths) {
+	for _, f := range l.readTemplates(paths, of) {
 		there[f.Path] = true
 		if j, twice := first[f.Name]; twice && f.Name != "" {
 			f.src.failAt(CodeDuplicateName, f.name, "one file a template", "template %q is declared in %s too", f.Name, files[j].Path)
@@ -94,8 +95,8 @@ func (l *loader) keepTemplates(files []TemplateFile) {
 	}
 }
 
-func (l *loader) template(path string) TemplateFile {
-	s := readSource(path)
+func (l *loader) template(path string, of *folder) TemplateFile {
+	s := readSource(path, of)
 	f := TemplateFile{Path: path, src: s}
 	sum := sha256.Sum256([]byte(s.text))
 	f.Template.File, f.Template.Sum = path, sum[:]
@@ -266,7 +267,7 @@ func (l *loader) requestDefaults(o object) store.RequestDefaults {
 
 // DeclaresTemplate reports whether the file at path is a template.
 func DeclaresTemplate(path string) bool {
-	root := readSource(path).parse()
+	root := readSource(path, nil).parse()
 	if root == nil || root.Kind != yaml.MappingNode {
 		return filepath.Base(filepath.Dir(path)) == "templates"
 	}

@@ -12,14 +12,14 @@ import (
 
 // readTemplates reads files, as many at once as there are processors: of a thousand
 // it takes a second of one.
-func (l *loader) readTemplates(paths []string) []TemplateFile {
+func (l *loader) readTemplates(paths []string, of *folder) []TemplateFile {
 	out := make([]TemplateFile, len(paths))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(paths)) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(paths)); i = next.Add(1) - 1 {
-				out[i] = l.template(paths[i])
+				out[i] = l.template(paths[i], of)
 				out[i].src.rest()
 			}
 		})

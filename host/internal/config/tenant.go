@@ -61,15 +61,16 @@ func LoadTenants(dir string, defaults Defaults, opts Options) ([]TenantFile, Pro
 func LoadTenantFile(path string, defaults Defaults, templates []TemplateFile, opts Options) (TenantFile, Problems) {
 	l := newLoader(opts)
 	l.keepTemplates(templates)
-	file := l.tenant(path, defaults)
+	file := l.tenant(path, nil, defaults)
 	return file, file.src.done()
 }
 
 // tenants reads all files, and refuses a tenant that two of them declare.
 func (l *loader) tenants(dir string, defaults Defaults) ([]TenantFile, Problems) {
-	paths, files, problems := tenantPaths(dir)
+	of, paths, files, problems := tenantPaths(dir)
+	defer of.close()
 	for _, path := range paths {
-		files = append(files, l.tenant(path, defaults))
+		files = append(files, l.tenant(path, of, defaults))
 	}
 	first := map[string]int{}
 	for i := range files {
@@ -96,8 +97,8 @@ func (l *loader) tenants(dir string, defaults Defaults) ([]TenantFile, Problems)
 	return files, problems.sorted()
 }
 
-func (l *loader) tenant(path string, defaults Defaults) TenantFile {
-	s := readSource(path)
+func (l *loader) tenant(path string, of *folder, defaults Defaults) TenantFile {
+	s := readSource(path, of)
 	f := TenantFile{Path: path, src: s}
 	if root := s.parse(); root != nil {
 		l.tenantRoot(&f, root, defaults)
@@ -357,7 +358,7 @@ func tenantFile(name string) bool {
 
 // DeclaresTenant reports whether the file at path is a tenant's, not a host.yaml.
 func DeclaresTenant(path string) bool {
-	root := readSource(path).parse()
+	root := readSource(path, nil).parse()
 	if root == nil || root.Kind != yaml.MappingNode {
 		return filepath.Base(path) != "host.yaml"
 	}
