@@ -56,3 +56,30 @@ func TestTemplatesThatDidNotChangeAreNotCheckedAgain(t *testing.T) {
 		require.Equal(t, 1, problems[0].Line)
 	}
 }
+
+// rows: E03
+func TestE03AFieldThatGoesIntoAHeaderHasNoLineBreak(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	host := filepath.Join(dir, "host.yaml")
+	put := func(name, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	put("host.yaml", "version: 1\n")
+	put("templates/crm.yaml", "name: crm\ntype: CRM\nparameters: [{name: key, in: header, as: X-Key, secret: true}, {name: sum, in: md5}, {name: pem}]\nendpoints: [{name: x, type: GetData, url: /}]\n")
+	put("key", "two\nlines\n")
+	for fields, bad := range map[string]bool{
+		`{key: "a\r\nX-Evil: 1"}`: true, `{key: "a\nb"}`: true, `{key: "a\0b"}`: true, `{key: "${file:../key}"}`: true,
+		`{key: "a\tb"}`: false, `{sum: "a\nb"}`: false, `{pem: "a\nb"}`: false,
+	} {
+		put("tenants/a.yaml", "tenant: a\nintegrations:\n  - name: a\n    template: crm\n    host: crm.example\n    fields: "+fields+"\n")
+		problems := Load(host, Options{}).Problems
+		require.Equal(t, bad, problems.Failed(), "%s: %v", fields, problems)
+		if bad {
+			require.Equal(t, []any{6, 19, CodeBadValue}, []any{problems[0].Line, problems[0].Col, problems[0].Code}, "%v", problems)
+			require.Contains(t, problems[0].Message, "fields.key: it goes into a header")
+			require.NotContains(t, problems.Error(), "X-Evil", "it may be a secret")
+		}
+	}
+}

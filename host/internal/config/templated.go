@@ -211,6 +211,10 @@ func (l *loader) field(s *source, p pair, path string, t store.Template, given m
 	if param.Secret {
 		l.secrets = append(l.secrets, text)
 	}
+	if param.In == store.InHeader && strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) >= 0 {
+		s.failAt(CodeBadValue, p.value, "", "%s: it goes into a header, which cannot have a line break or a control character", path)
+		return
+	}
 	given[p.key.Value] = text
 }
 

@@ -73,6 +73,12 @@ func (b *builder) credential(path string, a store.Auth) *credential {
 	}
 	if c.in == store.InHeader {
 		b.headerName(path+".name", c.name)
+		b.headerValue(path+".scheme", c.scheme)
+		for _, x := range c.parts {
+			if !c.encode {
+				b.headerTexts(path+".value", x)
+			}
+		}
 	}
 	return c
 }

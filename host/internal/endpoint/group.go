@@ -153,11 +153,17 @@ func (b *builder) groups(path string, e *store.Endpoint, t *Template) []group {
 	}
 	for i, h := range e.Hard {
 		b.place(fmt.Sprintf("%s.hard_params[%d]", path, i), h.In, h.Name, e)
+		if v, ok := inHeader(h.In, h.Value); ok {
+			b.headerValue(fmt.Sprintf("%s.hard_params[%d].value", path, i), v)
+		}
 		add(h.In, h.Name, false, nil, source{rank: rankHard, hard: h.Value})
 	}
 	for i, p := range e.Parameters {
 		where := fmt.Sprintf("%s.parameters[%d]", path, i)
 		b.place(where, p.In, p.Name, e)
+		if v, ok := inHeader(p.In, p.Default); ok {
+			b.headerValue(where+".default", v)
+		}
 		add(p.In, p.Name, p.Required || p.In == store.InPath, p.Default, b.source(where, p, e))
 	}
 	for _, g := range t.fields {
@@ -186,6 +192,9 @@ func (b *builder) templateGroups() []group {
 		if p.In == store.InHeader || p.In == store.InMD5 {
 			b.headerName(path+".name", name)
 		}
+		if p.In == store.InHeader {
+			b.headerValue(path+".default", p.Default)
+		}
 		e, bad := b.request.compile("fields." + p.Name)
 		if bad != nil {
 			e, bad = b.request.compile(fmt.Sprintf("fields[%q]", p.Name)) // a name with a dash
@@ -211,6 +220,9 @@ func (b *builder) source(path string, p store.EndpointParameter, e *store.Endpoi
 	s := source{format: p.Format, region: b.spec.Region, words: b.words(path+".map", p.Map)}
 	if p.Value != "" {
 		x := b.text(path+".value", p.Value, &b.request)
+		if p.In == store.InHeader {
+			b.headerTexts(path+".value", x)
+		}
 		s.rank, s.text, s.key = rankHard, &x, p.Value
 		return s
 	}
@@ -283,6 +295,34 @@ func (b *builder) headerName(path, name string) {
 	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Te", "Trailer", "Upgrade", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Accept-Encoding", "Expect":
 		b.fault(path, "", "%s: the header %s belongs to the connection", path, http.CanonicalHeaderKey(name))
 	}
+}
+
+// headerValue refuses what can be part of no header, wherever it would come from: a line
+// break would begin another one.
+func (b *builder) headerValue(path, literal string) {
+	i := strings.IndexFunc(literal, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+	if i < 0 {
+		return
+	}
+	b.faults = append(b.faults, Fault{
+		Path: path, Offset: i, Help: "a value of several lines goes into the body",
+		Message: fmt.Sprintf("%s: a header cannot have a line break or a control character", path),
+	})
+}
+
+// headerTexts does so for the literal parts of a text.
+func (b *builder) headerTexts(path string, x text) {
+	for _, p := range x.parts {
+		b.headerValue(path, p.literal)
+	}
+}
+
+// inHeader reports whether a value goes into a header as it is.
+func inHeader(in store.Place, v any) (string, bool) {
+	if in != store.InHeader || v == nil {
+		return "", false
+	}
+	return stringOf(v), true
 }
 
 // checkHeaders refuses a header that is said twice.

@@ -215,6 +215,7 @@ func (b *builder) call(path string, e *store.Endpoint, t *Template) *call {
 	c.groups = b.groups(path, e, t)
 	b.checkPlaceholders(path, c)
 	b.checkHeaders(path, c)
+	b.headerValue(path+".content_type", e.ContentType)
 	if len(e.Body) > 0 {
 		c.body = b.body(path+".body", e)
 	}
@@ -309,5 +310,9 @@ func (b *builder) headers(path string, texts map[string]string) []named {
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		b.headerName(path+"."+name, name)
 	}
-	return b.named(path, texts)
+	out := b.named(path, texts)
+	for _, h := range out {
+		b.headerTexts(path+"."+h.name, h.text)
+	}
+	return out
 }
