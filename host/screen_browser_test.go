@@ -168,6 +168,7 @@ func TestAScreenInTheCRMsPage(t *testing.T) {
 	link := s.startedCall(base, crm.URL)
 	ada.show(link)
 	ada.holds(`log.includes("ready ringing")`)
+	ada.holds(`document.querySelector("iframe").getAttribute("sandbox") === "allow-scripts allow-forms allow-same-origin allow-popups allow-popups-to-escape-sandbox"`) // it leads the page nowhere, and opens no dialogs
 	ada.screenHolds(`document.getElementById("status").textContent === "Ringing" && document.querySelector("label b").textContent === "Ann"`)
 	code, _ := s.get(link, "")
 	require.Equal(t, http.StatusGone, code, "its ticket is used up")

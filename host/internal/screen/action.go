@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"context"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 const (
 	maxForm  = 128 << 10
 	maxValue = 16 << 10
+	maxOnce  = 64
 )
 
 // fieldPrefix stands before the names of a form's fields, which are the template's.
@@ -34,22 +36,22 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, o *session, call Ca
 	}
 	form := r.PostForm.Get("form")
 	asked, typed, wrong := read(call, form, r.PostForm)
+	once := r.PostForm.Get("once")
 	switch {
-	case asked == nil:
+	case asked == nil || once == "" || len(once) > maxOnce:
 		s.again(w, r, o, call, http.StatusConflict, attempt{note: "The screen has changed meanwhile. Look at it again."})
 		return
 	case len(wrong) > 0:
 		s.again(w, r, o, call, http.StatusUnprocessableEntity, attempt{form, typed, wrong, "Some fields are not right."})
 		return
 	}
-	asked.Key = o.actKey(form, asked.Values)
-	out, err := s.calls.Act(r.Context(), o.scope, *asked)
+	asked.Key = o.actKey(form, once, asked.Values)
+	out, err := o.once(r.Context(), asked.Key, func(ctx context.Context) (Outcome, error) { return s.calls.Act(ctx, o.scope, *asked) })
 	if err != nil {
 		s.opts.Log.Warn("an action of a screen failed", "tenant", o.scope.Tenant, "integration", o.scope.Integration, "call", o.scope.Call, "action", asked.Kind, "error", err)
 		s.again(w, r, o, call, http.StatusBadGateway, attempt{form, typed, nil, "It could not be done now. What you typed is still here: try again."})
 		return
 	}
-	o.finished(form)
 	if out.State == OutcomeRefused {
 		s.again(w, r, o, call, http.StatusUnprocessableEntity, attempt{form, typed, out.Fields, or(out.Message, "The CRM refused it.")})
 		return

@@ -1,7 +1,9 @@
 package screen
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,7 +33,7 @@ func TestAnActionNeedsTheTokenOfItsScreen(t *testing.T) {
 		"another origin":  {form.Get("csrf"), []string{"Origin", crm}},
 		"a hidden origin": {form.Get("csrf"), []string{"Origin", "null"}},
 	} {
-		sent := url.Values{"form": form["form"], "csrf": {c.token}, "f.subject": {"x"}}
+		sent := url.Values{"form": form["form"], "once": form["once"], "csrf": {c.token}, "f.subject": {"x"}}
 		require.Equal(t, http.StatusForbidden, b.do(http.MethodPost, path+"/act", sent, c.headers...).code, name)
 	}
 	require.Equal(t, http.StatusUnauthorized, w.browser().do(http.MethodPost, path+"/act", form).code, "without the cookie")
@@ -99,14 +101,18 @@ func TestWhatTheCRMRefusesStandsBesideItsField(t *testing.T) {
 	require.NotContains(t, b.get(path).text, "blocked", "nobody else's page has it")
 
 	w.calls.answer = func(Act) (Outcome, error) { return Outcome{}, errors.New("the store is full") }
+	form.Set("once", formOf(t, a.text, "Create ticket").Get("once"))
 	a = b.do(http.MethodPost, path+"/act", form)
 	require.Equal(t, http.StatusBadGateway, a.code)
 	require.Contains(t, a.text, `value="x@blocked.example"`, "what was typed is kept")
 	require.NotContains(t, a.text, "the store is full")
 }
 
-// rows: F22
-func TestAFormThatIsSentTwiceHasOneKey(t *testing.T) {
+// A form that is posted again, by a double click or a reload, has one effect and shows
+// what came of the first; the form of a page that was shown after it is another.
+//
+// rows: F22, G27
+func TestAFormThatIsPostedTwiceHasOneEffect(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ringing(), true, nil)
 	b := w.browser()
@@ -114,37 +120,92 @@ func TestAFormThatIsSentTwiceHasOneKey(t *testing.T) {
 	page := b.get(path).text
 	form := formOf(t, page, "Create ticket")
 	form.Set("f.subject", "Relay")
-	fail := errors.New("no answer")
-	w.calls.answer = func(Act) (Outcome, error) { return Outcome{}, fail }
+	answers := func(out Outcome, err error) {
+		w.calls.mu.Lock()
+		defer w.calls.mu.Unlock()
+		w.calls.answer = func(Act) (Outcome, error) { return out, err }
+	}
+	answers(Outcome{}, errors.New("no answer"))
 	for range 2 {
-		b.do(http.MethodPost, path+"/act", form)
+		require.Equal(t, http.StatusBadGateway, b.do(http.MethodPost, path+"/act", form).code)
 	}
-	fail = nil
-	w.calls.answer = func(Act) (Outcome, error) {
-		return Outcome{State: OutcomeDone, ID: "T-3", URL: "https://crm.acme.example/t/3"}, nil
-	}
+	answers(Outcome{State: OutcomeDone, ID: "T-3", URL: "https://crm.acme.example/t/3"}, nil)
+	require.Equal(t, http.StatusSeeOther, b.do(http.MethodPost, path+"/act", form).code)
+	acts := w.calls.acts()
+	require.Len(t, acts, 3, "what came to nothing is done again")
+	require.Equal(t, acts[0].Key, acts[1].Key)
+	require.Equal(t, acts[0].Key, acts[2].Key, "and is the same request")
+
+	answers(Outcome{State: OutcomeDone, ID: "T-4"}, nil)
+	b.do(http.MethodPost, path+"/act", formOf(t, page, "Not a customer"))
+	require.Contains(t, b.get(path).text, "T-4", "another form of the page")
 	require.Equal(t, http.StatusSeeOther, b.do(http.MethodPost, path+"/act", form).code)
 	shown := b.get(path).text
-	require.Contains(t, shown, `<a href="https://crm.acme.example/t/3" target="_blank" rel="noopener noreferrer">Open T-3</a>`)
-	b.do(http.MethodPost, path+"/act", formOf(t, page, "Not a customer"))
-	b.do(http.MethodPost, path+"/act", form)
-	acts := w.calls.acts()
-	require.Len(t, acts, 5)
-	require.Equal(t, acts[0].Key, acts[1].Key)
-	require.Equal(t, acts[0].Key, acts[2].Key, "until it is done it is the same request")
-	require.NotEqual(t, acts[2].Key, acts[3].Key, "another form")
-	require.NotEqual(t, acts[2].Key, acts[4].Key, "another ticket")
-	w.calls.answer = func(Act) (Outcome, error) { return Outcome{State: OutcomeRefused}, nil }
-	b.do(http.MethodPost, path+"/act", form)
-	b.do(http.MethodPost, path+"/act", form)
+	require.Contains(t, shown, `<a href="https://crm.acme.example/t/3" target="_blank" rel="noopener noreferrer">Open T-3</a>`, "what came of the first")
+	require.Len(t, w.calls.acts(), 4)
+
 	form.Set("f.subject", "Moth")
-	w.calls.answer = func(Act) (Outcome, error) { return Outcome{}, errors.New("no answer") }
 	b.do(http.MethodPost, path+"/act", form)
-	form.Set("f.subject", "Cricket")
-	b.do(http.MethodPost, path+"/act", form)
+	fresh := formOf(t, shown, "Create ticket")
+	fresh.Set("f.subject", "Relay")
+	answers(Outcome{State: OutcomeRefused, Message: "Not this one."}, nil)
+	for range 2 {
+		require.Contains(t, b.do(http.MethodPost, path+"/act", fresh).text, "Not this one.")
+	}
+	again := formOf(t, b.do(http.MethodPost, path+"/act", fresh).text, "Create ticket")
+	again.Set("f.subject", "Relay")
+	b.do(http.MethodPost, path+"/act", again)
 	acts = w.calls.acts()
-	require.NotEqual(t, acts[5].Key, acts[6].Key, "what was refused is asked for anew")
-	require.NotEqual(t, acts[7].Key, acts[8].Key, "other values are another request")
+	require.Len(t, acts, 7)
+	keys := map[string]bool{}
+	for _, a := range acts[2:] {
+		keys[a.Key] = true
+	}
+	require.Len(t, keys, 5, "other values, another page, and what is sent again after it was refused are others")
+
+	form.Del("once")
+	require.Equal(t, http.StatusConflict, b.do(http.MethodPost, path+"/act", form).code, "a form of no page")
+	require.Len(t, w.calls.acts(), 7)
+}
+
+// A double click sends the second request while the first is under way.
+//
+// rows: F22
+func TestADoubleClickHasOneEffect(t *testing.T) {
+	t.Parallel()
+	o := &session{id: "s", key: []byte("k")}
+	key := o.actKey("form", "once", map[string]string{"subject": "Relay"})
+	began, release, answers := make(chan struct{}), make(chan struct{}), make(chan string, 3)
+	acts := 0
+	click := func() {
+		out, err := o.once(t.Context(), key, func(context.Context) (Outcome, error) {
+			acts++
+			close(began)
+			<-release
+			return Outcome{ID: "T-3"}, nil
+		})
+		answers <- fmt.Sprint(out.ID, err)
+	}
+	go click()
+	<-began
+	go click()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := o.once(gone, key, func(context.Context) (Outcome, error) { return Outcome{}, errors.New("somebody does it") })
+	require.ErrorIs(t, err, context.Canceled, "who has gone waits no more")
+	close(release)
+	for range 2 {
+		require.Equal(t, "T-3<nil>", <-answers)
+	}
+	require.Equal(t, 1, acts)
+
+	for i := range maxActs {
+		_, err := o.once(t.Context(), fmt.Sprint(i), func(context.Context) (Outcome, error) { return Outcome{}, nil })
+		require.NoError(t, err)
+	}
+	require.Len(t, o.acts, maxActs)
+	require.Len(t, o.recent, maxActs)
+	require.NotContains(t, o.acts, key, "the oldest is forgotten")
 }
 
 func TestAnAgentIsToldWhatBecameOfIt(t *testing.T) {

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -15,6 +16,7 @@ type page struct {
 	ID      string // of the session; empty for a page that only says what is wrong
 	Origin  string // that messages go to and come from
 	CSRF    string
+	Once    string // tells the forms of this page from those of any other
 	Live    bool   // the call goes on
 	Status  string // such as "Connected", read out when it changes
 	State   string // for the looks
@@ -91,7 +93,7 @@ func (s *Server) render(w http.ResponseWriter, code int, p page) {
 // view makes the page of a call, with what was typed in a form that was not done.
 func (s *Server) view(o *session, call Call, a attempt) page {
 	p := page{
-		ID: o.id, Origin: o.scope.Origin, CSRF: o.csrf(), Alert: a.note, Notice: call.Notice, Looking: call.Looking,
+		ID: o.id, Origin: o.scope.Origin, CSRF: o.csrf(), Once: rand.Text(), Alert: a.note, Notice: call.Notice, Looking: call.Looking,
 		State: string(call.State), Status: status(call), Live: true, Lines: lines(call),
 		Title: or(call.Screen.Title, or(chosenName(call), or(remote(call), "Call"))),
 	}

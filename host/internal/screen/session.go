@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,21 +29,20 @@ type session struct {
 	mu      sync.Mutex // guards what follows
 	used    time.Time  // when a request came last
 	streams int
-	done    map[string]int // acts that were done, by form
-	told    *Outcome       // shown until toldTo
+	acts    map[string]*doing // by their keys; the newest maxActs
+	recent  []string          // their keys, oldest first
+	told    *Outcome          // shown until toldTo
 	toldTo  time.Time
 }
 
 // csrf returns the token that the session's forms carry.
 func (s *session) csrf() string { return s.mac("csrf") }
 
-// actKey returns what names an act of a form: the same for the same values until it is
-// done, so that a form that is sent twice has one effect.
-func (s *session) actKey(form string, values map[string]string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// actKey returns what names an act of a form: the same for the same values of one page
+// that was shown, so that a form that is sent twice has one effect.
+func (s *session) actKey(form, once string, values map[string]string) string {
 	var what strings.Builder
-	fmt.Fprintf(&what, "act %s %d", form, s.done[form])
+	fmt.Fprintf(&what, "act %s %q", form, once)
 	for _, name := range sortedKeys(values) {
 		fmt.Fprintf(&what, " %q=%q", name, values[name])
 	}
@@ -55,16 +55,62 @@ func (s *session) mac(what string) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// finished notes that a form's act had its answer: the next is another.
-func (s *session) finished(form string) {
+// doing is an act that is under way, or was done.
+type doing struct {
+	over chan struct{} // closed when it is; what follows is only read then
+	out  Outcome
+	err  error
+}
+
+// once does what has a key, if nobody did: who asks for it again, or meanwhile, has what
+// came of the first. One that came to nothing is done again.
+func (s *session) once(ctx context.Context, key string, do func(ctx context.Context) (Outcome, error)) (Outcome, error) {
+	for {
+		a, first := s.begin(key)
+		if first {
+			a.out, a.err = do(ctx)
+			s.end(key, a)
+			return a.out, a.err
+		}
+		select {
+		case <-a.over:
+		case <-ctx.Done():
+			return Outcome{}, context.Cause(ctx)
+		}
+		if a.err == nil {
+			return a.out, nil
+		}
+	}
+}
+
+// begin returns the act of a key, and whether the caller is to do it.
+func (s *session) begin(key string) (a *doing, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done == nil {
-		s.done = map[string]int{}
+	if a := s.acts[key]; a != nil {
+		return a, false
 	}
-	if len(s.done) < maxForms {
-		s.done[form]++
+	if s.acts == nil {
+		s.acts = map[string]*doing{}
 	}
+	a = &doing{over: make(chan struct{})}
+	s.acts[key] = a
+	if s.recent = append(s.recent, key); len(s.recent) > maxActs { // whoever keeps events knows its key
+		delete(s.acts, s.recent[0])
+		s.recent = slices.Delete(s.recent, 0, 1)
+	}
+	return a, true
+}
+
+// end tells who waits that an act is over, and forgets one that came to nothing.
+func (s *session) end(key string, a *doing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.err != nil && s.acts[key] == a {
+		delete(s.acts, key)
+		s.recent = slices.DeleteFunc(s.recent, func(k string) bool { return k == key })
+	}
+	close(a.over)
 }
 
 // remember keeps what to tell of an act.
@@ -115,7 +161,7 @@ func (s *session) left(now time.Time) bool {
 const (
 	maxStreams = 2 // of a session
 	tellFor    = 30 * time.Second
-	maxForms   = 256 // that a session counts the acts of
+	maxActs    = 256 // that a session knows what came of
 )
 
 // sessions are the open screens.

@@ -271,7 +271,7 @@ func formOf(t *testing.T, page, with string) url.Values {
 		for _, m := range regexp.MustCompile(`<input type="hidden" name="(\w+)" value="([^"]*)">`).FindAllStringSubmatch(form, -1) {
 			out.Set(m[1], m[2])
 		}
-		require.Len(t, out, 2, form)
+		require.Len(t, out, 3, form)
 		return out
 	}
 	require.Fail(t, "no form has "+with, page)

@@ -80,6 +80,7 @@
   function bare(node) {
     const copy = node.cloneNode(true);
     for (const form of copy.querySelectorAll("form")) form.removeAttribute("action");
+    for (const once of copy.querySelectorAll("input[name=once]")) once.removeAttribute("value"); // each page has its own
     return copy;
   }
 
