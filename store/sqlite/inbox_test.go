@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -299,4 +300,57 @@ func TestInboxIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, calls, 1)
 	require.Equal(t, "c2", calls[0].External)
+}
+
+// A call is answered while an import holds the writer of the store: its events are
+// accepted, claimed, finished and read beside the open transaction, which is still open
+// when that is done.
+//
+// rows: K16
+func TestCallsAreAnsweredWhileAnImportHoldsTheStore(t *testing.T) {
+	t.Parallel()
+	db, b := openInbox(t, Options{Path: t.TempDir(), NoSync: true})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	open, release, applied := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		applied <- db.update(context.WithoutCancel(ctx), func(ctx context.Context, t *tx) error {
+			for n := range 2_000 { // as a segment does
+				if err := addEvent(ctx, t, "test.row", 0, 0, map[string]any{"n": n}); err != nil {
+					return err
+				}
+			}
+			close(open)
+			<-release
+			return nil
+		})
+	}()
+	<-open
+	behind := make(chan error, 1)
+	go func() { // what is written behind the import is not there before it
+		behind <- db.update(context.WithoutCancel(ctx), func(ctx context.Context, t *tx) error {
+			return addEvent(ctx, t, "test.behind", 0, 0, nil)
+		})
+	}()
+	for n := range 20 {
+		e := event(store.CallConnected, strconv.Itoa(n))
+		e.External, e.Begin = "c"+strconv.Itoa(n), n%2 == 0
+		got, err := b.AcceptEvent(ctx, e)
+		require.NoError(t, err)
+		if !e.Begin {
+			_, ok, err := b.ClaimEvent(ctx, got.Call.ID)
+			require.NoError(t, err)
+			require.True(t, ok)
+		}
+		_, _, _, err = b.FinishEvent(ctx, store.EventOutcome{EventID: got.Event.ID, Attempts: 1, State: store.EventDone, Log: &store.CallLog{ID: "L"}})
+		require.NoError(t, err)
+		done, err := b.CallEvent(ctx, got.Event.ID)
+		require.NoError(t, err)
+		require.Equal(t, store.EventDone, done.State)
+	}
+	require.Empty(t, applied, "the import holds the store yet")
+	require.Empty(t, behind)
+	close(release)
+	require.NoError(t, <-applied)
+	require.NoError(t, <-behind)
 }

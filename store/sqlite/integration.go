@@ -169,6 +169,10 @@ func (db *DB) SetIntegrationState(ctx context.Context, id int64, state store.Int
 		if i.State == state && i.Reason == reason {
 			return nil
 		}
+		if i.State == state && state == store.IntegrationNeedsReconnect { // people are told once, however the reason is worded
+			_, err = t.exec(ctx, "UPDATE integrations SET reason = $2, updated_at = $3 WHERE id = $1", id, reason, t.ms)
+			return err
+		}
 		return setIntegrationState(ctx, t, id, state, reason)
 	})
 }

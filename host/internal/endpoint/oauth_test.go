@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -193,4 +194,62 @@ func TestWhoLosesTheRaceOfARefreshTakesTheWinnersToken(t *testing.T) {
 	require.Equal(t, old.Refresh, a.forms[2].Get("refresh_token"), "the loser tried the old one")
 	require.Zero(t, told, "nobody has to reconnect")
 	require.Equal(t, "r-2", v.tokens[in.ID].Refresh)
+}
+
+// watchful looks, when a token is to be kept, whether it was used already; and keeps none
+// while it is full.
+type watchful struct {
+	*vault
+	remote *remote
+	full   bool
+	early  []string // tokens that were used before they were kept
+	kept   []string
+}
+
+func (w *watchful) Keep(ctx context.Context, id string, t endpoint.Token) (endpoint.Token, error) {
+	for _, r := range w.remote.requests() {
+		if r.header.Get("Authorization") == "Bearer "+t.Access {
+			w.early = append(w.early, t.Access)
+		}
+	}
+	if w.full {
+		return endpoint.Token{}, errors.New("the disk is full")
+	}
+	w.kept = append(w.kept, t.Refresh)
+	return w.vault.Keep(ctx, id, t)
+}
+
+// A refresh token that changes is kept before what came with it is used: a host that ends
+// in between has it yet. One that cannot be kept is not used.
+//
+// rows: F30
+func TestANewRefreshTokenIsKeptBeforeItIsUsed(t *testing.T) {
+	t.Parallel()
+	a, at := newAuthority(t), newClock()
+	v := &watchful{vault: newVault(), remote: a.remote}
+	e := engine(t, a.remote, func(o *endpoint.Options) { o.Tokens, o.Now = v, at.now })
+	in := integration(compile(t, a.oauth("oauth2_code", "  authorize_url: https://{{ host }}/authorize")), a.remote)
+	require.NoError(t, e.Connect(t.Context(), in, "https://x/back", "code-1", "v"))
+	uses := func() (out []string) {
+		for _, r := range a.requests() {
+			if r.path == "/data" {
+				out = append(out, r.header.Get("Authorization"))
+			}
+		}
+		return out
+	}
+	for range 3 {
+		_, err := e.Call(t.Context(), in, "it", endpoint.Given{})
+		require.NoError(t, err)
+		at.move(9*time.Minute + time.Second)
+	}
+	require.Equal(t, []string{"r-1", "r-2", "r-3"}, v.kept)
+	require.Equal(t, []string{"Bearer a-1", "Bearer a-2", "Bearer a-3"}, uses())
+	require.Empty(t, v.early)
+
+	v.full = true
+	at.move(time.Hour)
+	_, err := e.Call(t.Context(), in, "it", endpoint.Given{})
+	require.ErrorContains(t, err, "the disk is full")
+	require.Len(t, uses(), 3, "what is not kept is not used")
 }

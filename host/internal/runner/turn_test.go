@@ -73,7 +73,10 @@ func TestARunThatWaitsLetsTheOtherGoOn(t *testing.T) {
 	})
 }
 
-// rows: K09, C04
+// Of credentials that are refused people are told once, in however many words the remote
+// system says it; no run begins by itself from then on, and a person may try one.
+//
+// rows: K09, C04, O42
 func TestAPersonMayTryWhatNeedsToBeReconnected(t *testing.T) {
 	t.Parallel()
 	s := &script{plan: planOf("a")}
@@ -82,9 +85,17 @@ func TestAPersonMayTryWhatNeedsToBeReconnected(t *testing.T) {
 		w.every = 5
 		w.up()
 		in := w.until(store.RunProcessed).IntegrationID
-		require.NoError(t, w.db.SetIntegrationState(t.Context(), in, store.IntegrationNeedsReconnect, "token revoked"))
+		for _, trace := range []string{"1", "1", "2"} {
+			require.NoError(t, w.db.SetIntegrationState(t.Context(), in, store.IntegrationNeedsReconnect, "token revoked, trace "+trace))
+		}
 		time.Sleep(time.Hour) // the bubble's clock
 		require.Len(t, s.calls(), 1, "the schedule rests")
+		told, err := w.db.RecentEvents(t.Context(), store.EventFilter{Kind: "integration.needs-reconnect"})
+		require.NoError(t, err)
+		require.Len(t, told, 1)
+		now, err := w.db.IntegrationByID(t.Context(), in)
+		require.NoError(t, err)
+		require.Equal(t, "token revoked, trace 2", now.Reason)
 		asked, _, err := w.db.RequestRun(t.Context(), store.RunRequest{IntegrationID: in, Class: store.ClassPull, Kind: store.RunManual})
 		require.NoError(t, err)
 		time.Sleep(time.Minute) // the bubble's clock
