@@ -14,17 +14,19 @@ BUILD := GOGC=off GOMEMLIMIT=1GiB CGO_ENABLED=0 go build -trimpath -gcflags=all=
 TEST := CGO_ENABLED=0 go test
 GOTESTFLAGS ?=
 LINT := .ci/bin/golangci-lint
+# Where programs go.
+BIN := bin
 
-.PHONY: help build plugins node run test race lint fmt proto bench soak tidy check clean
+.PHONY: help build plugins node run test race lint fmt proto bench soak tidy check release reproducible clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the daemon and its command line: bin/jackfield
-	@$(BUILD) -buildvcs=$(VCS) -o bin/jackfield ./host
+	@$(BUILD) -buildvcs=$(VCS) -o $(BIN)/jackfield ./host
 
 plugins: ## build the plugins: bin/plugins/git, js, slack, hello, crm-go
-	@$(BUILD) -buildvcs=false -o bin/plugins/ ./plugins/... ./examples/hello ./examples/crm/crm-go
+	@$(BUILD) -buildvcs=false -o $(BIN)/plugins/ ./plugins/... ./examples/hello ./examples/crm/crm-go
 
 node: examples/node/node_modules/.installed ## build the plugin in JavaScript: bin/plugins/notes (needs Node.js 20 and npm)
 	@cd examples/node && node build.js
@@ -56,7 +58,7 @@ race: ## run the short tests under the race detector (needs a C compiler)
 	@CGO_ENABLED=1 go test -race -short -vet=off -timeout 20m $(GOTESTFLAGS) ./...
 
 lint: $(LINT) ## find bugs and imports that the layout forbids
-	@CGO_ENABLED=0 $(LINT) run ./... ./.ci/report ./.ci/openapi
+	@CGO_ENABLED=0 $(LINT) run ./... ./.ci/report ./.ci/release ./.ci/openapi
 
 fmt: $(LINT) ## format the Go files
 	@$(LINT) fmt
@@ -84,6 +86,25 @@ tidy: ## say what go.mod lacks or has too much; change nothing
 	@go mod tidy -diff
 
 check: test lint race tidy ## what a change must pass; .ci/run is the whole gate
+
+release: ## build into bin/release, with what is in each program and the sums of all
+	@rm -rf bin/release
+	@$(MAKE) --no-print-directory BIN=bin/release build plugins
+	@GOOS= GOARCH= go run ./.ci/release write bin/release
+
+# A clone has the stamp of its commit wherever it is; a tree with changes has one that does
+# not say what is in it, so its copies are built without. What is compiled comes from the
+# compiler's cache, which knows no places: so the programs are looked through for them.
+reproducible: ## build twice, in different folders, and compare each byte
+	@set -e; at=$$(mktemp -d); trap 'rm -rf "$$at"' EXIT; vcs=false; \
+	mkdir -p "$$at/one" "$$at/some/where/else"; \
+	[[ $(VCS) != auto || -n $$(git status --porcelain) ]] || vcs=auto; \
+	for to in "$$at/one" "$$at/some/where/else"; do \
+		if [[ $$vcs == auto ]]; then git clone -q . "$$to"; else \
+			tar -cf - --exclude=./.git --exclude=./.state --exclude=./bin --exclude=./.ci/bin --exclude=./.ci/node --exclude=node_modules . | tar -xf - -C "$$to"; fi; \
+		$(MAKE) --no-print-directory -C "$$to" VCS=$$vcs BIN=bin build plugins; \
+	done; \
+	go run ./.ci/release same "$$at/one/bin" "$$at/some/where/else/bin" "$$at" "$$(go env GOMODCACHE)" "$$(go env GOROOT)"
 
 clean: ## remove what was built, and what make run stored
 	rm -rf bin .ci/bin .ci/out .state examples/node/build

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+	goos           string // the system that it runs on
 
 	config    string // path of host.yaml
 	address   string // of the daemon; empty: found by config
@@ -35,7 +37,7 @@ type cli struct {
 }
 
 func newCLI(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) *cli {
-	return &cli{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	return &cli{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, goos: runtime.GOOS}
 }
 
 // run does what args ask for. It tells stderr what went wrong and returns it.

@@ -287,27 +287,25 @@ func TestTheTemplateOfTheReadmeIsValid(t *testing.T) {
 
 // The quick start starts the CRM of the example. Its page shows the screen of the call
 // that comes when the printed line is typed, and it ends with the daemon, even if that is
-// killed; what it holds is there the next time.
+// killed; what it holds is there the next time. The second time the history has what is
+// new in the clone, and nothing else.
 //
 // rows: K25, G27
 func TestQuickstartShowsACall(t *testing.T) {
 	t.Parallel()
 	s := exampleSite(t)
+	s.buildGit()
+	history := newClone(t)
+	for _, author := range []string{"Ann", "Bob", "Ann"} {
+		history.commit(author)
+	}
+	s.env = []string{quickstartRepo + "=" + history.dir}
 	s.write("tenants/acme.yaml", `tenant: acme
 screens: {origins: ["http://${env:JACKFIELD_QUICKSTART_CRM}"]}
 integrations:
+  - {name: history, plugin: git, every: -1, settings: {path: "${env:JACKFIELD_QUICKSTART_REPO}"}}
   - {name: crm, template: acme-crm, callcenter: cc-1, host: "${env:JACKFIELD_QUICKSTART_CRM}", fields: {key: key-of-acme}}
 `)
-	begin := func() (d *daemonProcess, said string) {
-		d = &daemonProcess{log: &output{}, done: make(chan error, 1)}
-		d.cmd = exec.CommandContext(context.Background(), filepath.Join(s.bin, "jackfield"), "quickstart", "-c", filepath.Join(s.dir, "host.yaml"), "--crm", filepath.Join(s.bin, "fakecrm"))
-		d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
-		require.NoError(t, d.cmd.Start())
-		go func() { d.done <- d.cmd.Wait() }()
-		t.Cleanup(func() { _ = d.cmd.Process.Kill() })
-		require.Eventually(t, func() bool { return strings.Contains(d.log.String(), "serving until Ctrl-C") }, patience, 20*time.Millisecond)
-		return d, d.log.String()
-	}
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	transport := &http.Transport{}
@@ -315,7 +313,10 @@ integrations:
 	b := &screenBrowser{t: t, client: &http.Client{Jar: jar, Transport: transport}}
 	page := func(said string) string { return regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(said) }
 
-	d, said := begin()
+	d, said := s.quickstart()
+	require.Contains(t, said, "acme/history: onboarding run 1 is processed after ")
+	require.Contains(t, said, "records read: 5 new")
+	require.Contains(t, said, "2 members, 3 activities\n")
 	line := regexp.MustCompile(`bin/jackfield -c (\S+) (hook fire call\.started acme/crm .*)`).FindStringSubmatch(said)
 	require.NotNil(t, line, said)
 	require.Equal(t, filepath.Join(s.dir, "host.yaml"), line[1])
@@ -359,7 +360,11 @@ integrations:
 		return err != nil
 	}, patience, 20*time.Millisecond, "it ends with the daemon")
 
-	d, said = begin()
+	history.commit("Cid")
+	d, said = s.quickstart()
+	require.Contains(t, said, "acme/history: manual run 2 is processed after ")
+	require.Contains(t, said, "2 records read: 2 new\n", "a commit and who made it")
+	require.Contains(t, said, "3 members, 4 activities\n")
 	_, _, text = b.do(http.MethodGet, page(said)+"/", nil)
 	require.Contains(t, text, "<td>93</td><td>sold</td>")
 	require.Equal(t, 1, strings.Count(s.cli("token", "list"), "valid"), "the token of the first time has ended")

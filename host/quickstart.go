@@ -49,6 +49,9 @@ starts that program as the remote system of the example's calls, too.`,
 }
 
 func (c *cli) quickstart(ctx context.Context, from, program string) error {
+	if err := c.servable(); err != nil { // before anything is installed
+		return err
+	}
 	path, err := c.configPath()
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,8 +44,8 @@ one ends it at once; nothing is lost by that either.`,
 // openHost reads the configuration and opens the daemon. What cannot be served
 // with is an error; what a reload could cure is not.
 func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
-	if runtime.GOOS == "windows" {
-		return nil, environmentError(errors.New("serve is not supported on Windows yet"), "run it on Linux or macOS")
+	if err := c.servable(); err != nil {
+		return nil, err
 	}
 	path, err := c.configPath()
 	if err != nil {
@@ -82,6 +81,14 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 		return nil, environmentError(err, c.restoreHint(cfg))
 	}
 	return h, environmentOf(err)
+}
+
+// servable returns an error on a system where there can be no daemon.
+func (c *cli) servable() error {
+	if c.goos == "windows" {
+		return environmentError(errors.New("serve is not supported on Windows yet"), "run it on Linux or macOS")
+	}
+	return nil
 }
 
 // restoreHint says how a database is cured that cannot be opened.

@@ -3,12 +3,7 @@
 package supervisor
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/base64"
-	"math/big"
 	"net"
 	"path/filepath"
 	"strings"
@@ -18,17 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-// certificate returns a certificate as a handshake carries it.
-func certificate(t *testing.T) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	return base64.RawStdEncoding.EncodeToString(der)
-}
 
 // trap is what no handshake may make the host dial.
 type trap struct {
