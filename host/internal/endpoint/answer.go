@@ -232,7 +232,7 @@ func (a answer) expiry(body any, s scope, now time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if seconds, ok := numberOf(v); ok && seconds > 0 {
-		return now.Add(min(time.Duration(seconds)*time.Second, maxLife)), nil
+		return now.Add(time.Duration(min(seconds, int64(maxLife/time.Second))) * time.Second), nil
 	}
 	v, err = a.expiresAt.read(body, s)
 	if err != nil || v == nil {

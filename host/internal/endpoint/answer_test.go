@@ -336,7 +336,7 @@ func TestPlainHTTPNeedsLeave(t *testing.T) {
 // rows: R02
 func TestAnswersThatAreDeepOrNoTextDoNoHarm(t *testing.T) {
 	t.Parallel()
-	c := newRemote(t, ok(strings.Repeat("[", 1<<20)))
+	c := newRemote(t, ok(strings.Repeat("[", 150_000)))
 	in := integration(compile(t, one("type: GetData\nurl: /x\nresponse: {shape: contact, item: {id: id, name: name}}")), c)
 	_, err := engine(t, c).Call(t.Context(), in, "it", endpoint.Given{})
 	require.Equal(t, "bad_answer", failed(t, err).Code)

@@ -289,7 +289,7 @@ func (c *call) read(got reply, s scope) (Result, error) {
 	out := Result{Status: got.status, Header: map[string]string{}}
 	for _, name := range passed() {
 		if v := got.header.Get(name); v != "" {
-			out.Header[name] = short(v, 1024)
+			out.Header[name] = strings.ToValidUTF8(short(v, 1024), "\uFFFD")
 		}
 	}
 	body, bad := c.decode(got)
@@ -329,6 +329,9 @@ func (c *call) decode(got reply) (any, *Error) {
 		return strings.ToValidUTF8(string(got.body), "\uFFFD"), nil
 	}
 	body, err := Decode(got.body)
+	if errors.Is(err, errTooWide) {
+		return nil, &Error{Class: classRemote, Code: codeAnswerTooLarge, Message: "the answer has more than 200,000 values", Outcome: OutcomeUnknown, Status: got.status, Body: shownBody(got.body)}
+	}
 	if err != nil {
 		return nil, &Error{Class: classRemote, Code: codeBadAnswer, Message: "the answer is not JSON", Outcome: OutcomeUnknown, Status: got.status, Body: shownBody(got.body)}
 	}

@@ -296,3 +296,17 @@ func TestFailedLoginLeavesTheCallUnsent(t *testing.T) {
 	_, err = e.Call(t.Context(), in, "post", endpoint.Given{})
 	require.Equal(t, endpoint.OutcomeFailed, failed(t, err).Outcome)
 }
+
+// A token that is said to live for ever, or longer than a time can be, is kept.
+func TestATokenThatLivesLongIsKept(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.ttl.Store(1 << 62)
+	e := engine(t, b.remote)
+	in := integration(compile(t, twoStep), b.remote)
+	for range 2 {
+		_, err := e.Call(t.Context(), in, "it", endpoint.Given{})
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 1, b.logins.Load())
+}

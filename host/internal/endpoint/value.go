@@ -39,9 +39,39 @@ func stringOf(v any) string {
 	return string(text)
 }
 
+// maxValues bounds the values of JSON: each takes many times the room that it has in the
+// text.
+const maxValues = 200_000
+
+// errTooWide says that JSON has more values than that.
+var errTooWide = errors.New("more than 200,000 values")
+
+// wide reports whether JSON may have more than most values. It only counts: most of what
+// is read is small, and is not looked at.
+func wide(raw []byte, most int) bool {
+	if len(raw) <= most {
+		return false
+	}
+	n, text := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case !text && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n > most
+}
+
 // Decode reads JSON into values that expressions can count with: whole numbers are
 // int, and one with too many digits for that is a text, so that no id loses any.
 func Decode(raw []byte) (any, error) {
+	if wide(raw, maxValues) {
+		return nil, errTooWide
+	}
 	var v any
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
