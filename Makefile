@@ -69,7 +69,7 @@ proto: ## check the protocol files and write the Go beside them (needs npm)
 # The tests that have a long form, by name; they print a line that begins with
 # "proof:". The kills measure how soon a host works again, so they are by themselves;
 # the others share the processors.
-SOAK := CrashPoint|EveryWriteOfACall|Fence|Hostile|NoLogIsLost|Noisy|Poison|Power|RacingSwapper|RestartsLeak|Simulat|SwapsUnderLoad
+SOAK := CrashPoint|Dropping|EveryWriteOfACall|Fence|Hostile|NoLogIsLost|Noisy|Poison|Power|RacingSwapper|RestartsLeak|Simulat|SwapsUnderLoad
 SOAK_PACKAGES := ./host ./host/internal/discovery ./host/internal/runner ./host/internal/supervisor ./store/sqlite
 SOAK_TEST := JACKFIELD_SOAK=1 $(TEST) -count=1 -v -timeout 120m $(GOTESTFLAGS)
 

@@ -19,10 +19,10 @@ func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 			continue
 		}
 		b := binaryOf(a)
-		if _, bad := h.lifecycle.quarantined(a.Digest); bad && h.givesWay(b) {
+		if _, bad := h.lifecycle.withdrawn(a.Digest); bad {
 			good, ok := h.before(h.lifecycle.service(a.Name), b)
 			if !ok {
-				h.log.Error("a program in quarantine is not run, and there is none before it", "plugin", a.Name, "version", a.Version)
+				h.log.Error("a program that is withdrawn is not run, and there is none before it", "plugin", a.Name, "version", a.Version)
 				continue
 			}
 			b = good
@@ -33,13 +33,8 @@ func (h *Host) binaries(found []discovery.Artifact) []supervisor.Binary {
 	return out
 }
 
-// givesWay reports whether a program in quarantine is there because of its probation.
-func (h *Host) givesWay(b supervisor.Binary) bool {
-	s := h.lifecycle.service(b.Name)
-	return s.Digest != b.Digest || time.Now().Before(s.Probation)
-}
-
-// revive lets a plugin's program out of quarantine and returns it, if it was in.
+// revive lets a plugin's program that is withdrawn or in quarantine be tried again, and
+// returns it.
 func (h *Host) revive(name string) (supervisor.Binary, bool) {
 	if !h.lifecycle.release(name) {
 		return supervisor.Binary{}, false

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jackfield/jackfield/host/internal/discovery"
+	"github.com/jackfield/jackfield/host/internal/supervisor"
 )
 
 // measureDrop takes the time from the last write of a dropped program, whose digest is
@@ -180,4 +183,90 @@ func measureIdle(t *testing.T, f *figures) {
 	d.stop(t)
 	f.plain("  a check that wakes one, by the command line", fmt.Sprintf("%.0f ms", median(woken)))
 	f.plain("  a check of one that runs", fmt.Sprintf("%.0f ms", median(awake)))
+}
+
+// manyPlugins is how many plugins a daemon starts at once in measureMany.
+const manyPlugins = 50
+
+// measureMany takes the time from a daemon's start until many plugins serve, each a
+// process of its own in the sandbox, beside what the same starts take without a daemon.
+func measureMany(t *testing.T, f *figures) {
+	t.Helper()
+	s := newSite(t, nil)
+	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "tenants")))
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "tenants"), 0o700))
+	for n := range manyPlugins - 1 { // beside the one that runs them
+		name := fmt.Sprintf("many%02d", n)
+		s.unfold(name, map[string][]byte{
+			"plugin.yaml":      fmt.Appendf(nil, "schema: 1\nname: %s\nversion: 1.0.0\nruntime: load\n", name),
+			"lib/variant.json": fmt.Appendf(nil, `{"name": %q, "version": "1.0.0"}`, name),
+		})
+	}
+	s.cli("plugin", "approve", "--all")
+	var ready, bare []float64
+	for range 3 {
+		began := time.Now()
+		d := s.start()
+		s.ready()
+		s.within(time.Minute, "all serve", func() bool {
+			serving := 0
+			for _, p := range s.plugins() {
+				if p.State == "serving" {
+					serving++
+				}
+			}
+			return serving == manyPlugins
+		})
+		ready = append(ready, float64(s.lastServing(began, manyPlugins).Sub(began).Milliseconds()))
+		d.stop(t)
+		bare = append(bare, float64(startBare(t, manyPlugins).Milliseconds()))
+	}
+	f.most(fmt.Sprintf("%d plugins ready, from the daemon's start, p50 of %d", manyPlugins, len(ready)), median(ready), 2_000, "ms")
+	f.plain("  the same starts to their answer and their end, without sandbox and daemon", fmt.Sprintf("%.0f ms", median(bare)))
+}
+
+// lastServing returns when the last of n plugins began to serve after a moment.
+func (s *site) lastServing(after time.Time, n int) (last time.Time) {
+	s.t.Helper()
+	s.until("their moves are kept", func() bool {
+		var doc struct {
+			Events []struct {
+				Kind string
+				Data struct {
+					Plugin string
+					At     time.Time
+				}
+			}
+		}
+		s.read(&doc, "event", "list", "--kind", "plugin", "--limit", "1000")
+		served := map[string]bool{}
+		for _, e := range doc.Events {
+			if e.Kind == "plugin.process.serving" && e.Data.At.After(after) {
+				served[e.Data.Plugin] = true
+				if e.Data.At.After(last) {
+					last = e.Data.At
+				}
+			}
+		}
+		return len(served) == n
+	})
+	return last
+}
+
+// startBare starts a plugin n times, as many at once as the daemon does.
+func startBare(t *testing.T, n int) time.Duration {
+	t.Helper()
+	bin, err := builds()
+	require.NoError(t, err)
+	var starts errgroup.Group
+	starts.SetLimit(2 * runtime.NumCPU())
+	began := time.Now()
+	for range n {
+		starts.Go(func() error {
+			_, err := supervisor.Probe(t.Context(), supervisor.Options{}, supervisor.Binary{Name: "load", Path: filepath.Join(bin, "load")})
+			return err
+		})
+	}
+	require.NoError(t, starts.Wait())
+	return time.Since(began)
 }

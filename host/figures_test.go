@@ -45,6 +45,7 @@ func TestFigures(t *testing.T) { //nolint:paralleltest // it measures
 		{"Templates", measureTemplates},
 		{"Drop", measureDrop},
 		{"Idle", measureIdle},
+		{"Many", measureMany},
 		{"Swaps", measureSwaps},
 		{"Memory", measureMemory},
 		{"Start", measureStart},

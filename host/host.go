@@ -151,7 +151,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	if err != nil {
 		return err
 	}
-	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), quarantined: h.lifecycle.quarantined, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf, perTenant: h.perTenant}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), withdrawn: h.lifecycle.withdrawn, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf, perTenant: h.perTenant}
 	h.reach = &reach{integrations: h.db.Integrations, keys: keys, manifest: h.processes.kept, perTenant: h.perTenant}
 	h.processes.reach, h.processes.adapted = h.reach, h.adapted
 	if err := h.wireTemplates(ctx, keys); err != nil {

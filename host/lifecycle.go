@@ -124,7 +124,7 @@ func (l *lifecycle) keep(m store.PluginMove) {
 // moveLevel is how much a person wants to know of a move.
 func moveLevel(m store.PluginMove) hclog.Level {
 	switch {
-	case m.To == store.ArtifactQuarantined, m.To == store.PluginRolledBack:
+	case m.To == store.ArtifactQuarantined, m.To == store.ArtifactWithdrawn, m.To == store.PluginRolledBack:
 		return hclog.Warn
 	case m.Machine == store.MachinePlugin && m.Reason != "":
 		return hclog.Warn
@@ -177,21 +177,21 @@ func (l *lifecycle) judge(f discovery.Artifact) {
 	}
 }
 
-// quarantined tells why a program is in quarantine, if it is.
-func (l *lifecycle) quarantined(digest string) (why string, ok bool) {
+// withdrawn tells why a program is withdrawn, if it is.
+func (l *lifecycle) withdrawn(digest string) (why string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.artifacts[digest]
-	return a.Detail, a.State == store.ArtifactQuarantined
+	return a.Detail, a.State == store.ArtifactWithdrawn
 }
 
-// release lets the programs of a plugin out of quarantine, and reports whether any
-// was in.
+// release lets the programs of a plugin that are withdrawn or in quarantine be tried
+// again, and reports whether any was.
 func (l *lifecycle) release(plugin string) (released bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for digest, a := range l.artifacts {
-		if a.Plugin == plugin && a.State == store.ArtifactQuarantined {
+		if a.Plugin == plugin && (a.State == store.ArtifactWithdrawn || a.State == store.ArtifactQuarantined) {
 			l.artifact(store.PluginMove{
 				At: l.now(), Machine: store.MachineArtifact, Plugin: plugin, Version: a.Version, Digest: digest, To: store.ArtifactReady, Reason: "released",
 			})

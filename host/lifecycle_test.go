@@ -85,9 +85,18 @@ func TestWhereAProgramIs(t *testing.T) {
 	ran(store.ArtifactQuarantined, "crash_loop")
 	l.found([]discovery.Artifact{file})
 	require.Equal(t, store.ArtifactQuarantined, at())
+	_, set := l.withdrawn("d1")
+	require.False(t, set, "what rests is tried again by itself")
+	require.True(t, l.release("slack"))
+	require.Equal(t, store.ArtifactReady, at())
+	ran(store.ArtifactQuarantined, "crash_loop")
+	ran(store.ArtifactWithdrawn, "it gave way") // in its probation, after a rest
+	ran(store.ArtifactQuarantined, "crash_loop")
+	l.found([]discovery.Artifact{file})
 	want := []string{
 		"plugin.artifact.seen", "plugin.artifact.settling", "plugin.artifact.unapproved", "plugin.artifact.verified", "plugin.artifact.staged",
 		"plugin.artifact.rejected", "plugin.artifact.probed", "plugin.artifact.ready", "plugin.artifact.quarantined",
+		"plugin.artifact.ready", "plugin.artifact.quarantined", "plugin.artifact.withdrawn",
 	}
 	require.Eventually(t, func() bool { return len(kinds(t, db)) == len(want) }, time.Minute, 10*time.Millisecond)
 	require.Equal(t, want, kinds(t, db))
@@ -96,7 +105,10 @@ func TestWhereAProgramIs(t *testing.T) {
 
 	l, db, end = lifecycleOf(t, dir)
 	defer end()
-	require.Equal(t, store.ArtifactQuarantined, at())
+	require.Equal(t, store.ArtifactWithdrawn, at())
+	why, set := l.withdrawn("d1")
+	require.True(t, set, "over a restart too")
+	require.Equal(t, "it gave way", why)
 	require.Equal(t, "d1", l.services["slack"].Digest)
 	require.Equal(t, append(want, "plugin.active"), kinds(t, db))
 }

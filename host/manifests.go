@@ -55,8 +55,8 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			tenantsOf(&p, all)
 			delete(byDigest, f.Digest)
 		}
-		if why, bad := m.quarantined(f.Digest); bad && f.Runnable() && (!ok || s.State != supervisor.StateServing && s.RestartAt.IsZero()) {
-			p.State, p.Reason = string(supervisor.StateQuarantined), "it is in quarantine: "+why+" (hint: jackfield plugin restart "+f.Name+" tries it again)"
+		if why, bad := m.withdrawn(f.Digest); bad && f.Runnable() && (!ok || s.State != supervisor.StateServing) {
+			p.State, p.Reason = string(supervisor.StateWithdrawn), "it is withdrawn: "+why+" (hint: jackfield plugin restart "+f.Name+" tries it again)"
 		}
 		p.Kind = m.kind(p)
 		out = append(out, p)

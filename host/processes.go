@@ -23,9 +23,9 @@ type processes struct {
 	lock  string
 	// network tells how a plugin reaches remote systems.
 	network func(name string) config.Network
-	// quarantined tells why a program is in quarantine, if it is.
-	quarantined func(digest string) (why string, ok bool)
-	// revive lets a plugin's program out of quarantine and returns it, if it was in.
+	// withdrawn tells why a program is withdrawn, if it is.
+	withdrawn func(digest string) (why string, ok bool)
+	// revive lets a plugin's program that is withdrawn or in quarantine be tried again and returns it.
 	revive func(name string) (supervisor.Binary, bool)
 	// reach knows what the processes are to read; adapted is told when one may not yet.
 	reach   *reach

@@ -53,7 +53,7 @@ func TestAVersionThatFailsGivesTheCursorsBack(t *testing.T) {
 	s.until("the new one serves", func() bool { return s.serving().Version == "2.0.0" })
 	s.cli("integration", "sync", "acme/load")
 	s.within(2*patience, "the old one serves again", func() bool { return s.serving().Digest == old.Digest })
-	require.Equal(t, "quarantined", s.file("load").State)
+	require.Equal(t, "withdrawn", s.file("load").State)
 	s.within(2*patience, "the run goes on with the old one", func() bool { return s.run().State == string(store.RunProcessed) })
 	var doc struct{ Runs []runDoc }
 	s.read(&doc, "run", "list", "--limit", "10")

@@ -107,7 +107,7 @@ func (h *Host) mayScrape(_ context.Context, token string) bool {
 func (h *Host) newMetrics() *telemetry.Metrics {
 	states := []supervisor.State{
 		supervisor.StateStarting, supervisor.StateServing, supervisor.StateIdle, supervisor.StateBackoff,
-		supervisor.StateDraining, supervisor.StateStopped, supervisor.StateRefused, supervisor.StateQuarantined,
+		supervisor.StateDraining, supervisor.StateStopped, supervisor.StateRefused, supervisor.StateQuarantined, supervisor.StateWithdrawn,
 	}
 	names := make([]string, len(states))
 	for i, s := range states {

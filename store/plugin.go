@@ -29,7 +29,8 @@ const (
 	ArtifactReady       PluginState = "ready"       // it serves, or may again
 	ArtifactRejected    PluginState = "rejected"    // it cannot run, or may not take over
 	ArtifactUnapproved  PluginState = "unapproved"  // nobody approved it
-	ArtifactQuarantined PluginState = "quarantined" // it failed in its probation
+	ArtifactQuarantined PluginState = "quarantined" // it failed again and again: it rests, and is tried once at a time
+	ArtifactWithdrawn   PluginState = "withdrawn"   // it failed in its probation: nothing starts it before a person does
 )
 
 // The states of a plugin.
@@ -100,11 +101,12 @@ func artifactTransitions() map[PluginState][]PluginState {
 		ArtifactSettling:    {ArtifactVerified, ArtifactRejected, ArtifactUnapproved},
 		ArtifactUnapproved:  {ArtifactSettling, ArtifactVerified, ArtifactRejected},
 		ArtifactVerified:    {ArtifactStaged, ArtifactRejected, ArtifactUnapproved},
-		ArtifactStaged:      {ArtifactProbed, ArtifactRejected, ArtifactUnapproved, ArtifactQuarantined},
-		ArtifactProbed:      {ArtifactReady, ArtifactRejected, ArtifactUnapproved, ArtifactQuarantined},
-		ArtifactReady:       {ArtifactRejected, ArtifactUnapproved, ArtifactQuarantined},
+		ArtifactStaged:      {ArtifactProbed, ArtifactRejected, ArtifactUnapproved, ArtifactQuarantined, ArtifactWithdrawn},
+		ArtifactProbed:      {ArtifactReady, ArtifactRejected, ArtifactUnapproved, ArtifactQuarantined, ArtifactWithdrawn},
+		ArtifactReady:       {ArtifactRejected, ArtifactUnapproved, ArtifactQuarantined, ArtifactWithdrawn},
 		ArtifactRejected:    {ArtifactSettling, ArtifactVerified, ArtifactStaged, ArtifactProbed, ArtifactUnapproved},
-		ArtifactQuarantined: {ArtifactReady, ArtifactUnapproved},
+		ArtifactQuarantined: {ArtifactReady, ArtifactUnapproved, ArtifactWithdrawn},
+		ArtifactWithdrawn:   {ArtifactReady, ArtifactUnapproved},
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// maxArtifacts is how many programs are remembered, those in quarantine left out.
+// maxArtifacts is how many programs are remembered, those that are set aside left out.
 const maxArtifacts = 1_000
 
 // SavePluginMoves keeps what plugins, their programs and processes went through, in
@@ -72,7 +72,7 @@ func saveArtifact(ctx context.Context, t *tx, m store.PluginMove) error {
 		WHERE  digest IN (
 		  SELECT   digest
 		  FROM     plugin_artifacts
-		  WHERE    state <> 'quarantined'
+		  WHERE    state NOT IN ('quarantined', 'withdrawn')
 		  ORDER BY since DESC, digest
 		  LIMIT    100 OFFSET $1)`, maxArtifacts)
 	return err

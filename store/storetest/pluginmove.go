@@ -61,12 +61,12 @@ func testPluginMoves(t *testing.T, setup func(*testing.T) *world) {
 				At: now.Add(time.Duration(i) * time.Second), Machine: store.MachineArtifact, Plugin: "slack", Digest: fmt.Sprint(i), To: store.ArtifactSeen,
 			}
 		}
-		moves[0].To = store.ArtifactQuarantined
+		moves[0].To, moves[1].To = store.ArtifactQuarantined, store.ArtifactWithdrawn
 		require.NoError(w, w.s.SavePluginMoves(w.ctx(), moves))
 		artifacts, err := w.s.PluginArtifacts(w.ctx())
 		require.NoError(w, err)
-		require.Len(w, artifacts, 1_001)
-		require.Equal(w, "0", artifacts[1_000].Digest, "quarantine is not forgotten")
+		require.Len(w, artifacts, 1_002)
+		require.Equal(w, []string{"1", "0"}, []string{artifacts[1_000].Digest, artifacts[1_001].Digest}, "what is set aside is not forgotten")
 	})
 
 	t.Run("AnUnknownMachineIsRefusedWithAll", func(t *testing.T) {

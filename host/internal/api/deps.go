@@ -68,7 +68,7 @@ type Plugin struct {
 	Digest    string // SHA-256 in hex
 	File      string
 	Verdict   string // one of discovery's, or gone
-	State     string // of the process: starting, serving, idle, backoff, draining, stopped, refused, quarantined; empty without one
+	State     string // of the process: starting, serving, idle, backoff, draining, stopped, refused, quarantined, withdrawn; empty without one
 	Reason    string // why the verdict or the state is not the wanted one
 	PID       int
 	StartedAt time.Time

@@ -102,7 +102,7 @@ func (p Plugin) serves() int {
 	switch p.State {
 	case "":
 		return 0
-	case "refused", "quarantined", "draining":
+	case "refused", "withdrawn", "draining":
 		return 1
 	case "serving", "idle":
 		return 3

@@ -164,9 +164,9 @@ func (s *statusService) reasons(kept store.Status, plugins []Plugin, config Conf
 	}
 	for _, p := range plugins {
 		switch {
-		case p.State == "backoff", p.State == "quarantined" && !replaced(p, plugins):
+		case p.State == "backoff", p.State == "quarantined", p.State == "withdrawn" && !replaced(p, plugins):
 			reasons = append(reasons, fmt.Sprintf("plugin %s does not serve: %s", p.Name, p.Reason))
-		case p.State == "refused" || p.State == "quarantined":
+		case p.State == "refused" || p.State == "withdrawn":
 			reasons = append(reasons, fmt.Sprintf("version %s of plugin %s does not take over: %s", p.Version, p.Name, p.Reason))
 		case p.State == "" && !slices.Contains([]string{"", "approved", "kept", "ignored", "pinned", "rejected"}, p.Verdict):
 			reasons = append(reasons, fmt.Sprintf("%s is not loaded (%s): %s", p.File, p.Verdict, p.Reason))

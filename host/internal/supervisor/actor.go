@@ -31,8 +31,8 @@ type actor struct {
 	refusals int           // of candidate, in a row; run's alone
 	doubts   chan struct{} // of one: a call failed
 	retimed  chan struct{} // of one: when to rest has changed
-	// quarantined are programs that failed in their probation, by digest; run's alone.
-	quarantined map[string]Binary
+	// withdrawn are programs that failed in their probation, by digest; run's alone.
+	withdrawn map[string]Binary
 
 	mu        sync.Mutex // guards what follows
 	binary    Binary     // wanted
@@ -46,7 +46,7 @@ type actor struct {
 	manifest  sdk.Manifest // of the last process
 	known     bool         // there is a manifest
 	service   store.PluginState
-	candidate *candidate // tried, refused or in quarantine; nil if none is
+	candidate *candidate // tried, refused or withdrawn; nil if none is
 	probation *probation
 	blamed    chan struct{} // of one: a tenant's process speaks against what is on probation
 }
@@ -55,7 +55,7 @@ type actor struct {
 type request struct {
 	binary  Binary
 	remove  bool
-	restart bool         // the binary that there is, in a new process; or binary, although it is in quarantine
+	restart bool         // the binary that there is, in a new process; or binary, although it is withdrawn
 	wake    bool         // the binary that there is, if it rests
 	since   time.Time    // with wake: when that was asked for
 	stop    bool         // of a branch: its process ends now, and its next call starts another
@@ -74,7 +74,7 @@ func makeActor(s *Supervisor, b Binary) *actor {
 	a := &actor{
 		sup: s, name: b.Name, binary: b, state: StateStarting, log: s.log.With("plugin", b.Name), book: newLogbook(),
 		requests: make(chan request), jobless: make(chan struct{}, 1), done: make(chan struct{}),
-		doubts: make(chan struct{}, 1), retimed: make(chan struct{}, 1), blamed: make(chan struct{}, 1), quarantined: map[string]Binary{},
+		doubts: make(chan struct{}, 1), retimed: make(chan struct{}, 1), blamed: make(chan struct{}, 1), withdrawn: map[string]Binary{},
 	}
 	a.jobless <- struct{}{}
 	return a

@@ -68,11 +68,11 @@ func (x *trialled) failsFor(t *testing.T, tenant string) {
 	}
 }
 
-// gaveWay wants the new version to be in quarantine for the reason.
+// gaveWay wants the new version to be withdrawn for the reason.
 func (x *trialled) gaveWay(t *testing.T, reason string) {
 	t.Helper()
 	states, reasons := x.told.of(store.MachineArtifact, x.two.Digest)
-	at := slices.Index(states, store.ArtifactQuarantined)
+	at := slices.Index(states, store.ArtifactWithdrawn)
 	require.GreaterOrEqual(t, at, 0)
 	require.NotContains(t, states[at:], store.ArtifactReady, "a process that starts late does not let it out")
 	require.Equal(t, []string{reason}, reasons)

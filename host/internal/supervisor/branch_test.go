@@ -324,7 +324,7 @@ func TestOneTenantsCrashesAreNoReasonToGoBack(t *testing.T) {
 		}, 30*time.Second, 5*time.Millisecond, tenant)
 	}
 	states, reasons := told.of(store.MachineArtifact, two.Digest)
-	at := slices.Index(states, store.ArtifactQuarantined)
+	at := slices.Index(states, store.ArtifactWithdrawn)
 	require.GreaterOrEqual(t, at, 0)
 	require.NotContains(t, states[at:], store.ArtifactReady, "a process that starts late does not let it out")
 	require.Contains(t, reasons, "crash_loop")

@@ -192,7 +192,7 @@ func (a *actor) endedOnProbation(ctx context.Context, err error) bool {
 	return a.rollBack(ctx, &reasonError{reason: reasonCrashLoop, err: fmt.Errorf("it ended again and again: %w", err)})
 }
 
-// rollBack starts the version before and puts the new one into quarantine: nothing
+// rollBack starts the version before and withdraws the new one: nothing
 // starts it again before it is released. If the version before does not start
 // everything stays.
 func (a *actor) rollBack(ctx context.Context, why error) bool {
@@ -214,10 +214,10 @@ func (a *actor) rollBack(ctx context.Context, why error) bool {
 	a.mu.Lock()
 	a.binary, a.probation = pr.previous, nil // before others may hear of it
 	a.mu.Unlock()
-	a.quarantined[bad.Digest] = bad
-	a.sup.tellArtifact(bad, store.ArtifactQuarantined, why)
+	a.withdrawn[bad.Digest] = bad
+	a.sup.tellArtifact(bad, store.ArtifactWithdrawn, why)
 	text, lines := explain(why)
-	a.setCandidate(&candidate{binary: bad, quarantined: true, err: "it is in quarantine: " + text, lines: lines})
+	a.setCandidate(&candidate{binary: bad, withdrawn: true, err: "it is withdrawn: " + text, lines: lines})
 	a.failures, a.ends = 0, crashes{}
 	a.log.Warn("new version failed in its probation, the one before serves again", "version", bad.Version, "serving", p.manifest.Version, "error", why)
 	old := a.serve(ctx, p)
@@ -226,10 +226,10 @@ func (a *actor) rollBack(ctx context.Context, why error) bool {
 	return true
 }
 
-// release lets what is in quarantine be tried again.
+// release lets what is withdrawn be tried again.
 func (a *actor) release() {
-	clear(a.quarantined)
-	if c := a.tried(); c != nil && c.quarantined {
+	clear(a.withdrawn)
+	if c := a.tried(); c != nil && c.withdrawn {
 		a.setCandidate(nil)
 	}
 }

@@ -46,7 +46,7 @@ func (x *trialled) die(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 }
 
-// back wants version 1.0.0 to serve and the other one to be in quarantine.
+// back wants version 1.0.0 to serve and the other one to be withdrawn.
 func (x *trialled) back(t *testing.T, reason string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -55,7 +55,7 @@ func (x *trialled) back(t *testing.T, reason string) {
 	}, time.Minute, time.Millisecond)
 	require.JSONEq(t, `"1.0.0"`, x.call(t, "zoo-ok", "version"))
 	states, reasons := x.told.of(store.MachineArtifact, x.two.Digest)
-	require.Equal(t, store.ArtifactQuarantined, states[len(states)-1])
+	require.Equal(t, store.ArtifactWithdrawn, states[len(states)-1])
 	require.Equal(t, []string{reason}, reasons)
 	require.Eventually(t, func() bool {
 		states, _ := x.told.of(store.MachinePlugin, "")
@@ -81,15 +81,15 @@ func TestProbation(t *testing.T) {
 		x.back(t, "crash_loop")
 		require.NoError(t, x.Sync(t.Context(), []Binary{x.two}), "it is in the plugin directory still")
 		require.JSONEq(t, `"1.0.0"`, x.call(t, "zoo-ok", "version"))
-		var quarantined []Status
+		var withdrawn []Status
 		for _, st := range x.Status() {
-			if st.State == StateQuarantined {
-				quarantined = append(quarantined, st)
+			if st.State == StateWithdrawn {
+				withdrawn = append(withdrawn, st)
 			}
 		}
-		require.Len(t, quarantined, 1)
-		require.Equal(t, x.two.Digest, quarantined[0].Digest)
-		require.Contains(t, quarantined[0].LastError, "it ended again and again")
+		require.Len(t, withdrawn, 1)
+		require.Equal(t, x.two.Digest, withdrawn[0].Digest)
+		require.Contains(t, withdrawn[0].LastError, "it ended again and again")
 
 		require.NoError(t, x.Restart(t.Context(), "zoo-ok"))
 		require.JSONEq(t, `"1.0.0"`, x.call(t, "zoo-ok", "version"))
@@ -214,6 +214,6 @@ func TestProbation(t *testing.T) {
 		}
 		require.Equal(t, x.two.Digest, x.status("zoo-ok").Digest)
 		states, _ := x.told.of(store.MachineArtifact, x.two.Digest)
-		require.NotContains(t, states, store.ArtifactQuarantined)
+		require.NotContains(t, states, store.ArtifactWithdrawn)
 	})
 }

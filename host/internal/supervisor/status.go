@@ -15,9 +15,12 @@ const (
 	StateStopped  State = "stopped"
 	StateRefused  State = "refused" // a candidate that did not take over; another one serves
 
-	// StateQuarantined is of a plugin that failed again and again, and is tried once at
-	// RestartAt, or of a candidate that failed in its probation, and is not tried.
+	// StateQuarantined is of a plugin that failed again and again: it rests, and is
+	// tried once at RestartAt.
 	StateQuarantined State = "quarantined"
+	// StateWithdrawn is of a version that failed in its probation: the one before serves,
+	// and nothing but a person starts it again.
+	StateWithdrawn State = "withdrawn"
 )
 
 // Status is one plugin, the process that a tenant of it has, or one that drains.

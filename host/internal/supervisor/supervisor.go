@@ -161,7 +161,7 @@ func (s *Supervisor) Restart(ctx context.Context, name string) error {
 	return errors.Join(a.ask(ctx, request{restart: true}), errors.Join(s.ask(ctx, a.branches.restart())...))
 }
 
-// Try has b take over from what serves, although it may be in quarantine: a person
+// Try has b take over from what serves, although it may be withdrawn: a person
 // wants it. Otherwise it is as with Sync.
 func (s *Supervisor) Try(ctx context.Context, b Binary) error {
 	a := s.actor(b.Name)

@@ -38,7 +38,7 @@ func (c Candidate) Acquire(ctx context.Context, in sdk.Integration) (h *Handle, 
 type candidate struct {
 	binary      Binary
 	refused     bool
-	quarantined bool
+	withdrawn bool
 	err         string
 	lines       []string
 }
@@ -77,11 +77,11 @@ func (a *actor) tries(ctx context.Context, req request) bool {
 	switch {
 	case !served:
 		return false
-	case a.quarantined[b.Digest].same(b):
+	case a.withdrawn[b.Digest].same(b):
 		req.reply <- nil // it was said when it was put there
 		return true
 	case same:
-		if c := a.tried(); c != nil && !c.quarantined {
+		if c := a.tried(); c != nil && !c.withdrawn {
 			a.setCandidate(nil)
 		}
 		if a.process() == nil {
@@ -283,8 +283,8 @@ func (c *candidate) status() Status {
 	if c.refused {
 		st.State = StateRefused
 	}
-	if c.quarantined {
-		st.State = StateQuarantined
+	if c.withdrawn {
+		st.State = StateWithdrawn
 	}
 	return st
 }

@@ -562,7 +562,7 @@ CREATE TABLE plugin_artifacts (
   digest  TEXT    NOT NULL PRIMARY KEY,
   plugin  TEXT    NOT NULL,
   version TEXT    NOT NULL,
-  state   TEXT    NOT NULL CHECK (state IN ('seen', 'settling', 'verified', 'staged', 'probed', 'ready', 'rejected', 'unapproved', 'quarantined')),
+  state   TEXT    NOT NULL CHECK (state IN ('seen', 'settling', 'verified', 'staged', 'probed', 'ready', 'rejected', 'unapproved', 'quarantined', 'withdrawn')),
   reason  TEXT    NOT NULL DEFAULT '', -- a code
   detail  TEXT    NOT NULL DEFAULT '',
   since   INTEGER NOT NULL

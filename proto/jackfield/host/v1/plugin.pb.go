@@ -551,11 +551,12 @@ type Plugin struct {
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	File   string `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
 	// approved, kept, unapproved, pinned, rejected, unsigned, incomplete,
-	// not-executable, wrong-arch, bad-package, no-runtime, duplicate, refused, ignored; gone for a
+	// not-executable, wrong-arch, bad-package, old-host, mismatch, no-runtime, duplicate, refused, ignored; gone for a
 	// process whose file is. "jackfield explain" knows each.
 	Verdict string `protobuf:"bytes,5,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	// Of the process: starting, serving, idle, backoff, draining, stopped, refused, quarantined. Empty
-	// without one. A plugin that is idle has no process: its next call starts it.
+	// Of the process: starting, serving, idle, backoff, draining, stopped, refused,
+	// quarantined (it ended again and again, rests, and is tried once at a time), withdrawn
+	// (it failed on probation, and only a person starts it again). Empty without one. A plugin that is idle has no process: its next call starts it.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	// Why the verdict or the state is not the wanted one.
 	Reason    string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
