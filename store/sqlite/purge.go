@@ -15,8 +15,10 @@ func (db *DB) Purge(ctx context.Context, r store.Retention) (more bool, err erro
 	if err := db.markFeed(ctx); err != nil {
 		return false, fmt.Errorf("purge: %w", err)
 	}
+	// Traces first: the step behind looks through those of an integration that was
+	// deleted, so it comes when they are gone and not before each portion of them.
 	for _, step := range []func(context.Context, store.Retention) (bool, error){
-		db.purgeRemoved, db.purgeTenants, db.purgeRuns, db.purgeCancelled, db.purgeLeaving, db.purgeSeen, db.purgeTraces, db.purgeEvents, db.purgeExpired,
+		db.purgeTraces, db.purgeRemoved, db.purgeTenants, db.purgeRuns, db.purgeCancelled, db.purgeLeaving, db.purgeSeen, db.purgeEvents, db.purgeExpired,
 	} {
 		more, err := step(ctx, r)
 		if err != nil {

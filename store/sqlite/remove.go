@@ -94,6 +94,10 @@ func ofIntegration() []string {
 	return []string{"overlays", "cursors", "watermarks", "kept_cursors", "kept_watermarks", "connector_statuses", "sweeps", "circuits", "member_splits", "shapes"}
 }
 
+// livingRecordQuery finds a record of an integration that is not deleted. What is
+// deleted goes to the end of the feed: the first one tells.
+const livingRecordQuery = "SELECT id FROM records WHERE integration_id = $1 AND deleted = 0 ORDER BY pos LIMIT 1"
+
 func (db *DB) purgeIntegration(ctx context.Context, i store.Integration) (more bool, err error) {
 	if i.Reason != deletedReason {
 		if err := db.chore(ctx, func(ctx context.Context, t *tx) error { return deleteIntegration(ctx, t, i) }); err != nil {
@@ -107,7 +111,7 @@ func (db *DB) purgeIntegration(ctx context.Context, i store.Integration) (more b
 		{"SELECT id FROM runs WHERE integration_id = $1 LIMIT 1", func(ctx context.Context, t *tx, n int) (int64, error) {
 			return dropRuns(ctx, t, "SELECT id FROM runs WHERE integration_id = $1 ORDER BY id LIMIT $2", i.ID, n)
 		}},
-		{"SELECT id FROM records WHERE integration_id = $1 AND deleted = 0 LIMIT 1", func(ctx context.Context, t *tx, n int) (int64, error) {
+		{livingRecordQuery, func(ctx context.Context, t *tx, n int) (int64, error) {
 			return deleteRecords(ctx, t, i.ID, n)
 		}},
 	}

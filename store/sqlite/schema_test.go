@@ -172,6 +172,7 @@ func TestQueryPlans(t *testing.T) {
 		"splits":                {splitsQuery(2), []any{1, "a", 1, "b", 1}, "SEARCH s USING INDEX sqlite_autoindex_member_splits_1 (tenant_id=? AND integration_id=? AND external_id=?)"},
 		"parents":               {parentsQuery(2), []any{1, "k", "a", 1, "k", "b"}, "SEARCH r USING INDEX sqlite_autoindex_records_1 (integration_id=? AND kind=? AND external_id=?)"},
 		"members":               {membersQuery, []any{"acme", 0, 0, 10}, "USING COVERING INDEX members_tenant (tenant_id=? AND id>?)"},
+		"one that lives":        {livingRecordQuery, []any{1}, "SEARCH records USING INDEX records_feed (integration_id=?)"},
 		"the deleted":           {deletedQuery, []any{1}, "USING COVERING INDEX records_deleted (integration_id=?)"},
 	} {
 		var plan []string
