@@ -90,7 +90,7 @@ func measureRestart(t *testing.T, f *figures) {
 		took = append(took, micros(time.Since(began))/1000)
 	}
 	d.stop(t)
-	f.most("restart of a killed daemon with 10,000 streams waiting, to its first commit", median(took), 1000, "ms")
+	f.most(fmt.Sprintf("restart of a killed daemon with 10,000 streams waiting, to its first commit, the longest of %d", len(took)), slices.Max(took), 1000, "ms")
 }
 
 // hogQuiet is how long a daemon is asked while nothing else goes on.

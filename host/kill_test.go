@@ -78,14 +78,14 @@ func TestKilledAtRandomEndsLikeUndisturbed(t *testing.T) {
 	proved(t, "kills: %d of the host, %d of plugins, %d records in %s: 0 lost, 0 doubled, 0 processes left; from start to first commit p50 %s, p99 %s, at most %s (%d times)",
 		r.hosts, r.plugins, len(want), took.Round(time.Second), p50, p99, most, len(r.firsts))
 	if k.firstGoal > 0 {
-		goal := k.firstGoal
+		require.GreaterOrEqual(t, r.hosts+r.plugins, k.kills)
+		// A start is some 100 ms of two processors: with as much work again beside it nobody
+		// can tell how soon a host is there. That is no pass.
+		verdict := "99 of 100 times the first commit came sooner"
 		if others {
-			// A start is some 100 ms of two processors. With as much work again beside it
-			// only a bound that an error would pass by far can be asserted.
-			goal *= 10
-			t.Logf("the machine had other work: %s are allowed instead of %s", goal, k.firstGoal)
+			verdict = "NOT MEASURED: the machine had other work, and all else of this proof holds; run it again with nothing beside it"
 		}
-		require.Less(t, p99, goal, "99 of 100 times the first commit came sooner")
+		require.Less(t, p99, k.firstGoal, verdict)
 	}
 }
 
