@@ -161,7 +161,11 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 		u.checkPlugin(ctx, a, cage, deep)
 	}
 	if !slices.ContainsFunc(found, discovery.Artifact.Runnable) {
-		u.warn("plugins.scan", "no plugin in "+host.Plugins.Dir+" may run", u.c.command("plugin approve NAME"))
+		consent := u.c.command("plugin approve NAME")
+		if host.Plugins.Trust == config.TrustSigned {
+			consent = "put one there that a key of plugins.keys has signed, and its .minisig beside it"
+		}
+		u.warn("plugins.scan", "no plugin in "+host.Plugins.Dir+" may run", consent)
 	}
 	return nil
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
+	"aead.dev/minisign"
 	"github.com/stretchr/testify/require"
 
 	hostv1 "github.com/jackfield/jackfield/proto/jackfield/host/v1"
@@ -121,7 +123,12 @@ func TestDoctorSaysWhatIsWrong(t *testing.T) {
 		}, "plugins.scan", checkFailed, "mkdir "},
 		"Unapproved": {func(t *testing.T, dir string) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "plugins", "git"), []byte("#!/bin/sh\n"), 0o700))
-		}, "plugin.git", checkWarning, "nobody approved it"},
+		}, "plugin.git", checkWarning, "nobody approved it | jackfield plugin approve "},
+		"Unsigned": {func(t *testing.T, dir string) {
+			signedOnly(t, dir)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "plugins", "git"), []byte("#!/bin/sh\n"), 0o700))
+		}, "plugin.git", checkWarning, "it has no signature | minisign -S -m git"},
+		"NothingSigned": {signedOnly, "plugins.scan", checkWarning, "may run | put one there that a key of plugins.keys has signed"},
 		"LongPath": {func(t *testing.T, dir string) {
 			text := "version: 1\ndata: ./" + strings.Repeat("x", 100) + "\n"
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "host.yaml"), []byte(text), 0o600))
@@ -143,6 +150,15 @@ func TestDoctorSaysWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// signedOnly lets run what a key signed, and nothing that was approved.
+func signedOnly(t *testing.T, dir string) {
+	t.Helper()
+	public, _, err := minisign.GenerateKey(nil)
+	require.NoError(t, err)
+	text := fmt.Sprintf("version: 1\nplugins: {trust: signed, keys: [%q]}\n", public)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "host.yaml"), []byte(text), 0o600))
 }
 
 func TestDoctorAsksTheDaemon(t *testing.T) {
