@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackfield/jackfield/host/internal/api"
 	"github.com/jackfield/jackfield/host/internal/callbox"
+	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/host/internal/upkeep"
 	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
@@ -114,8 +116,26 @@ func (h *callHooks) Plan(_ context.Context, in store.Integration, t store.CallEv
 		plan.Way, plan.Unknown, plan.Writes = store.WayPlugin, callbox.Hook(t) != "", t.Writes()
 	case hasHook(m, callbox.Hook(t)):
 		plan.Way, plan.Runs, plan.Writes = store.WayPlugin, []string{in.Plugin}, t.Writes()
+		if field := m.DedupeContacts; field != "" && t == store.ContactCreate {
+			plan.Same = func(form map[string]any) string { return sameNumber(form[field], "") }
+		}
 	}
 	return plan
+}
+
+// sameNumber returns a number that a form has, in one way of writing it; empty if it has
+// none.
+func sameNumber(given any, region string) string {
+	number, _ := given.(string)
+	if v, ok := endpoint.Number("e164", number, region); ok {
+		return v
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '+' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, number)
 }
 
 // Run implements callbox.Hooks.

@@ -27,7 +27,7 @@ func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox
 	if err != nil {
 		return callbox.Plan{Way: store.WayChain, Runs: []string{in.Template}, Writes: t.Writes(), Lookup: cmp.Or(in.Lookup, f.lookup)}
 	}
-	plan := callbox.Plan{Lookup: cmp.Or(flow.Deadline, f.lookup)}
+	plan := callbox.Plan{Lookup: cmp.Or(flow.Deadline, f.lookup), Same: flow.Same}
 	for _, s := range flow.Steps {
 		plan.Runs = append(plan.Runs, s.Endpoint)
 		plan.Writes = plan.Writes || !s.Reads

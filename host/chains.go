@@ -141,6 +141,9 @@ func (c chainTarget) Flow(hook string, event store.CallEventType) chain.Flow {
 		flow.ID, flow.URL, flow.Deadline = c.expression(declared.ID), c.expression(declared.URL), declared.Deadline
 		flow.Route, flow.Reject = c.expression(declared.Route), c.expression(declared.Reject)
 	}
+	if field := info.Chain(hook).Dedupe; field != "" {
+		flow.Same = func(form map[string]any) string { return sameNumber(form[field], t.Spec().Region) }
+	}
 	if hook == sdk.HookGetDataIframe {
 		flow.Deadline = cmp.Or(c.lookup, flow.Deadline)
 		if t.HasScreen() {

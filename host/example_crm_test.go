@@ -116,6 +116,7 @@ func exampleCalls(begin time.Time) [][]string {
 		rings("3", "+4989900100"),
 		{"contact.create", "--call", "3", "name=", "email=nobody"},
 		{"contact.create", "--call", "3", "name=Bo Berg", "company=Berg AG", "phone=+4989900100", "email=bo@berg.example"},
+		{"contact.create", "--call", "3b", "name=Bo Berg again", "phone=+49 89 900-100"},
 		rings("4", "+4989900100"),
 		rings("5", "+4940555100"),
 		{"call.connected", "--call", "5", "--agent", "ann", "--at", at(5 * time.Second)},
@@ -162,7 +163,7 @@ func (s *site) play(integration, host string, begin time.Time) []string {
 // in Go: the same calls get the same answers and screens, and leave the same in the CRM.
 // A day of calls loses and doubles none while the CRM refuses requests and loses answers.
 //
-// rows: G24, G25, G27, G30, F31
+// rows: G24, G25, G27, G28, G30, F31
 func TestThreeWaysToTheExampleCRM(t *testing.T) {
 	t.Parallel()
 	s := exampleSite(t)
@@ -218,6 +219,7 @@ integrations:
 		require.Contains(t, told, want)
 	}
 	require.Equal(t, 2, strings.Count(told, `"State":"failed"`), told)
+	require.Equal(t, 1, strings.Count(holds["template"], "89900100")+strings.Count(holds["template"], "89 900-100"), "a number makes one contact: %s", holds["template"])
 	var held struct {
 		Calls []struct{ Call, Contact string }
 	}

@@ -66,7 +66,12 @@ type Manifest struct {
 	// Template is the name of a template whose endpoints hooks call with CallEndpoint:
 	// the settings are its fields, and "host" among them is the remote system's.
 	Template string
-	Limits   Limits
+	// DedupeContacts is the field of the form of handleCreateContact that has the
+	// contact's number: a number makes one contact. The hook is called for the first form
+	// with a number, and the others are answered with what that made; empty: it is called
+	// for each form.
+	DedupeContacts string
+	Limits         Limits
 	// Every is the default schedule in ticks of one minute: 5 if zero, 1 is every
 	// tick, negative is never.
 	Every int

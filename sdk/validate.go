@@ -23,6 +23,9 @@ func (m Manifest) Validate() error {
 	if m.Version == "" || len(m.Version) > 64 || strings.ContainsFunc(m.Version, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		bad("version %q: 1 to 64 visible ASCII characters are needed, such as 1.4.2", m.Version)
 	}
+	if len(m.DedupeContacts) > 64 || m.DedupeContacts != "" && !slices.Contains(m.Hooks, HookCreateContact) {
+		bad("dedupe of contacts by %.64q: it is a field of the form of %s, which the hooks need", m.DedupeContacts, HookCreateContact)
+	}
 	if m.Template != "" && !ValidName(m.Template) {
 		bad("template %q: %s", m.Template, nameRule)
 	}

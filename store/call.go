@@ -170,6 +170,8 @@ type CallEvent struct {
 	DueAt      time.Time  // of the next attempt; zero: none
 	ReceivedAt time.Time
 	FinishedAt time.Time
+	// Same is what is made once by all events that have it; empty: each makes its own.
+	Same string
 }
 
 // HookWay says who ran a hook.

@@ -46,6 +46,8 @@ type NewCallEvent struct {
 	// replay.
 	Key string
 	Sum []byte
+	// Same is what is made once by all events that have it; empty: the event makes its own.
+	Same string
 	// Begin has the event claimed with its storing, if it is its turn.
 	Begin bool
 }

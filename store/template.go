@@ -163,6 +163,9 @@ type HookChain struct {
 	Route    string         `json:"route,omitempty"`  // where a call that rings goes
 	Reject   string         `json:"reject,omitempty"` // why a call that rings is refused
 	Deadline time.Duration  `json:"deadline,omitempty"`
+	// Dedupe is the field of a contact's form that has its number: a number makes one
+	// contact.
+	Dedupe string `json:"dedupe,omitempty"`
 }
 
 // Chain returns the chain of a hook.

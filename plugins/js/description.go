@@ -37,6 +37,7 @@ type about struct {
 	Icon        string             `yaml:"icon"`
 	Hosts       []string           `yaml:"hosts"`       // that fetch reaches beside those of the settings
 	Template    string             `yaml:"template"`    // whose endpoints ctx.endpoint calls
+	Dedupe      string             `yaml:"dedupe"`      // field of a contact's form: a number makes one contact
 	Concurrency int                `yaml:"concurrency"` // calls at once
 	Settings    map[string]setting `yaml:"settings"`
 }
@@ -75,8 +76,8 @@ func (d description) manifest(hooks []string, checks bool) (sdk.Manifest, error)
 	m := sdk.Manifest{
 		Name: d.Name, Label: d.Manifest.Label, Version: d.Version, Description: d.Manifest.Description, Icon: d.Manifest.Icon,
 		Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: hooks, Hosts: d.Manifest.Hosts,
-		Template: d.Manifest.Template,
-		Limits:   sdk.Limits{Concurrency: d.Manifest.Concurrency},
+		Template: d.Manifest.Template, DedupeContacts: d.Manifest.Dedupe,
+		Limits: sdk.Limits{Concurrency: d.Manifest.Concurrency},
 	}
 	if m.Label == "" {
 		m.Label = d.Name + " functions"

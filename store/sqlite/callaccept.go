@@ -83,7 +83,7 @@ func accept(ctx context.Context, t *tx, n store.NewCallEvent, out *store.Accepte
 		return fmt.Errorf("%w: the events of call %s have over %d bytes", store.ErrLimit, n.External, store.MaxCallBytes)
 	}
 	e := store.CallEvent{
-		UID: n.UID, CallID: c.ID, Seq: c.Events + 1, Type: n.Type, Body: n.Body, State: store.EventQueued, ReceivedAt: fromMillis(t.ms),
+		UID: n.UID, CallID: c.ID, Seq: c.Events + 1, Type: n.Type, Body: n.Body, State: store.EventQueued, ReceivedAt: fromMillis(t.ms), Same: n.Same,
 	}
 	late := n.Type == store.CallConnected && !c.EndedAt.IsZero()
 	switch {
@@ -161,10 +161,10 @@ func insertEvent(ctx context.Context, t *tx, n store.NewCallEvent, e *store.Call
 		return err
 	}
 	err = t.get(ctx, `
-		INSERT INTO call_events (uid, call_id, seq, type, state, writes, body, attempts, error, due_at, received_at, finished_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		INSERT INTO call_events (uid, call_id, seq, type, state, writes, body, attempts, error, due_at, received_at, finished_at, same)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		RETURNING id`,
-		[]any{e.UID, e.CallID, e.Seq, string(e.Type), string(e.State), flag(n.Writes), string(n.Body), e.Attempts, why, millis(e.DueAt), t.ms, millis(e.FinishedAt)}, &e.ID)
+		[]any{e.UID, e.CallID, e.Seq, string(e.Type), string(e.State), flag(n.Writes), string(n.Body), e.Attempts, why, millis(e.DueAt), t.ms, millis(e.FinishedAt), text(n.Same)}, &e.ID)
 	if err != nil || n.Key == "" {
 		return err
 	}

@@ -75,20 +75,21 @@ func rawText(s nullString) json.RawMessage {
 }
 
 const callEventColumns = `
-	SELECT id, uid, call_id, seq, type, state, body, attempts, steps, answer, error, due_at, received_at, finished_at
+	SELECT id, uid, call_id, seq, type, state, body, attempts, steps, answer, error, due_at, received_at, finished_at, same
 	FROM   call_events
 	`
 
 func scanCallEvent(s scanner) (e store.CallEvent, err error) {
 	var (
 		body, steps             string
-		answer, why             nullString
+		answer, why, same       nullString
 		due, received, finished moment
 	)
-	err = s.Scan(&e.ID, &e.UID, &e.CallID, &e.Seq, &e.Type, &e.State, &body, &e.Attempts, &steps, &answer, &why, &due, &received, &finished)
+	err = s.Scan(&e.ID, &e.UID, &e.CallID, &e.Seq, &e.Type, &e.State, &body, &e.Attempts, &steps, &answer, &why, &due, &received, &finished, &same)
 	if err != nil {
 		return e, err
 	}
+	e.Same = same.String
 	e.Body, e.Answer = json.RawMessage(body), rawText(answer)
 	if err := json.Unmarshal([]byte(steps), &e.Steps); err != nil {
 		return e, fmt.Errorf("decode steps of event %d: %w", e.ID, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -313,6 +314,8 @@ func TestCallsAreAnsweredWhileAnImportHoldsTheStore(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	open, release, applied := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
 	go func() {
 		applied <- db.update(context.WithoutCancel(ctx), func(ctx context.Context, t *tx) error {
 			for n := range 2_000 { // as a segment does
@@ -350,7 +353,7 @@ func TestCallsAreAnsweredWhileAnImportHoldsTheStore(t *testing.T) {
 	}
 	require.Empty(t, applied, "the import holds the store yet")
 	require.Empty(t, behind)
-	close(release)
+	free()
 	require.NoError(t, <-applied)
 	require.NoError(t, <-behind)
 }

@@ -32,6 +32,7 @@ func (integration) Manifest() sdk.Manifest {
 			sdk.HookGetDataIframe, sdk.HookSavePreLogCRM, sdk.HookSaveLogCRM, sdk.HookCreateSMSNote,
 			sdk.HookCreateTicket, sdk.HookCreateContact, sdk.HookLookup,
 		},
+		DedupeContacts: "phone",
 	}
 }
 

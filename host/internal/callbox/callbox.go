@@ -27,6 +27,7 @@ type Inbox interface {
 	CallEvent(ctx context.Context, id int64) (store.CallEvent, error)
 	SaveEvent(ctx context.Context, o store.EventOutcome) error
 	Unknowns
+	MadeOfSame(ctx context.Context, event int64) (made store.CallEvent, ok bool, err error)
 	ResolveEvent(ctx context.Context, id int64, how store.EventResolution, answer json.RawMessage, log store.CallLog) (store.CallEvent, error)
 }
 
@@ -59,6 +60,7 @@ type Callbox struct {
 	opts  Options
 
 	lanes   lanes
+	sames   sames
 	waits   waits
 	lookups *semaphore.Weighted
 	writes  *semaphore.Weighted
@@ -97,6 +99,7 @@ func New(inbox Inbox, hooks Hooks, opts Options) *Callbox {
 	c := &Callbox{
 		inbox: inbox, hooks: hooks, opts: opts,
 		lanes:   lanes{busy: map[string]bool{}},
+		sames:   sames{busy: map[string]chan struct{}{}},
 		waits:   waits{of: map[int64][]chan store.CallEvent{}},
 		lookups: semaphore.NewWeighted(int64(opts.Lookups)), writes: semaphore.NewWeighted(int64(opts.Writes)),
 		kick: make(chan struct{}, 1),
@@ -223,7 +226,7 @@ func (c *Callbox) claim(key string, call int64) {
 func (c *Callbox) lane(key string, call int64, claimed store.ClaimedEvent, ok bool) {
 	for first := true; ; first = false {
 		for ok {
-			claimed, ok = c.settle(claimed, c.do(claimed))
+			claimed, ok = c.turn(claimed)
 			first = false
 		}
 		if !first && c.lanes.leave(key) {

@@ -32,6 +32,9 @@ type Plan struct {
 	Unknown bool
 	// Lookup is how long a lookup may take.
 	Lookup time.Duration
+	// Same returns what a form makes once for its integration, however often it is sent;
+	// nil: each makes its own.
+	Same func(form map[string]any) string
 }
 
 // Nothing reports whether nothing runs.

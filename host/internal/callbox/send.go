@@ -104,6 +104,11 @@ func newEvent(in store.Integration, r Request, plan Plan, now time.Time) (store.
 		Integration: in.UID, Tenant: in.Tenant, Name: in.Name, External: e.CallID, UID: hex.EncodeToString(uid[:]),
 		Type: store.CallEventType(e.Type), Body: body, Writes: plan.Writes, Skip: plan.Nothing(), Sum: sum[:],
 	}
+	if plan.Same != nil && n.Type == store.ContactCreate {
+		if what := plan.Same(e.Fields); what != "" {
+			n.Same = in.UID + " " + what
+		}
+	}
 	n.Details, n.State = details(e)
 	switch {
 	case r.Key != "":

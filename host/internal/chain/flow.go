@@ -69,6 +69,9 @@ type Flow struct {
 	Screen func(Given) (json.RawMessage, []string)
 	// Deadline bounds the whole flow; 0: who calls it does.
 	Deadline time.Duration
+	// Same returns what a form makes once, however often it is sent; nil: each makes its
+	// own.
+	Same func(form map[string]any) string
 	// Options are the choices of people, User the names of what is read from pages.
 	Options map[string]bool
 	User    []string

@@ -90,7 +90,7 @@ func (o object) hooks(key string) map[string]store.HookChain {
 	out := map[string]store.HookChain{}
 	for _, given := range p.sorted() {
 		name := given.key.Value
-		e, ok := o.src.object(given.value, join(p.path, name), "steps", "id", "url", "route", "reject", "deadline")
+		e, ok := o.src.object(given.value, join(p.path, name), "steps", "id", "url", "route", "reject", "deadline", "dedupe")
 		if !ok {
 			continue
 		}
@@ -100,13 +100,16 @@ func (o object) hooks(key string) map[string]store.HookChain {
 		} else {
 			c.Deadline = e.wait("deadline")
 		}
-		for key, to := range map[string]*string{"id": &c.ID, "url": &c.URL, "route": &c.Route, "reject": &c.Reject} {
+		for key, to := range map[string]*string{"id": &c.ID, "url": &c.URL, "route": &c.Route, "reject": &c.Reject, "dedupe": &c.Dedupe} {
 			*to, _ = e.text(key)
 		}
 		for _, key := range []string{"route", "reject"} {
 			if e.has(key) && name != sdk.HookGetDataIframe {
 				o.src.failAt(CodeNoEffect, e.pair(key).key, "hooks."+sdk.HookGetDataIframe, "%s: only a call that rings can be routed or refused", join(e.path, key))
 			}
+		}
+		if e.has("dedupe") && name != sdk.HookCreateContact {
+			o.src.failAt(CodeNoEffect, e.pair("dedupe").key, "hooks."+sdk.HookCreateContact, "%s: only contacts are made once of a number", join(e.path, "dedupe"))
 		}
 		out[name] = c
 	}

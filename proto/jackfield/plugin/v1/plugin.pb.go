@@ -195,9 +195,11 @@ type Manifest struct {
 	// files.example.com:8443; the port is that of https if none is given.
 	Hosts []string `protobuf:"bytes,20,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// Whose endpoints EndpointCall calls; the settings are its fields.
-	Template      string `protobuf:"bytes,21,opt,name=template,proto3" json:"template,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Template string `protobuf:"bytes,21,opt,name=template,proto3" json:"template,omitempty"`
+	// The field of a contact's form that has its number: a number makes one contact.
+	DedupeContacts string `protobuf:"bytes,22,opt,name=dedupe_contacts,json=dedupeContacts,proto3" json:"dedupe_contacts,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Manifest) Reset() {
@@ -359,6 +361,13 @@ func (x *Manifest) GetHosts() []string {
 func (x *Manifest) GetTemplate() string {
 	if x != nil {
 		return x.Template
+	}
+	return ""
+}
+
+func (x *Manifest) GetDedupeContacts() string {
+	if x != nil {
+		return x.DedupeContacts
 	}
 	return ""
 }
@@ -2178,7 +2187,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"\x11\n" +
 	"\x0fDescribeRequest\"M\n" +
 	"\x10DescribeResponse\x129\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\xde\x04\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\x87\x05\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -2202,7 +2211,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\tpage_size\x18\x10 \x01(\x05R\bpageSize\x12&\n" +
 	"\x0fstate_may_write\x18\x11 \x03(\x05R\rstateMayWrite\x12\x14\n" +
 	"\x05hosts\x18\x14 \x03(\tR\x05hosts\x12\x1a\n" +
-	"\btemplate\x18\x15 \x01(\tR\btemplate\"\xbe\x01\n" +
+	"\btemplate\x18\x15 \x01(\tR\btemplate\x12'\n" +
+	"\x0fdedupe_contacts\x18\x16 \x01(\tR\x0ededupeContacts\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +

@@ -58,12 +58,14 @@ CREATE TABLE call_events (
     received_at INTEGER NOT NULL,
     finished_at INTEGER,
     told        INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)), -- that it is unknown
+    same        TEXT,    -- what is made once by all events that have it (G28)
     CHECK ((finished_at IS NOT NULL) = (state IN ('done', 'skipped', 'failed')))
 ) STRICT;
 CREATE UNIQUE INDEX call_events_uid  ON call_events (uid);
 CREATE UNIQUE INDEX call_events_seq  ON call_events (call_id, seq);
 CREATE INDEX call_events_open ON call_events (call_id, seq) WHERE state IN ('queued', 'running', 'unknown');
 CREATE INDEX call_events_untold ON call_events (id) WHERE state = 'unknown' AND told = 0;
+CREATE INDEX call_events_same ON call_events (same, id) WHERE same IS NOT NULL;
 CREATE INDEX call_events_running ON call_events (id) WHERE state = 'running';
 
 -- The same key and the same event have one effect and one answer (F22).
