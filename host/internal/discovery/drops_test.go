@@ -16,7 +16,7 @@ import (
 // The ways in which programs come to be in a directory. Each ends with the file whole
 // and executable under its name.
 func waysOfDropping() map[string]func(dir, name string, body []byte) error {
-	program := func(path string, body []byte) error { return os.WriteFile(path, body, 0o755) } //nolint:gosec // a program
+	program := func(path string, body []byte) error { return os.WriteFile(path, body, 0o755) }
 	rename := func(temp string) func(dir, name string, body []byte) error {
 		return func(dir, name string, body []byte) error {
 			from := filepath.Join(dir, fmt.Sprintf(temp, name))
@@ -27,7 +27,7 @@ func waysOfDropping() map[string]func(dir, name string, body []byte) error {
 		}
 	}
 	slowly := func(path string, body []byte) error { // as cp does of what is large, and mv from another file system
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755) //nolint:gosec // likewise
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ type Watcher struct {
 	scanner *Scanner // Run's alone
 	opts    Options
 	rescan  chan struct{} // of one: wake-ups coalesce
+	hints   func(Options) *hints
 
 	mu      sync.Mutex // guards what follows
 	last    []Artifact
@@ -31,7 +32,7 @@ func NewWatcher(opts Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Watcher{scanner: scanner, opts: scanner.opts, rescan: make(chan struct{}, 1)}, nil
+	return &Watcher{scanner: scanner, opts: scanner.opts, rescan: make(chan struct{}, 1), hints: newHints}, nil
 }
 
 // Rescan asks for a scan soon. It never blocks.
@@ -79,7 +80,7 @@ func (w *Watcher) Last() ([]Artifact, error) {
 // sends the whole state whenever it differs from the one before. A scan that
 // fails sends nothing: what was found stays true. Run returns when ctx ends.
 func (w *Watcher) Run(ctx context.Context, out chan<- []Artifact) error {
-	hints := newHints(w.opts)
+	hints := w.hints(w.opts)
 	defer hints.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -13,8 +13,15 @@ import (
 // watch runs a watcher until the test ends.
 func (b *bundle) watch(t *testing.T) (*Watcher, <-chan []Artifact) {
 	t.Helper()
+	return b.watchBy(t, newHints)
+}
+
+// watchBy is watch with what tells of events.
+func (b *bundle) watchBy(t *testing.T, hints func(Options) *hints) (*Watcher, <-chan []Artifact) {
+	t.Helper()
 	w, err := NewWatcher(b.opts)
 	require.NoError(t, err)
+	w.hints = hints
 	ctx, cancel := context.WithCancel(context.Background())
 	out, ended := make(chan []Artifact), make(chan error, 1)
 	go func() { ended <- w.Run(ctx, out) }()
@@ -142,6 +149,23 @@ func TestLostEventsAreMadeUpFor(t *testing.T) {
 	opts, err := Options{Dir: "a", Lock: "b", Data: "c"}.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, 30*time.Second, opts.Rescan)
+}
+
+// Where the system tells of no event at all the timer does the work.
+//
+// rows: H21, F08
+func TestWithoutEventsTheTimerDoesTheWork(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *Options) { o.Rescan = 20 * time.Millisecond })
+	_, out := b.watchBy(t, func(o Options) *hints { return &hints{opts: o} })
+	until(t, out, none)
+	body := script("one")
+	b.write(t, "slack", body, 0o755)
+	until(t, out, has("slack", VerdictUnapproved))
+	b.approve(t, "slack", "1.0.0", "slack", body)
+	until(t, out, has("slack", VerdictApproved))
+	require.NoError(t, os.Remove(filepath.Join(b.opts.Dir, "slack")))
+	until(t, out, none)
 }
 
 // A stream of events puts the scan off, but not for ever.

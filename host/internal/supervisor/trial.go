@@ -36,11 +36,11 @@ func (c Candidate) Acquire(ctx context.Context, in sdk.Integration) (h *Handle, 
 
 // candidate is what Status tells of one.
 type candidate struct {
-	binary      Binary
-	refused     bool
+	binary    Binary
+	refused   bool
 	withdrawn bool
-	err         string
-	lines       []string
+	err       string
+	lines     []string
 }
 
 // trial is a program being tried beside what serves, which goes on meanwhile, and is
