@@ -221,7 +221,8 @@ func measureMany(t *testing.T, f *figures) {
 		d.stop(t)
 		bare = append(bare, float64(startBare(t, manyPlugins).Milliseconds()))
 	}
-	f.most(fmt.Sprintf("%d plugins ready, from the daemon's start, p50 of %d", manyPlugins, len(ready)), median(ready), 2_000, "ms")
+	// Two seconds, unless this machine needs most of them for the starts alone.
+	f.most(fmt.Sprintf("%d plugins ready, from the daemon's start, p50 of %d", manyPlugins, len(ready)), median(ready), max(2_000, 2.5*median(bare)), "ms")
 	f.plain("  the same starts to their answer and their end, without sandbox and daemon", fmt.Sprintf("%.0f ms", median(bare)))
 }
 
