@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +25,7 @@ func (h *Host) wireCalls(ctx context.Context) (err error) {
 	}
 	h.hooks = &callHooks{
 		integration: h.db.IntegrationByUID, manifest: h.processes.kept, invoke: h.runner.Invoke, lookup: h.config.Calls.Lookup,
-		flows: templateFlows{h.templates, h.config.Calls.Lookup},
+		flows: templateFlows{h.templates, h.config.Calls.Lookup}, templates: h.templates,
 	}
 	h.callbox = callbox.New(h.inbox, h.hooks, callbox.Options{
 		GiveUp: h.config.Calls.Retry, Log: h.log.Named("call"), Redact: h.redactor.Redact, Unknown: h.db.TellUnknown,
@@ -93,6 +94,14 @@ type flows interface {
 	run(ctx context.Context, in store.Integration, job callbox.Job) callbox.Result
 }
 
+// pluginTemplates know what the templates of plugins say.
+type pluginTemplates interface {
+	// optionsOf returns the choices that an integration makes; nil if there are none.
+	optionsOf(m sdk.Manifest, in store.Integration) map[string]bool
+	// shows makes the screen that is declared of what a hook answered; nil if none is.
+	shows(in store.Integration, h sdk.CallHook, a sdk.CallAnswer) (screen json.RawMessage, warnings []string)
+}
+
 // callHooks run the hooks of calls: a function of the integration's plugin, or what
 // its template declares.
 type callHooks struct {
@@ -100,6 +109,7 @@ type callHooks struct {
 	manifest    func(name string) (sdk.Manifest, bool)
 	invoke      func(ctx context.Context, in store.Integration, call sdk.HookCall) (sdk.HookResult, error)
 	flows       flows
+	templates   pluginTemplates
 	lookup      time.Duration
 }
 
@@ -119,6 +129,8 @@ func (h *callHooks) Plan(_ context.Context, in store.Integration, t store.CallEv
 		if field := m.DedupeContacts; field != "" && t == store.ContactCreate {
 			plan.Same = func(form map[string]any) string { return sameNumber(form[field], "") }
 		}
+	case m.TemplateText != nil:
+		return h.flows.plan(in, t)
 	}
 	return plan
 }
@@ -138,6 +150,16 @@ func sameNumber(given any, region string) string {
 	}, number)
 }
 
+// declared reports whether what a template declares runs for a hook: that of the
+// integration, or the one that its plugin brings along for hooks that it does not have.
+func (h *callHooks) declared(in store.Integration, hook string) bool {
+	if in.Template != "" {
+		return true
+	}
+	m, ok := h.manifest(in.Plugin)
+	return ok && m.TemplateText != nil && !hasHook(m, hook)
+}
+
 // Run implements callbox.Hooks.
 func (h *callHooks) Run(ctx context.Context, job callbox.Job) callbox.Result {
 	in, err := h.integration(ctx, job.Call.Integration)
@@ -153,7 +175,7 @@ func (h *callHooks) Run(ctx context.Context, job callbox.Job) callbox.Result {
 		defer cancel()
 	}
 	var res callbox.Result
-	if in.Template != "" {
+	if h.declared(in, job.Hook) {
 		res = h.flows.run(ctx, in, job)
 	} else {
 		res = h.plugin(ctx, in, job)

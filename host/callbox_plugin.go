@@ -35,7 +35,11 @@ func (h *callHooks) plugin(ctx context.Context, in store.Integration, job callbo
 	}
 	step := store.HookStep{Way: store.WayPlugin, Name: name, Key: name, Attempt: job.Event.Attempts, Write: job.Event.Type.Writes() && !job.Ask}
 	begin := time.Now()
-	answer, err := h.invoked(ctx, in, name, job.Payload())
+	payload := job.Payload()
+	if h.templates != nil {
+		payload.Options = h.templates.optionsOf(m, in)
+	}
+	answer, err := h.invoked(ctx, in, name, payload)
 	step.Took = time.Since(begin)
 	res := callbox.Result{Answer: answer, Asks: asks}
 	if err != nil {
@@ -44,6 +48,9 @@ func (h *callHooks) plugin(ctx context.Context, in store.Integration, job callbo
 		res.Err = &store.HookError{
 			Class: string(sdk.ClassRemote), Code: "fields_refused", Message: "the remote system does not take the values", Outcome: store.OutcomeFailed, Fields: answer.FieldErrors,
 		}
+	}
+	if name == sdk.HookGetDataIframe && err == nil && len(answer.Iframe) == 0 && m.TemplateText != nil {
+		res.Answer.Iframe, step.Warnings = h.templates.shows(in, payload, answer)
 	}
 	step.Error = res.Err
 	res.Steps = []store.HookStep{step}

@@ -25,7 +25,7 @@ func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox
 	hook := callbox.Hook(t)
 	flow, err := f.declares(in, hook, t)
 	if err != nil {
-		return callbox.Plan{Way: store.WayChain, Runs: []string{in.Template}, Writes: t.Writes(), Lookup: cmp.Or(in.Lookup, f.lookup)}
+		return callbox.Plan{Way: store.WayChain, Runs: []string{cmp.Or(in.Template, in.Plugin)}, Writes: t.Writes(), Lookup: cmp.Or(in.Lookup, f.lookup)}
 	}
 	plan := callbox.Plan{Lookup: cmp.Or(flow.Deadline, f.lookup), Same: flow.Same}
 	for _, s := range flow.Steps {
@@ -37,7 +37,7 @@ func (f templateFlows) plan(in store.Integration, t store.CallEventType) callbox
 		plan.Writes = plan.Writes || !s.Reads
 	}
 	if len(plan.Runs) == 0 && (flow.Screen != nil || flow.Route != nil || flow.Reject != nil) {
-		plan.Runs = []string{in.Template} // it answers without asking anybody
+		plan.Runs = []string{cmp.Or(in.Template, in.Plugin)} // it answers without asking anybody
 	}
 	if len(plan.Runs) > 0 {
 		plan.Way = store.WayChain
@@ -51,7 +51,7 @@ func (f templateFlows) run(ctx context.Context, in store.Integration, job callbo
 	if job.Ask {
 		if input.Name, input.Save = sdk.HookLookup, nil; !f.asks(in, job, job.Lost) {
 			return callbox.Result{Err: &store.HookError{
-				Class: string(sdk.ClassConfig), Code: "no_hook", Message: "template " + in.Template + " does not say how to ask what became of this write", Outcome: store.OutcomeNotSent,
+				Class: string(sdk.ClassConfig), Code: "no_hook", Message: "template " + cmp.Or(in.Template, in.Plugin) + " does not say how to ask what became of this write", Outcome: store.OutcomeNotSent,
 			}}
 		}
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type sentDoc struct {
 			ID, URL, Route string
 			Contacts       []struct{ ID, Name, Company string }
 			FieldErrors    map[string]string `json:"field_errors"`
+			Iframe         json.RawMessage
 		}
 		Error struct{ Code, Message, Outcome string }
 	}

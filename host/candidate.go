@@ -41,6 +41,8 @@ type candidates struct {
 	unread       func(ctx context.Context, plugin string, reads []int) ([]store.UnreadState, error)
 	serving      func(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error)
 	check        func(ctx context.Context, in store.Integration, p runner.Plugin) error
+	// own tells what integrations say otherwise that a version's template does not take.
+	own func(m sdk.Manifest, in store.Integration) []string
 	// parks reports whether integrations are parked whose settings a new version does
 	// not take (K18), and park does it; otherwise the version is refused.
 	parks func() bool
@@ -183,7 +185,7 @@ func (d *candidates) misfits(m sdk.Manifest, in store.Integration) ([]string, er
 	if err != nil {
 		return nil, supervisor.Because(refusedSettings, fmt.Errorf("its settings schema cannot be used: %w", err))
 	}
-	return out, nil
+	return append(out, d.own(m, in)...), nil
 }
 
 // try opens the candidate with settings, and has it reach the remote system.

@@ -141,7 +141,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 		Probation: h.config.Plugins.Probation, DrainTimeout: h.config.Plugins.Drain,
 		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
-		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle, IdleOf: h.config.Plugins.Idles,
+		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Accept: h.acceptManifest, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle, IdleOf: h.config.Plugins.Idles,
 		Trace:  traceCall(h.traces),
 		Egress: h.ways.open,
 
@@ -193,7 +193,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	}
 	h.candidates = &candidates{
 		integrations: h.db.Integrations, unread: h.unread, keys: keys, redactor: h.redactor, serving: h.processes.Acquire,
-		parks: h.files.ParksIncompatible, park: h.db.ParkUnfit, log: h.log.Named("plugin"),
+		own: h.templates.misfits, parks: h.files.ParksIncompatible, park: h.db.ParkUnfit, log: h.log.Named("plugin"),
 	}
 	h.unfit = &unfit{
 		integrations: h.db.Integrations, serving: h.sup.Manifest, takes: h.candidates.takes, resume: h.db.ResumeFit,

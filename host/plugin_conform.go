@@ -76,7 +76,7 @@ func (c *cli) conform(ctx context.Context, path string, f conformFlags) error {
 		return err
 	}
 	opts.Start = func(ctx context.Context, lines func(conformance.Line)) (conformance.Process, error) {
-		x, err := supervisor.Examine(ctx, supervisor.Options{Inspect: discovery.Inspect}, tested,
+		x, err := supervisor.Examine(ctx, supervisor.Options{Inspect: discovery.Inspect, Accept: acceptManifest}, tested,
 			func(l supervisor.RawLine) { lines(conformance.Line(l)) })
 		if err != nil {
 			return nil, err // no nil process in an interface

@@ -37,12 +37,20 @@ func (c *cli) templateListCommand() *cobra.Command {
 				return c.printList(resp, "templates", func(t *table) {
 					t.head("TEMPLATE", "TYPE", "LABEL", "ENDPOINTS", "INTEGRATIONS", "FILE")
 					for _, tpl := range resp.GetTemplates() {
-						t.row(tpl.GetName(), tpl.GetType(), tpl.GetLabel(), len(tpl.GetEndpoints()), tpl.GetIntegrations(), relative(tpl.GetFile()))
+						t.row(tpl.GetName(), tpl.GetType(), tpl.GetLabel(), len(tpl.GetEndpoints()), tpl.GetIntegrations(), declaredBy(tpl))
 					}
 				})
 			})
 		},
 	}
+}
+
+// declaredBy tells what declares a template.
+func declaredBy(tpl *hostv1.Template) string {
+	if tpl.GetPlugin() != "" {
+		return "plugin " + tpl.GetPlugin()
+	}
+	return relative(tpl.GetFile())
 }
 
 // maxDescription bounds a file that a template is made of.

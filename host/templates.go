@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/jackfield/jackfield/host/internal/egress"
 	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/host/internal/secret"
+	"github.com/jackfield/jackfield/sdk"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -38,6 +41,11 @@ type templates struct {
 	variants   variants
 	connects   connects
 	transports *egress.Transports // of integrations
+	brought    brought
+	// manifest returns what an approved plugin says of itself, serving those that take
+	// work.
+	manifest func(plugin string) (sdk.Manifest, bool)
+	serving  func() []string
 
 	mu    sync.Mutex // guards ready
 	ready map[string]*prepared
@@ -173,9 +181,42 @@ func (t *templates) spec(name string) (store.Template, bool) {
 	return p.spec, true
 }
 
-// Templates implements api.Endpoints.
+// Templates implements api.Endpoints: those of files, and those that plugins bring along.
 func (t *templates) Templates(ctx context.Context, name string) ([]store.StoredTemplate, error) {
-	return t.db.Templates(ctx, name)
+	list, err := t.db.Templates(ctx, name)
+	if err != nil || name != "" && len(list) > 0 {
+		return list, err
+	}
+	plugins := []string{name}
+	if name == "" {
+		plugins = t.serving()
+	}
+	for _, plugin := range plugins {
+		if m, ok := t.manifest(plugin); ok && m.TemplateText != nil {
+			ready, err := t.brought.of(t.compiler, m)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, store.StoredTemplate{Template: ready.Spec()})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b store.StoredTemplate) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// TemplateOf implements api.Endpoints.
+func (t *templates) TemplateOf(in store.Integration) (name string) {
+	if in.Template != "" {
+		return in.Template
+	}
+	m, ok := t.manifest(in.Plugin)
+	switch {
+	case !ok:
+		return ""
+	case m.TemplateText != nil:
+		return m.Name
+	}
+	return m.Template
 }
 
 // Render implements api.Endpoints.
@@ -242,6 +283,9 @@ func callable(in store.Integration) error {
 // integration makes what is stored ready to be called.
 func (t *templates) integration(in store.Integration, g api.EndpointGiven) (endpoint.Integration, endpoint.Given, error) {
 	var given endpoint.Given
+	if in.Template == "" {
+		return t.ofPlugin(in, g)
+	}
 	ready := t.get(in.Template)
 	if ready == nil {
 		return endpoint.Integration{}, given, store.Hint(fmt.Errorf("template %s of %s: %w", in.Template, in.FullName(), store.ErrNotFound), "jackfield template list")
@@ -255,6 +299,14 @@ func (t *templates) integration(in store.Integration, g api.EndpointGiven) (endp
 		return endpoint.Integration{}, given, fmt.Errorf("fields of %s: %w", in.FullName(), store.ErrInvalid) // the cause could show them
 	}
 	t.redactor.Keep(in.UID, config.Secrets(config.FieldsSchema(ready.Spec()), settings.Reveal())...)
+	given, err = givenOf(g)
+	return endpoint.Integration{
+		ID: in.UID, Name: in.FullName(), Template: ready, Host: in.Host, Callcenter: in.Callcenter, Fields: fields,
+	}, given, err
+}
+
+// givenOf reads what an endpoint is called with.
+func givenOf(g api.EndpointGiven) (given endpoint.Given, err error) {
 	for _, part := range []struct {
 		raw  []byte
 		into *map[string]any
@@ -265,13 +317,11 @@ func (t *templates) integration(in store.Integration, g api.EndpointGiven) (endp
 		v, err := endpoint.Decode(part.raw)
 		object, ok := v.(map[string]any)
 		if err != nil || !ok {
-			return endpoint.Integration{}, given, fmt.Errorf("what endpoint is called with: %w: no JSON object", store.ErrInvalid)
+			return endpoint.Given{}, fmt.Errorf("what endpoint is called with: %w: no JSON object", store.ErrInvalid)
 		}
 		*part.into = object
 	}
-	return endpoint.Integration{
-		ID: in.UID, Name: in.FullName(), Template: ready, Host: in.Host, Callcenter: in.Callcenter, Fields: fields,
-	}, given, nil
+	return given, nil
 }
 
 // schema tells which fields of an integration are secrets.

@@ -19,7 +19,7 @@ import (
 // without TLS to nobody but whom the operator names in egress.allow.
 func (h *Host) wireTemplates(ctx context.Context, keys *secret.Keyring) (err error) {
 	each := h.ways.guard.Transports(egress.ClientOptions{PlainHTTP: true, Header: endpoint.MaxTimeout})
-	t := &templates{db: h.db, keys: keys, redactor: h.redactor, log: h.log.Named("template"), transports: each}
+	t := &templates{db: h.db, keys: keys, redactor: h.redactor, log: h.log.Named("template"), transports: each, manifest: h.processes.kept, serving: h.sup.Loaded}
 	t.allow(h.config.Egress.Grants())
 	h.templates, err = newTemplates(ctx, t, guardedEach{each})
 	return err

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackfield/jackfield/host/internal/api"
+	"github.com/jackfield/jackfield/host/internal/chain"
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/endpoint"
 	"github.com/jackfield/jackfield/sdk"
@@ -19,12 +21,21 @@ import (
 // its template needs one.
 const hostSetting = "host"
 
-// callForPlugin calls an endpoint of the template that a plugin's manifest names, with
-// the settings of the integration as its fields.
-func (t *templates) callForPlugin(ctx context.Context, in store.Integration, template, name string, body []byte) (sdk.EndpointResult, error) {
-	of, given, err := t.pluginIntegration(in, template, body)
+// callForPlugin calls an endpoint of the template that a plugin's manifest names or
+// brings along, with the settings of the integration as its fields.
+func (t *templates) callForPlugin(ctx context.Context, in store.Integration, m sdk.Manifest, name string, body []byte) (sdk.EndpointResult, error) {
+	of, err := t.pluginIntegration(in, m)
 	if err != nil {
 		return sdk.EndpointResult{}, err
+	}
+	var given endpoint.Given
+	if len(body) > 0 {
+		v, err := endpoint.Decode(body)
+		object, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return sdk.EndpointResult{}, notSent("bad_value", "what an endpoint is called with is no JSON object")
+		}
+		given.Body, given.Call = object, object // a function gives both: it has the call
 	}
 	reads := readsOnly(of.Template, name)
 	out, err := t.engine.Call(ctx, of, name, given)
@@ -42,20 +53,40 @@ func readsOnly(t *endpoint.Template, name string) bool {
 	return e.Type == store.EndpointGetData || e.Method == http.MethodGet
 }
 
+// ofPlugin makes an integration of a plugin ready to be called, as integration does.
+func (t *templates) ofPlugin(in store.Integration, g api.EndpointGiven) (endpoint.Integration, endpoint.Given, error) {
+	m, ok := t.manifest(in.Plugin)
+	if !ok {
+		return endpoint.Integration{}, endpoint.Given{}, store.Hint(fmt.Errorf("template of plugin %s: %w", in.Plugin, store.ErrNotFound), "jackfield plugin show "+in.Plugin)
+	}
+	of, err := t.pluginIntegration(in, m)
+	if e, ok := errors.AsType[*sdk.Error](err); ok {
+		err = &api.EndpointError{Class: string(e.Class), Code: e.Code, Message: e.Message, Outcome: string(endpoint.OutcomeNotSent)}
+	}
+	if err != nil {
+		return endpoint.Integration{}, endpoint.Given{}, err
+	}
+	given, err := givenOf(g)
+	return of, given, err
+}
+
 // pluginIntegration is an integration of a plugin as one of its template.
-func (t *templates) pluginIntegration(in store.Integration, template string, body []byte) (endpoint.Integration, endpoint.Given, error) {
-	var given endpoint.Given
-	ready := t.get(template)
+func (t *templates) pluginIntegration(in store.Integration, m sdk.Manifest) (endpoint.Integration, error) {
+	ready, err := t.ofManifest(m)
+	if err != nil {
+		return endpoint.Integration{}, notSent("no_template", err.Error())
+	}
 	if ready == nil {
-		return endpoint.Integration{}, given, notSent("no_template", fmt.Sprintf("plugin %s calls endpoints of template %q, which is not there (hint: jackfield template list)", in.Plugin, template))
+		return endpoint.Integration{}, notSent("no_template", fmt.Sprintf("plugin %s calls endpoints of template %q, which is not there (hint: jackfield template list)", in.Plugin, m.Template))
 	}
 	settings, err := config.OpenSettings(t.keys, in)
 	if err != nil {
-		return endpoint.Integration{}, given, err
+		return endpoint.Integration{}, err
 	}
+	t.redactor.Keep(in.UID, config.Secrets(m.SettingsSchema, settings.Reveal())...)
 	values := map[string]any{}
 	if err := json.Unmarshal(settings.Reveal(), &values); err != nil {
-		return endpoint.Integration{}, given, notSent("bad_settings", "the settings are no JSON object") // the cause could show them
+		return endpoint.Integration{}, notSent("bad_settings", "the settings are no JSON object") // the cause could show them
 	}
 	fields := make(map[string]string, len(values))
 	for key, v := range values {
@@ -65,17 +96,33 @@ func (t *templates) pluginIntegration(in store.Integration, template string, bod
 	}
 	host := fields[hostSetting]
 	if fault := endpoint.HostFault(host); host != "" && fault != "" {
-		return endpoint.Integration{}, given, notSent("bad_settings", "settings.host: "+fault)
+		return endpoint.Integration{}, notSent("bad_settings", "settings.host: "+fault)
 	}
-	if len(body) > 0 {
-		v, err := endpoint.Decode(body)
-		object, ok := v.(map[string]any)
-		if err != nil || !ok {
-			return endpoint.Integration{}, given, notSent("bad_value", "what an endpoint is called with is no JSON object")
-		}
-		given.Body, given.Call = object, object // a function gives both: it has the call
+	return endpoint.Integration{ID: in.UID, Name: in.FullName(), Template: ready, Host: host, Fields: fields}, nil
+}
+
+// optionsOf returns the choices that an integration of a plugin makes, by name of the
+// options that its template has; nil if that has none.
+func (t *templates) optionsOf(m sdk.Manifest, in store.Integration) map[string]bool {
+	ready, err := t.ofManifest(m)
+	if err != nil || ready == nil {
+		return nil
 	}
-	return endpoint.Integration{ID: in.UID, Name: in.FullName(), Template: ready, Host: host, Fields: fields}, given, nil
+	own, err := ready.Spec().With(in.Info, nil)
+	if err != nil || len(own.Info.ListOptions) == 0 {
+		return nil
+	}
+	return own.Info.Chosen()
+}
+
+// shows makes the screen that a plugin's template declares of what a hook of the plugin
+// answered; nil if it declares none.
+func (t *templates) shows(in store.Integration, h sdk.CallHook, a sdk.CallAnswer) (json.RawMessage, []string) {
+	target, err := t.target(in)
+	if err != nil {
+		return nil, nil
+	}
+	return chain.Show(target, h, a)
 }
 
 // fieldText is a setting as the field of a template: those are texts.

@@ -71,7 +71,13 @@ type Manifest struct {
 	// with a number, and the others are answered with what that made; empty: it is called
 	// for each form.
 	DedupeContacts string
-	Limits         Limits
+	// TemplateText is a template that the plugin brings along, instead of naming one: the
+	// YAML of a file of the host's templates, whose name is the plugin's. Besides
+	// endpoints it may declare info, with options whose choices hooks get, chains of
+	// endpoints for events for which the plugin has no hook, and the iframe that is shown
+	// when a hook answers none. It calls "{{ host }}" and Hosts alone.
+	TemplateText []byte
+	Limits       Limits
 	// Every is the default schedule in ticks of one minute: 5 if zero, 1 is every
 	// tick, negative is never.
 	Every int

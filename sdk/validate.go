@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 )
 
+// MaxTemplateText is how large a template may be that a manifest brings along, in bytes.
+const MaxTemplateText = 64 << 10
+
 // Validate reports every rule that the manifest breaks.
 func (m Manifest) Validate() error {
 	var errs []error
@@ -28,6 +31,12 @@ func (m Manifest) Validate() error {
 	}
 	if m.Template != "" && !ValidName(m.Template) {
 		bad("template %q: %s", m.Template, nameRule)
+	}
+	if m.Template != "" && m.TemplateText != nil {
+		bad("template %q: the plugin brings a template along, and names another one", m.Template)
+	}
+	if n := len(m.TemplateText); n > MaxTemplateText {
+		bad("template text: %d bytes; %d are allowed", n, MaxTemplateText)
 	}
 	if m.Icon != "" && !strings.HasPrefix(m.Icon, "data:image/") {
 		bad("icon: a data:image/ URI is needed")

@@ -35,6 +35,7 @@ type Template struct {
 	Auth       Auth                `json:"auth"`
 	Endpoints  []Endpoint          `json:"endpoints"`
 	File       string              `json:"-"` // that declares it
+	Plugin     string              `json:"-"` // whose manifest brings it along, instead of a file
 	// Sum tells whether the declaration changed.
 	Sum []byte `json:"-"`
 }

@@ -85,6 +85,9 @@ func (c *call) invoke(vm *goja.Runtime, payload []byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read what the function is called with: %w", err)
 		}
+		if options := event.ToObject(vm).Get("options"); options != nil {
+			c.set(context.ToObject(vm), "options", options)
+		}
 		args = []goja.Value{event, context}
 	}
 	value, err := fn(goja.Undefined(), args...)

@@ -71,6 +71,7 @@ func (c *call) context() (goja.Value, error) {
 	c.set(ctx, "tenant", c.in.Tenant)
 	c.set(ctx, "integration", c.in.Name)
 	c.set(ctx, "fields", fields)
+	c.set(ctx, "options", c.vm.NewObject())
 	c.give(ctx, "fetch", c.fetch)
 	c.give(ctx, "endpoint", c.endpoint)
 	return ctx, nil

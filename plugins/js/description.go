@@ -16,6 +16,7 @@ import (
 
 const (
 	descriptionFile    = "plugin.yaml"
+	templateFile       = "template.yaml"
 	maxDescription     = 64 << 10
 	defaultConcurrency = 16
 )
@@ -28,6 +29,8 @@ type description struct {
 	MinHost  string `yaml:"min_host"` // the host looks at it
 	Runtime  string `yaml:"runtime"`
 	Manifest about  `yaml:"manifest"`
+
+	template []byte // of template.yaml beside it; nil if there is none
 }
 
 // about is what a folder says of itself beside its name.
@@ -68,6 +71,10 @@ func readDescription(from fs.FS) (description, error) {
 			return d, fmt.Errorf("%s: manifest.settings.%s needs a type, such as string", descriptionFile, name)
 		}
 	}
+	d.template, err = readFile(from, templateFile, sdk.MaxTemplateText)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d, fmt.Errorf("read %s: %w", templateFile, err)
+	}
 	return d, nil
 }
 
@@ -76,7 +83,7 @@ func (d description) manifest(hooks []string, checks bool) (sdk.Manifest, error)
 	m := sdk.Manifest{
 		Name: d.Name, Label: d.Manifest.Label, Version: d.Version, Description: d.Manifest.Description, Icon: d.Manifest.Icon,
 		Kind: sdk.KindOperation, Capabilities: []sdk.Capability{sdk.CanInvoke}, Hooks: hooks, Hosts: d.Manifest.Hosts,
-		Template: d.Manifest.Template, DedupeContacts: d.Manifest.Dedupe,
+		Template: d.Manifest.Template, TemplateText: d.template, DedupeContacts: d.Manifest.Dedupe,
 		Limits: sdk.Limits{Concurrency: d.Manifest.Concurrency},
 	}
 	if m.Label == "" {

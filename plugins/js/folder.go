@@ -62,7 +62,7 @@ func readFile(from fs.FS, name string, most int64) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // read only
 	body, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(body)) > most {
-		err = fmt.Errorf("%s: the code of a folder has %d bytes at most", name, maxSourceBytes)
+		err = fmt.Errorf("%s: it is larger than the %d bytes that are left for it", name, most)
 	}
 	return body, err
 }

@@ -147,6 +147,7 @@ type manifestFile struct {
 	Hooks          []string         `json:"hooks,omitempty"`
 	Hosts          []string         `json:"hosts,omitempty"`
 	Template       string           `json:"template,omitempty"`
+	TemplateText   string           `json:"template_text,omitempty"`
 	Concurrency    int              `json:"concurrency,omitempty"`
 	PerRun         int              `json:"concurrency_per_run,omitempty"`
 	PageSize       int              `json:"page_size,omitempty"`
@@ -176,7 +177,8 @@ type stateFile struct {
 func manifestJSON(m sdk.Manifest) manifestFile {
 	f := manifestFile{
 		Name: m.Name, Label: m.Label, Version: m.Version, Description: m.Description, Icon: m.Icon, Kind: m.Kind,
-		Capabilities: m.Capabilities, Hooks: m.Hooks, Hosts: m.Hosts, Template: m.Template, Concurrency: m.Limits.Concurrency, PerRun: m.Limits.PerRun, PageSize: m.Limits.PageSize,
+		Capabilities: m.Capabilities, Hooks: m.Hooks, Hosts: m.Hosts, Template: m.Template, TemplateText: string(m.TemplateText),
+		Concurrency: m.Limits.Concurrency, PerRun: m.Limits.PerRun, PageSize: m.Limits.PageSize,
 		Every: m.Every, Protocol: Protocol, SettingsSchema: m.SettingsSchema,
 	}
 	if f.Kind == "" {

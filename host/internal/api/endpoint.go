@@ -15,6 +15,9 @@ type Endpoints interface {
 	// Templates returns the templates with their endpoints, by name; an empty name is
 	// all of them.
 	Templates(ctx context.Context, name string) ([]store.StoredTemplate, error)
+	// TemplateOf returns the name of the template that an integration is of, or that its
+	// plugin brings along or names; empty if there is none.
+	TemplateOf(in store.Integration) string
 	// Render returns the request of an endpoint as it may be shown, and sends nothing.
 	// What is missing comes as *EndpointError; store.ErrNotFound is an endpoint that
 	// the template does not have.
@@ -77,7 +80,11 @@ func (s *templateService) ListTemplates(ctx context.Context, req *hostv1.ListTem
 	}
 	resp := &hostv1.ListTemplatesResponse{}
 	for _, t := range list {
-		used, err := s.deps.Store.Integrations(ctx, store.IntegrationFilter{Template: t.Name, Limit: maxUsers})
+		users := store.IntegrationFilter{Template: t.Name, Limit: maxUsers}
+		if t.Plugin != "" {
+			users = store.IntegrationFilter{Plugin: t.Plugin, Limit: maxUsers}
+		}
+		used, err := s.deps.Store.Integrations(ctx, users)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +107,7 @@ const maxUsers = 100_000
 func template(t store.StoredTemplate) *hostv1.Template {
 	out := &hostv1.Template{
 		Name: t.Name, Label: t.Label, Type: string(t.Type), Description: t.Description, Region: t.Region, Auth: string(t.Auth.Type),
-		Endpoints: t.EndpointNames(), Info: rawOf(t.Info), Iframe: t.Iframe, File: t.File,
+		Endpoints: t.EndpointNames(), Info: rawOf(t.Info), Iframe: t.Iframe, File: t.File, Plugin: t.Plugin,
 		CreatedAt: timestamp(t.CreatedAt), UpdatedAt: timestamp(t.UpdatedAt),
 	}
 	for _, p := range t.Parameters {
@@ -164,7 +171,7 @@ func (s *endpointService) templatesOf(ctx context.Context, name, integration str
 		if err != nil {
 			return nil, err
 		}
-		name = in.Template
+		name = s.deps.Endpoints.TemplateOf(in)
 	}
 	list, err := s.deps.Endpoints.Templates(ctx, name)
 	if err == nil && len(list) == 0 && name != "" {
@@ -173,10 +180,10 @@ func (s *endpointService) templatesOf(ctx context.Context, name, integration str
 	return list, err
 }
 
-// findTemplated returns an integration that is of a template.
+// findTemplated returns an integration that is of a template, or of a plugin that has one.
 func (s *Server) findTemplated(ctx context.Context, name string) (store.Integration, error) {
 	in, err := s.findIntegration(ctx, name)
-	if err == nil && in.Template == "" {
+	if err == nil && s.deps.Endpoints.TemplateOf(in) == "" {
 		return in, invalid("jackfield template list", "integration %s is of plugin %s, which has no endpoints", in.FullName(), in.Plugin)
 	}
 	return in, err
@@ -185,7 +192,11 @@ func (s *Server) findTemplated(ctx context.Context, name string) (store.Integrat
 // screenOf returns what the page and the screen of an integration are: its own words
 // over those of its template.
 func (s *Server) screenOf(ctx context.Context, in store.Integration) (info, iframe []byte, err error) {
-	list, err := s.deps.Endpoints.Templates(ctx, in.Template)
+	name := s.deps.Endpoints.TemplateOf(in)
+	if name == "" {
+		return nil, nil, nil
+	}
+	list, err := s.deps.Endpoints.Templates(ctx, name)
 	if err != nil || len(list) == 0 {
 		return nil, nil, err
 	}

@@ -27,6 +27,8 @@ func (f *fakeEndpoints) Templates(_ context.Context, name string) ([]store.Store
 	return pick(f.templates, 0, func(t store.StoredTemplate) bool { return name == "" || t.Name == name }), nil
 }
 
+func (*fakeEndpoints) TemplateOf(in store.Integration) string { return in.Template }
+
 func (f *fakeEndpoints) Render(_ context.Context, in store.Integration, endpoint string, g EndpointGiven) (EndpointRequest, error) {
 	return EndpointRequest{Method: "GET", URL: "https://" + in.Host + "/" + endpoint + "?key=s3cr3t", Headers: map[string]string{"X": "s3cr3t"}, Body: string(g.Body)}, f.err
 }

@@ -82,10 +82,8 @@ func (s *integrationService) GetIntegration(ctx context.Context, req *hostv1.Get
 	if resp.Limit, err = s.limitUse(ctx, in); err != nil {
 		return nil, err
 	}
-	if in.Template != "" {
-		if resp.Info, resp.Iframe, err = s.screenOf(ctx, in); err != nil {
-			return nil, err
-		}
+	if resp.Info, resp.Iframe, err = s.screenOf(ctx, in); err != nil {
+		return nil, err
 	}
 	if m, ok := s.deps.Plugins.Manifest(ctx, in.Plugin); ok {
 		resp.Manifest = manifest(m)

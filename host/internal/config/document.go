@@ -251,8 +251,8 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 		"template":       nameSchema("The template that it is of, instead of a plugin."),
 		"callcenter":     described("string", "Of a template: the call center whose calls it is for."),
 		"host":           described("string", "Of a template: the host of the remote system, without https://."),
-		"info":           described("object", "Of a template: instead of the template's, key by key."),
-		"iframe":         described("object", "Of a template: instead of the template's, key by key."),
+		"info":           described("object", "Of a template, or of a plugin that has one: instead of the template's, key by key."),
+		"iframe":         described("object", "Of a template, or of a plugin that has one: instead of the template's, key by key."),
 		"fields":         described("object", "Of a template: the values of its parameters. Strings may refer: ${env:NAME}, ${file:PATH}."),
 	}
 	schedule, _ := scheduleSchema()["properties"].(schemaNode)

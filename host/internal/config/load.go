@@ -224,6 +224,7 @@ type loader struct {
 	opts     Options
 	checkers map[string]*checker       // by plugin; nil: its schema cannot be used
 	declared map[string]store.Template // by name: of good files, and what those of bad ones were
+	brought  map[string]store.Template // by plugin: what manifests bring along, as far as it was asked for
 	secrets  []string                  // of the file that is read
 }
 
@@ -237,7 +238,7 @@ func newLoader(opts Options) *loader {
 	if opts.LookupEnv == nil {
 		opts.LookupEnv = os.LookupEnv
 	}
-	return &loader{opts: opts, checkers: map[string]*checker{}, declared: map[string]store.Template{}}
+	return &loader{opts: opts, checkers: map[string]*checker{}, declared: map[string]store.Template{}, brought: map[string]store.Template{}}
 }
 
 var errBadSchema = errors.New("bad settings schema")

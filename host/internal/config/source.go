@@ -59,11 +59,22 @@ func readSource(path string, of *folder) *source {
 	case err != nil:
 		s.fail(CodeUnreadable, 0, 0, "", "the file cannot be read: %v", cause(err))
 	}
+	s.take(text)
+	return s
+}
+
+// textSource is a file that is given as its text.
+func textSource(path string, text []byte) *source {
+	s := &source{path: path}
+	s.take(text)
+	return s
+}
+
+func (s *source) take(text []byte) {
 	s.text = strings.TrimPrefix(string(text), "\ufeff")
 	if !utf8.ValidString(s.text) {
 		s.fail(CodeSyntax, 0, 0, "", "the file is not text in UTF-8")
 	}
-	return s
 }
 
 // lines returns the lines of the file, which are needed if something is wrong in it:

@@ -67,6 +67,10 @@ func (l *loader) templates(dir string) (files []TemplateFile, problems Problems)
 	first, there := map[string]int{}, map[string]bool{}
 	for _, f := range l.readTemplates(paths, of) {
 		there[f.Path] = true
+		if m, ok := l.opts.Plugins(f.Name); ok && f.Name != "" && m.TemplateText != nil {
+			f.src.failAt(CodeDuplicateName, f.name, "another name", "template %q is that of the plugin of this name, whose manifest declares it", f.Name)
+			f.Good = false
+		}
 		if j, twice := first[f.Name]; twice && f.Name != "" {
 			f.src.failAt(CodeDuplicateName, f.name, "one file a template", "template %q is declared in %s too", f.Name, files[j].Path)
 			f.Good = false
@@ -96,8 +100,11 @@ func (l *loader) keepTemplates(files []TemplateFile) {
 }
 
 func (l *loader) template(path string, of *folder) TemplateFile {
-	s := readSource(path, of)
-	f := TemplateFile{Path: path, src: s}
+	return l.templateSource(readSource(path, of))
+}
+
+func (l *loader) templateSource(s *source) TemplateFile {
+	f, path := TemplateFile{Path: s.path, src: s}, s.path
 	sum := sha256.Sum256([]byte(s.text))
 	f.Template.File, f.Template.Sum = path, sum[:]
 	if last, ok := l.opts.Read.get(path, sum[:]); ok && !s.failed() {

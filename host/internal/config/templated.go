@@ -85,11 +85,9 @@ func (l *loader) overrides(o object, t store.Template, spec store.IntegrationSpe
 	if err != nil {
 		return // it cannot be read: that was said
 	}
-	known := own.Info.Chosen()
-	for name := range own.Info.Options {
-		if _, ok := known[name]; !ok {
-			o.src.failAt(CodeBadValue, o.at("info"), nearest.Advice(name, slices.Sorted(maps.Keys(known))), "%s: the template has no option %q", join(o.path, "info.options"), name)
-		}
+	for _, name := range unknownOptions(own) {
+		known := slices.Sorted(maps.Keys(own.Info.Chosen()))
+		o.src.failAt(CodeBadValue, o.at("info"), nearest.Advice(name, known), "%s: the template has no option %q", join(o.path, "info.options"), name)
 	}
 	for _, fault := range l.opts.CheckOverride(own) {
 		fault.Message = join(o.path, fault.Message)

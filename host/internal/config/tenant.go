@@ -225,7 +225,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		return l.templated(f, o, n)
 	}
 	o.need("plugin")
-	o.misplaced("it belongs to integrations of a template", templatedKeys()...)
+	o.misplaced("it belongs to integrations of a template", "callcenter", "host", "fields")
 	in.Spec = store.IntegrationSpec{Tenant: f.Tenant, File: f.Path, Line: n.Line, Enabled: o.boolean("enabled", true)}
 	in.Spec.FinishOnDisable = o.word("on_disable", "abort", "abort", "finish") == "finish"
 	in.Spec.OnTypeChange = store.TypePolicy(o.word("on_type_change", string(store.TypesPass), string(store.TypesPass), string(store.TypesQuarantine), string(store.TypesHalt)))
@@ -263,6 +263,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 		return in
 	}
 	m, known := l.opts.Plugins(in.Spec.Plugin)
+	l.ownWords(o, &in.Spec, m, known)
 	if in.Checked = known; known {
 		l.fit(o, &in, &given, m, named)
 	} else {

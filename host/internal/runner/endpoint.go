@@ -7,9 +7,9 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// EndpointCall calls an endpoint of a template for an integration of a plugin. Its error
-// is an *sdk.Error.
-type EndpointCall func(ctx context.Context, in store.Integration, template, name string, body []byte) (sdk.EndpointResult, error)
+// EndpointCall calls an endpoint of the template that a plugin's manifest names or brings
+// along, for an integration of the plugin. Its error is an *sdk.Error.
+type EndpointCall func(ctx context.Context, in store.Integration, m sdk.Manifest, name string, body []byte) (sdk.EndpointResult, error)
 
 var _ sdk.EndpointCaller = (*services)(nil)
 
@@ -20,11 +20,11 @@ func (s *services) CallEndpoint(ctx context.Context, name string, body []byte) (
 		return sdk.EndpointResult{}, err
 	}
 	notSent := map[string]string{sdk.DetailOutcome: "not_sent"}
-	if s.manifest.Template == "" || s.r.opts.Endpoint == nil {
+	if s.manifest.Template == "" && s.manifest.TemplateText == nil || s.r.opts.Endpoint == nil {
 		return sdk.EndpointResult{}, &sdk.Error{
 			Class: sdk.ClassConfig, Code: "no_template", Safe: true, Details: notSent,
-			Message: "plugin " + s.in.Plugin + " names no template in its manifest whose endpoints it could call",
+			Message: "plugin " + s.in.Plugin + " has no template in its manifest whose endpoints it could call",
 		}
 	}
-	return s.r.opts.Endpoint(ctx, s.in, s.manifest.Template, name, body)
+	return s.r.opts.Endpoint(ctx, s.in, s.manifest, name, body)
 }

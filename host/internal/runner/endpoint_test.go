@@ -21,8 +21,8 @@ func TestAnEndpointIsCalledForTheIntegrationOfTheCall(t *testing.T) {
 
 	for _, s := range []*services{one, two} {
 		s.manifest.Template = "crm"
-		s.r.opts.Endpoint = func(_ context.Context, in store.Integration, template, name string, body []byte) (sdk.EndpointResult, error) {
-			return sdk.EndpointResult{Body: []byte(in.Tenant + " " + in.UID + " " + template + " " + name + " " + string(body))}, nil
+		s.r.opts.Endpoint = func(_ context.Context, in store.Integration, m sdk.Manifest, name string, body []byte) (sdk.EndpointResult, error) {
+			return sdk.EndpointResult{Body: []byte(in.Tenant + " " + in.UID + " " + m.Template + " " + name + " " + string(body))}, nil
 		}
 	}
 	res, err := one.CallEndpoint(t.Context(), "find", []byte("{}"))

@@ -93,6 +93,10 @@ type Options struct {
 	// if nil.
 	Room func() error
 
+	// Accept says why a program cannot be taken that says m of itself, with Because, or
+	// returns nil. Every one is taken if nil.
+	Accept func(m sdk.Manifest) error
+
 	// Verify says why a new version may not take over from the one that serves, with
 	// Because, or returns nil. Every one may if nil.
 	Verify func(ctx context.Context, c Candidate) error
@@ -177,6 +181,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Room == nil {
 		o.Room = func() error { return nil }
+	}
+	if o.Accept == nil {
+		o.Accept = func(sdk.Manifest) error { return nil }
 	}
 	if o.Verify == nil {
 		o.Verify = func(context.Context, Candidate) error { return nil }

@@ -154,6 +154,9 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 	if p.manifest, err = p.client.Describe(ctx); err != nil {
 		return fmt.Errorf("it does not say what it is: %w", err)
 	}
+	if err := p.sup.opts.Accept(p.manifest); err != nil {
+		return err
+	}
 	p.egress.Describe(p.manifest)
 	return because(reasonMismatch, p.binary.matches(p.manifest))
 }

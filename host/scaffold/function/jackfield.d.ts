@@ -126,7 +126,9 @@ export interface Context {
   readonly integration: string;
   /** The settings of the integration, as plugin.yaml declares them; secrets too. */
   readonly fields: Record<string, any>;
-  /** Calls an endpoint of the template that plugin.yaml names. It throws a CallError. */
+  /** The choices that the integration makes of the listOptions of template.yaml, or of the template that plugin.yaml names. */
+  readonly options: Record<string, boolean>;
+  /** Calls an endpoint of template.yaml, or of the template that plugin.yaml names. It throws a CallError. */
   endpoint(name: string, body?: Record<string, any>): Promise<EndpointResult>;
   /** Makes a request to a host that plugin.yaml or a setting names. It throws a CallError if there is no answer. */
   fetch(url: string, init?: FetchInit): Promise<FetchAnswer>;

@@ -134,10 +134,12 @@ type Template struct {
 	Iframe []byte `protobuf:"bytes,10,opt,name=iframe,proto3" json:"iframe,omitempty"`
 	// How many integrations are of it.
 	Integrations uint32 `protobuf:"varint,11,opt,name=integrations,proto3" json:"integrations,omitempty"`
-	// That declares it.
-	File          string                 `protobuf:"bytes,12,opt,name=file,proto3" json:"file,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// That declares it; empty if the manifest of a plugin does.
+	File      string                 `protobuf:"bytes,12,opt,name=file,proto3" json:"file,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// That brings it along. Integrations of the plugin are of it.
+	Plugin        string `protobuf:"bytes,15,opt,name=plugin,proto3" json:"plugin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +272,13 @@ func (x *Template) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Template) GetPlugin() string {
+	if x != nil {
+		return x.Plugin
+	}
+	return ""
+}
+
 // TemplateParameter is a field that an integration gives.
 type TemplateParameter struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -382,7 +391,7 @@ const file_jackfield_host_v1_template_proto_rawDesc = "" +
 	"\x14ListTemplatesRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"R\n" +
 	"\x15ListTemplatesResponse\x129\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x1b.jackfield.host.v1.TemplateR\ttemplates\"\xd4\x03\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x1b.jackfield.host.v1.TemplateR\ttemplates\"\xec\x03\n" +
 	"\bTemplate\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x12\n" +
@@ -402,7 +411,8 @@ const file_jackfield_host_v1_template_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xcd\x01\n" +
+	"updated_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x16\n" +
+	"\x06plugin\x18\x0f \x01(\tR\x06plugin\"\xcd\x01\n" +
 	"\x11TemplateParameter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12 \n" +

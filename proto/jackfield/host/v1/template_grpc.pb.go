@@ -26,7 +26,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TemplateService shows the integration types that files declare.
+// TemplateService shows the integration types that files and plugins declare.
 type TemplateServiceClient interface {
 	ListTemplates(ctx context.Context, in *ListTemplatesRequest, opts ...grpc.CallOption) (*ListTemplatesResponse, error)
 }
@@ -53,7 +53,7 @@ func (c *templateServiceClient) ListTemplates(ctx context.Context, in *ListTempl
 // All implementations must embed UnimplementedTemplateServiceServer
 // for forward compatibility.
 //
-// TemplateService shows the integration types that files declare.
+// TemplateService shows the integration types that files and plugins declare.
 type TemplateServiceServer interface {
 	ListTemplates(context.Context, *ListTemplatesRequest) (*ListTemplatesResponse, error)
 	mustEmbedUnimplementedTemplateServiceServer()

@@ -198,8 +198,10 @@ type Manifest struct {
 	Template string `protobuf:"bytes,21,opt,name=template,proto3" json:"template,omitempty"`
 	// The field of a contact's form that has its number: a number makes one contact.
 	DedupeContacts string `protobuf:"bytes,22,opt,name=dedupe_contacts,json=dedupeContacts,proto3" json:"dedupe_contacts,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// YAML: a template that the plugin brings along instead, of its own name.
+	TemplateText  []byte `protobuf:"bytes,23,opt,name=template_text,json=templateText,proto3" json:"template_text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Manifest) Reset() {
@@ -370,6 +372,13 @@ func (x *Manifest) GetDedupeContacts() string {
 		return x.DedupeContacts
 	}
 	return ""
+}
+
+func (x *Manifest) GetTemplateText() []byte {
+	if x != nil {
+		return x.TemplateText
+	}
+	return nil
 }
 
 type Connector struct {
@@ -2187,7 +2196,7 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06handle\x18\x02 \x01(\tR\x06handle\"\x11\n" +
 	"\x0fDescribeRequest\"M\n" +
 	"\x10DescribeResponse\x129\n" +
-	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\x87\x05\n" +
+	"\bmanifest\x18\x01 \x01(\v2\x1d.jackfield.plugin.v1.ManifestR\bmanifest\"\xac\x05\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
@@ -2212,7 +2221,8 @@ const file_jackfield_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0fstate_may_write\x18\x11 \x03(\x05R\rstateMayWrite\x12\x14\n" +
 	"\x05hosts\x18\x14 \x03(\tR\x05hosts\x12\x1a\n" +
 	"\btemplate\x18\x15 \x01(\tR\btemplate\x12'\n" +
-	"\x0fdedupe_contacts\x18\x16 \x01(\tR\x0ededupeContacts\"\xbe\x01\n" +
+	"\x0fdedupe_contacts\x18\x16 \x01(\tR\x0ededupeContacts\x12#\n" +
+	"\rtemplate_text\x18\x17 \x01(\fR\ftemplateText\"\xbe\x01\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
