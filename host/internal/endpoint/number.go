@@ -37,6 +37,9 @@ func Number(format, number, region string) (string, bool) {
 	return v, ok
 }
 
+// maxExtension is how many digits a number has that is one of the house alone.
+const maxExtension = 5
+
 // formatNumber returns a phone number in another form, or nil for what has none: an
 // anonymous caller has no number.
 func formatNumber(format string, v any, region string) any {
@@ -46,6 +49,12 @@ func formatNumber(format string, v any, region string) any {
 	s := strings.TrimSpace(stringOf(v))
 	if format == "digits" {
 		return orNil(onlyDigits(s))
+	}
+	if len(s) <= maxExtension && s != "" && s[0] != '0' && onlyDigits(s) == s { // a colleague's, and in no country a number
+		if format == "extension" {
+			return s
+		}
+		return nil
 	}
 	n, err := phonenumbers.Parse(s, strings.ToUpper(region))
 	if err != nil || !phonenumbers.IsPossibleNumber(n) {

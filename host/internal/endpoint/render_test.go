@@ -386,3 +386,21 @@ func sorted(query string) string {
 	v, _ := url.ParseQuery(query)
 	return v.Encode()
 }
+
+// A number of the house is an extension, and no number of the country.
+func TestANumberOfTheHouseIsAnExtension(t *testing.T) {
+	t.Parallel()
+	for _, number := range []string{"200", "7", "12345"} {
+		for format, want := range map[string]string{"extension": number, "digits": number, "e164": "", "national": ""} {
+			got, ok := endpoint.Number(format, number, "DE")
+			require.Equal(t, want, got, "%s %s", format, number)
+			require.Equal(t, want != "", ok)
+		}
+	}
+	for _, number := range []string{"030 1234567", "+49301234567", "004930 1234567"} {
+		_, house := endpoint.Number("extension", number, "DE")
+		require.False(t, house, number)
+		got, _ := endpoint.Number("e164", number, "DE")
+		require.Equal(t, "+49301234567", got)
+	}
+}
