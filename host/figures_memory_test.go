@@ -85,18 +85,28 @@ func residentMB(t *testing.T, d *daemonProcess) float64 {
 
 // resident returns the kilobytes that the process has in memory, its program
 // included.
-func resident(pid int) (kb int, err error) {
+func resident(pid int) (kb int, err error) { return statusKB(pid, "VmRSS:") }
+
+// peakMB returns the megabytes that the process had in memory when it had most.
+func peakMB(t *testing.T, d *daemonProcess) float64 {
+	t.Helper()
+	kb, err := statusKB(d.cmd.Process.Pid, "VmHWM:")
+	require.NoError(t, err)
+	return float64(kb) * 1024 / 1e6
+}
+
+func statusKB(pid int, key string) (kb int, err error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, key); ok {
 			_, err := fmt.Sscan(rest, &kb)
 			return kb, err
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, errors.New("no " + key)
 }
 
 // measureStart takes the time from the start of the daemon's process to the first

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/runner"
 	"github.com/jackfield/jackfield/store"
+	"github.com/jackfield/jackfield/store/sqlite"
 )
 
 // crm is a remote system with logins, that knows one contact.
@@ -275,4 +276,43 @@ func TestATemplateIsMadeReadyWhenItIsNeeded(t *testing.T) {
 	_, ok = ts.spec("nobody")
 	require.False(t, ok)
 	require.Nil(t, ts.get("nobody"))
+}
+
+// rows: G02
+//
+// A daemon that starts has in memory what the files declare. What the store has of a
+// template is read when its file is bad and somebody needs the last good one; and what is
+// read never takes the place of what a file declares.
+func TestTheLastGoodTemplateIsReadFromTheStoreWhenItIsNeeded(t *testing.T) {
+	t.Parallel()
+	before, _ := chained(t, newChainCRM(t))
+	good, ok := before.spec("acme-crm")
+	require.True(t, ok)
+	other, bad := good, good
+	other.Name, other.Sum = "other-crm", []byte("other")
+	bad.Name, bad.Sum, bad.Endpoints = "bad-crm", []byte("bad"), append([]store.Endpoint(nil), good.Endpoints...)
+	bad.Endpoints[0].URL = "/{{ nothing }}" // an earlier version stored it
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "data")})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	_, _, err = db.ApplyTemplates(t.Context(), []store.Template{good, other, bad}, nil)
+	require.NoError(t, err)
+
+	ts, err := newTemplates(t.Context(), &templates{db: db, keys: before.keys, redactor: before.redactor, log: before.log}, http.DefaultTransport)
+	require.NoError(t, err)
+	require.Empty(t, ts.ready, "nobody has needed one")
+	made := ts.get("acme-crm")
+	require.NotNil(t, made)
+	require.Equal(t, good.Endpoints, made.Spec().Endpoints)
+	require.Len(t, ts.ready, 1)
+	_, ok = ts.spec("bad-crm")
+	require.False(t, ok)
+
+	newer := other
+	newer.Sum, newer.Label = []byte("newer"), "Newer"
+	ts.prepare(newer)
+	spec, ok := ts.spec("other-crm")
+	require.True(t, ok)
+	require.Equal(t, "Newer", spec.Label, "what its file declares")
+	require.Empty(t, ts.stored)
 }

@@ -47,8 +47,9 @@ type templates struct {
 	manifest func(plugin string) (sdk.Manifest, bool)
 	serving  func() []string
 
-	mu    sync.Mutex // guards ready
-	ready map[string]*prepared
+	mu     sync.Mutex // guards what follows
+	ready  map[string]*prepared
+	stored map[string][]byte // what files hashed to that were good the last time, of those that are not ready
 }
 
 // prepared is a template that is without fault, and what was made of it when it was
@@ -62,7 +63,8 @@ type prepared struct {
 var _ api.Endpoints = (*templates)(nil)
 
 // newTemplates returns what the store has, which is the last good state of files
-// that may be bad now.
+// that may be bad now. It is read when somebody needs it: mostly the files are good, and
+// a daemon that starts would have each template twice.
 func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper) (*templates, error) {
 	t.compiler, t.ready, t.chains = endpoint.NewCompiler(), map[string]*prepared{}, chain.New(chain.Options{})
 	var err error
@@ -70,12 +72,9 @@ func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper
 	if err != nil {
 		return nil, err
 	}
-	list, err := t.db.Templates(ctx, "")
+	t.stored, err = t.db.TemplateSums(ctx)
 	if err != nil {
-		return nil, err
-	}
-	for _, s := range list {
-		t.prepare(s.Template)
+		return nil, fmt.Errorf("list templates: %w", err)
 	}
 	return t, nil
 }
@@ -118,6 +117,7 @@ func (t *templates) apply(ctx context.Context, snap config.Snapshot) error {
 	t.mu.Lock()
 	for _, name := range deleted {
 		delete(t.ready, name)
+		delete(t.stored, name)
 		t.compiler.Forget(name)
 	}
 	t.mu.Unlock()
@@ -134,12 +134,12 @@ func (t *templates) apply(ctx context.Context, snap config.Snapshot) error {
 // and that this one refuses cannot. What is known already is kept as the files have it:
 // one copy of it is enough.
 func (t *templates) prepare(spec store.Template) {
-	if faults := t.compiler.Check(spec); len(faults) > 0 {
-		t.log.Warn("template cannot be used", "template", spec.Name, "problem", faults[0].Message)
+	if !t.usable(spec) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	delete(t.stored, spec.Name)
 	if known := t.ready[spec.Name]; known != nil && bytes.Equal(known.spec.Sum, spec.Sum) {
 		known.spec = spec
 		return
@@ -147,15 +147,18 @@ func (t *templates) prepare(spec store.Template) {
 	t.ready[spec.Name] = &prepared{spec: spec}
 }
 
+// usable reports whether a template is without fault, and warns of one that is not.
+func (t *templates) usable(spec store.Template) bool {
+	faults := t.compiler.Check(spec)
+	if len(faults) > 0 {
+		t.log.Warn("template cannot be used", "template", spec.Name, "problem", faults[0].Message)
+	}
+	return len(faults) == 0
+}
+
 // get returns a template that is ready to be called, or nil.
 func (t *templates) get(name string) *endpoint.Template {
-	t.mu.Lock()
-	p := t.ready[name]
-	var spec store.Template
-	if p != nil {
-		spec = p.spec
-	}
-	t.mu.Unlock()
+	p, spec := t.known(name)
 	if p == nil {
 		return nil
 	}
@@ -172,13 +175,38 @@ func (t *templates) get(name string) *endpoint.Template {
 
 // spec returns a template as its file had it when that was good the last time.
 func (t *templates) spec(name string) (store.Template, bool) {
+	p, spec := t.known(name)
+	return spec, p != nil
+}
+
+// known returns a template and its declaration, nil if there is none without fault.
+func (t *templates) known(name string) (*prepared, store.Template) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.stored[name] != nil {
+		t.recall(name)
+	}
 	p := t.ready[name]
 	if p == nil {
-		return store.Template{}, false
+		return nil, store.Template{}
 	}
-	return p.spec, true
+	return p, p.spec
+}
+
+// recall reads a template from the store whose file was not good since the daemon
+// started. The caller holds mu, so that it cannot take the place of a newer one.
+func (t *templates) recall(name string) {
+	list, err := t.db.Templates(context.Background(), name) // by its name, and few ever
+	if err != nil {
+		t.log.Error("template cannot be read", "template", name, "error", err)
+		return
+	}
+	delete(t.stored, name)
+	for _, s := range list {
+		if t.usable(s.Template) {
+			t.ready[name] = &prepared{spec: s.Template}
+		}
+	}
 }
 
 // Templates implements api.Endpoints: those of files, and those that plugins bring along.

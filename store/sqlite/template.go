@@ -20,7 +20,7 @@ const templatesAtOnce = 50
 // replaced, and what is in neither list is deleted, as long as no integration is of
 // it. It returns the names of those that changed and of those that were deleted.
 func (db *DB) ApplyTemplates(ctx context.Context, want []store.Template, keep []string) (changed, deleted []string, err error) {
-	have, err := db.templateSums(ctx)
+	have, err := db.TemplateSums(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("apply templates: %w", err)
 	}
@@ -63,7 +63,9 @@ func (db *DB) ApplyTemplates(ctx context.Context, want []store.Template, keep []
 	return changed, deleted, nil
 }
 
-func (db *DB) templateSums(ctx context.Context) (map[string][]byte, error) {
+// TemplateSums returns what each template's file hashed to, by name. It reads nothing
+// else of them.
+func (db *DB) TemplateSums(ctx context.Context) (map[string][]byte, error) {
 	have := map[string][]byte{}
 	err := db.list(ctx, "SELECT name, sum FROM templates", nil, func(s scanner) error {
 		var name string

@@ -56,6 +56,7 @@ func TestD06TheLastRecordAndItsTimeAreNotMixedUp(t *testing.T) {
 			require.True(t, until.Add(time.Duration(3-page)*time.Hour).Equal(call.LastRecordTimestamp))
 		}
 		require.Equal(t, "message 4", w.streams()["a"].LastRecord)
+		require.True(t, until.Add(-time.Hour).Equal(w.streams()["a"].LastRecordAt), "both are kept")
 	})
 }
 
