@@ -156,6 +156,7 @@ func (u *checkup) checkPlugins(ctx context.Context, host config.Host, deep bool)
 	}
 	cage := newCage(host, false)
 	u.checkSandbox(cage)
+	u.checkUsers(cage)
 	u.checkIsolation(host.Plugins, found)
 	for _, a := range found {
 		u.checkPlugin(ctx, a, cage, deep)
@@ -183,6 +184,16 @@ func (u *checkup) checkSandbox(cage *cage) {
 	}
 }
 
+// checkUsers says whether plugins have users of their own.
+func (u *checkup) checkUsers(cage *cage) {
+	if why := cage.box.Separate(); why != "" {
+		u.ok("plugins.users", "plugins run as the daemon's user: %s", why)
+		return
+	}
+	first, last := cage.users.Range()
+	u.ok("plugins.users", "each plugin has a user of its own, of %d to %d; plugin show says whose", first, last)
+}
+
 // checkIsolation says which plugins have a process for each tenant.
 func (u *checkup) checkIsolation(dir config.PluginDir, found []discovery.Artifact) {
 	for _, name := range slices.Sorted(maps.Keys(dir.Isolation)) {
@@ -207,7 +218,7 @@ func (u *checkup) checkPlugin(ctx context.Context, a discovery.Artifact, cage *c
 		u.ok(name, "%s %s", a.Version, a.Verdict)
 	default:
 		begin := time.Now()
-		m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect, Confine: cage.confine}, binaryOf(a))
+		m, err := supervisor.Probe(ctx, supervisor.Options{Inspect: discovery.Inspect, Confine: cage.confine, Shared: cage.box.Separate() == ""}, binaryOf(a))
 		if err != nil {
 			u.failWith(name, err)
 			return

@@ -33,6 +33,15 @@ func (s *site) withEscape(more string) {
 	if v := sandbox.New(sandbox.Options{}).Verdict(); v.Level != sandbox.Full {
 		s.t.Skipf("this system does not hold the whole sandbox: %v", v.Reasons)
 	}
+	s.buildEscape()
+	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock"+more+"}\ntenants: ./tenants\n")
+	s.install("escape")
+	s.cli("plugin", "approve", "escape")
+}
+
+// buildEscape builds it into s.bin.
+func (s *site) buildEscape() {
+	s.t.Helper()
 	escapeOnce.Do(func() {
 		cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(s.bin, "escape"), "./testdata/escape")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -41,7 +50,4 @@ func (s *site) withEscape(more string) {
 		}
 	})
 	require.NoError(s.t, escapeOnce.err)
-	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock"+more+"}\ntenants: ./tenants\n")
-	s.install("escape")
-	s.cli("plugin", "approve", "escape")
 }

@@ -97,6 +97,10 @@ func TestDataIsForTheOwnerAlone(t *testing.T) {
 		}
 		rel, err := filepath.Rel(data, path)
 		modes[rel] = info.Mode().Perm()
+		if filepath.Dir(rel) == "cas" { // plugins' users execute it, by a descriptor; the folder is closed to them
+			require.Equal(t, fs.FileMode(0o555), info.Mode().Perm(), path)
+			return err
+		}
 		require.Zero(t, info.Mode().Perm()&0o077, "%s is open to others: %v", path, info.Mode())
 		return err
 	}))

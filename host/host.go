@@ -139,7 +139,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	h.sup, err = supervisor.New(supervisor.Options{
 		Confine:   h.cage.confine,
 		Probation: h.config.Plugins.Probation, DrainTimeout: h.config.Plugins.Drain,
-		RunDir: filepath.Join(h.config.Data, "run"), Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
+		RunDir: h.cage.runDir(h.config.Data), Shared: h.cage.box.Separate() == "", Log: h.log.Named("plugin"), Redact: h.redactor.Redact,
 		Inspect: discovery.Inspect, Folder: discovery.CheckFolder, OnChange: h.pluginsChanged, Room: h.descriptors.room,
 		OnMove: h.lifecycle.moved, OnCall: h.called, Verify: h.verifyCandidate, Accept: h.acceptManifest, Resume: h.resume, Manifest: h.manifestOf, Cursors: cursors{h.db, h.lifecycle.flush, h.log.Named("plugin")}, Idle: h.config.Plugins.Idle, IdleOf: h.config.Plugins.Idles,
 		Trace:  traceCall(h.traces),
@@ -151,7 +151,7 @@ func (h *Host) wire(ctx context.Context, keys *secret.Keyring, patience runner.O
 	if err != nil {
 		return err
 	}
-	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), withdrawn: h.lifecycle.withdrawn, revive: h.revive, network: h.config.Plugins.NetworkOf, level: h.cage.levelOf, perTenant: h.perTenant}
+	h.processes = &processes{sup: h.sup, watch: h.found, data: h.config.Data, lock: h.config.LockFile(), withdrawn: h.lifecycle.withdrawn, revive: h.revive, network: h.config.Plugins.NetworkOf, cage: h.cage, perTenant: h.perTenant}
 	h.reach = &reach{integrations: h.db.Integrations, keys: keys, manifest: h.processes.kept, perTenant: h.perTenant}
 	h.processes.reach, h.processes.adapted = h.reach, h.adapted
 	if err := h.wireTemplates(ctx, keys); err != nil {

@@ -47,12 +47,12 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 			Verdict: string(f.Verdict), Reason: f.Reason, Network: string(m.network(f.Name)), IdleAfter: m.sup.IdleAfter(f.Name), Isolation: m.isolation(f.Name),
 		}
 		if f.Runnable() {
-			p.Sandbox, p.SandboxReasons = m.level(f.Name)
+			m.cage.describe(&p)
 		}
 		s, ok := byDigest[f.Digest]
 		if ok = ok && f.Runnable(); ok {
 			describe(&p, s)
-			tenantsOf(&p, all)
+			m.tenantsOf(&p, all)
 			delete(byDigest, f.Digest)
 		}
 		if why, bad := m.withdrawn(f.Digest); bad && f.Runnable() && (!ok || s.State != supervisor.StateServing) {
@@ -64,12 +64,12 @@ func (m *manifests) Plugins(context.Context) ([]api.Plugin, error) {
 	for _, digest := range slices.Sorted(maps.Keys(byDigest)) { // processes whose file is gone
 		s := byDigest[digest]
 		p := api.Plugin{Name: s.Name, Digest: digest, Verdict: "gone", Network: string(m.network(s.Name)), IdleAfter: m.sup.IdleAfter(s.Name), Isolation: m.isolation(s.Name)}
-		p.Sandbox, p.SandboxReasons = m.level(s.Name)
+		m.cage.describe(&p)
 		if stays[s.Name] {
 			p.Verdict, p.Reason = string(discovery.VerdictKept), "another program has its place in the plugin directory"
 		}
 		describe(&p, s)
-		tenantsOf(&p, all)
+		m.tenantsOf(&p, all)
 		p.Kind = m.kind(p)
 		out = append(out, p)
 	}
@@ -111,7 +111,7 @@ func (p *processes) isolation(name string) string {
 
 // tenantsOf describes the processes of a plugin that has one for each tenant, all of
 // them with what serves.
-func tenantsOf(p *api.Plugin, all []supervisor.Status) {
+func (m *manifests) tenantsOf(p *api.Plugin, all []supervisor.Status) {
 	if p.Isolation != string(config.IsolationTenant) || p.State == string(supervisor.StateDraining) {
 		return
 	}
@@ -127,6 +127,7 @@ func tenantsOf(p *api.Plugin, all []supervisor.Status) {
 			StartedAt: s.StartedAt, Restarts: s.Restarts, Calls: s.InFlight,
 		}
 		t.Memory, t.CPU = telemetry.Usage(s.PID)
+		t.User, t.UserReason = m.cage.personOf(p.Name, s.Tenant)
 		if s.State != supervisor.StateServing && s.State != supervisor.StateDraining {
 			t.Reason = s.LastError
 			p.Stderr = append(p.Stderr, s.LastLines...)

@@ -88,6 +88,10 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 	for _, reason := range p.GetSandboxReasons() {
 		t.fact("  because", reason)
 	}
+	if p.GetUser() != "" {
+		t.fact("user", personText(p.GetUser(), p.GetUserReason()))
+	}
+	t.fact("memory limit", memoryLimitText(p))
 	t.fact("file", p.GetFile())
 	t.fact("digest", p.GetDigest())
 	if p.GetPid() != 0 {
@@ -116,9 +120,9 @@ func pluginFacts(t *table, resp *hostv1.GetPluginResponse) {
 	}
 	if len(p.GetProcesses()) > 0 {
 		t.section("Processes")
-		t.head("TENANT", "VERSION", "STATE", "PID", "RESTARTS", "CALLS", "MEMORY", "REASON")
+		t.head("TENANT", "VERSION", "STATE", "PID", "USER", "RESTARTS", "CALLS", "MEMORY", "REASON")
 		for _, one := range p.GetProcesses() {
-			t.row(one.GetTenant(), one.GetVersion(), one.GetState(), numberText(one.GetPid()), one.GetRestarts(), one.GetCalls(), bytesText(one.GetMemory()), one.GetReason())
+			t.row(one.GetTenant(), one.GetVersion(), one.GetState(), numberText(one.GetPid()), one.GetUser(), one.GetRestarts(), one.GetCalls(), bytesText(one.GetMemory()), one.GetReason())
 		}
 	}
 	if len(resp.GetStderr()) > 0 {
@@ -143,6 +147,28 @@ func sharesText(p *hostv1.Plugin) string {
 		return "tenant: each tenant has a process of its own"
 	}
 	return p.GetIsolation()
+}
+
+// personText says whose rights a process has.
+func personText(who, why string) string {
+	if who == "daemon" && why != "" {
+		return "the daemon's: " + why
+	}
+	return who
+}
+
+// memoryLimitText says how much memory each process may have, and what holds it.
+func memoryLimitText(p *hostv1.Plugin) string {
+	switch p.GetMemoryLimitBy() {
+	case "cgroup-v2":
+		return bytesText(p.GetMemoryLimit()) + " by its control group (cgroup v2)"
+	case "rlimit-data":
+		return bytesText(p.GetMemoryLimit()) + " of its own data (RLIMIT_DATA)"
+	case "":
+		return "none"
+	default:
+		return bytesText(p.GetMemoryLimit())
+	}
 }
 
 // numberText writes a number that is a name, without marks between its digits; nothing

@@ -208,7 +208,7 @@ func (a *approval) examine(ctx context.Context, path string) (discovery.Artifact
 	}
 	cage := newCage(a.host, false)
 	m, err := supervisor.Probe(ctx, supervisor.Options{
-		Accept: acceptManifest, Inspect: discovery.Inspect, Folder: discovery.CheckFolder,
+		Accept: acceptManifest, Inspect: discovery.Inspect, Folder: discovery.CheckFolder, Shared: cage.box.Separate() == "",
 		Confine: func(cmd *exec.Cmd, l supervisor.Launch) (supervisor.Confinement, error) {
 			l.Binary.Name = orElse(l.Binary.Name, discovery.NameOf(taken.File)) // what it calls itself is not known yet
 			return cage.confine(cmd, l)

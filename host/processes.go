@@ -30,7 +30,7 @@ type processes struct {
 	// reach knows what the processes are to read; adapted is told when one may not yet.
 	reach   *reach
 	adapted chan<- struct{}
-	level   func(name string) (string, []string) // of its sandbox
+	cage    *cage
 	// perTenant reports whether each tenant has a process of the plugin.
 	perTenant func(name string) bool
 }

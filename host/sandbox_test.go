@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/jackfield/jackfield/host/internal/config"
+	"github.com/jackfield/jackfield/host/internal/sandbox"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -47,6 +49,54 @@ func (s *site) attempts(more map[string]any, attempts ...escape) map[string]stri
 	return got
 }
 
+// shownPlugin is what a plugin is kept by.
+type shownPlugin struct {
+	PID           int
+	User          string
+	UserReason    string `json:"user_reason"`
+	MemoryLimit   int64  `json:"memory_limit"`
+	MemoryLimitBy string `json:"memory_limit_by"`
+}
+
+// UserID is the user; 0 is the daemon's.
+func (p shownPlugin) UserID() int {
+	id, _ := strconv.Atoi(strings.TrimPrefix(p.User, "uid ")) // daemon is none
+	return id
+}
+
+func (s *site) keptBy(plugin string) shownPlugin {
+	s.t.Helper()
+	var doc struct{ Plugin shownPlugin }
+	s.read(&doc, "plugin", "show", plugin)
+	return doc.Plugin
+}
+
+// hasUserOfItsOwn checks that the kernel says of the plugin's process what plugin show
+// does: it has a user of its own, where that can be, or why it has the daemon's.
+func (s *site) hasUserOfItsOwn(plugin string, own bool, why string) {
+	s.t.Helper()
+	p := s.keptBy(plugin)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+	require.NoError(s.t, err)
+	id := p.UserID()
+	require.Regexp(s.t, fmt.Sprintf(`(?m)^Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d$`, id), string(status))
+	cfg := config.Default(filepath.Join(s.dir, "host.yaml"))
+	cfg.Data = filepath.Join(s.dir, "data")
+	weak := newCage(cfg, false).box.Separate()
+	if own && weak == "" {
+		require.GreaterOrEqual(s.t, id, cfg.Plugins.Users.First)
+		require.LessOrEqual(s.t, id, cfg.Plugins.Users.Last)
+		require.Empty(s.t, p.UserReason)
+		require.Regexp(s.t, fmt.Sprintf(`user\s+uid %d`, id), s.cli("plugin", "show", plugin))
+		return
+	}
+	if own {
+		why = weak
+	}
+	require.Equal(s.t, "daemon", p.User)
+	require.Contains(s.t, p.UserReason, why)
+}
+
 // rows: P03, P04, P09, K20, L02, I09
 //
 // A plugin of a daemon as it is installed gets at nothing that is not its own. The same
@@ -65,7 +115,7 @@ func TestAPluginDoesNotGetOut(t *testing.T) {
 			s.ready()
 			s.until("the other plugin serves", func() bool { return s.file("load").PID != 0 })
 			pid := strconv.Itoa(d.cmd.Process.Pid)
-			own, err := filepath.Glob(filepath.Join(s.dir, "data/run/*/*"))
+			own, err := filepath.Glob(filepath.Join(s.runDir(), "*/*"))
 			require.NoError(t, err)
 			require.NotEmpty(t, own)
 			escapes := []escape{
@@ -103,6 +153,9 @@ func TestAPluginDoesNotGetOut(t *testing.T) {
 					require.Regexp(t, "permission denied|not permitted", got[e.Name], e.Name)
 				}
 			}
+			s.hasUserOfItsOwn("escape", !c.trusted, "host.yaml trusts it")
+			s.hasUserOfItsOwn("load", true, "")
+			require.True(t, s.keptBy("load").UserID() == 0 || s.keptBy("load").UserID() != s.keptBy("escape").UserID())
 			show, status := s.cli("plugin", "show", "escape"), s.cli("status")
 			if c.trusted {
 				require.Regexp(t, `sandbox\s+none`, show)
@@ -119,7 +172,8 @@ func TestAPluginDoesNotGetOut(t *testing.T) {
 // rows: P04
 //
 // A setting that is a path is read, also one that a file names later: then the plugin
-// gets a new process, and no attempt fails for it.
+// gets a new process, and no attempt fails for it. It has a user of its own if that one
+// can read the file, and otherwise says why not.
 func TestAPathInSettingsMayBeRead(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]any{"streams": 1, "pages": 1, "records": 1})
@@ -129,12 +183,18 @@ func TestAPathInSettingsMayBeRead(t *testing.T) {
 	for i, name := range []string{"first", "second"} {
 		path := filepath.Join(s.dir, name)
 		require.NoError(t, os.WriteFile(path, []byte(name), 0o600))
+		if i > 0 {
+			require.NoError(t, os.Chmod(path, 0o644))
+			require.NoError(t, os.Chmod(s.dir, 0o711))
+			require.NoError(t, os.Chmod(filepath.Dir(s.dir), 0o711))
+		}
 		before := s.file("escape")
 		got := s.attempts(map[string]any{"path": path}, escape{name, "read", path}, escape{"other", "read", filepath.Join(s.dir, "host.yaml")})
 		require.Empty(t, got[name])
 		require.Contains(t, got["other"], "permission denied")
 		after := s.file("escape")
 		require.Zero(t, after.Restarts)
+		s.hasUserOfItsOwn("escape", i > 0 && sandbox.Passable(path), "cannot read "+path+", which it is to (hint: let others read that, or all it stands in)")
 		if i > 0 {
 			require.NotEqual(t, before.PID, after.PID, "a process cannot be granted more than it was started with")
 		}
@@ -145,28 +205,32 @@ func TestAPathInSettingsMayBeRead(t *testing.T) {
 	d.stop(t)
 }
 
-// rows: P08, F04
+// rows: P08, F04, H24
 //
-// A plugin that takes more memory than it may ends alone, and says why.
+// A process that takes more memory than it may ends alone, and says why: another plugin's
+// goes on, and that of the same plugin which another tenant has.
 func TestAMemoryHogEndsAlone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]any{"streams": 2, "pages": 20, "records": 10, "pause_ms": 50})
-	s.withEscape(", memory: 256MiB")
+	s.withEscape(", memory: 256MiB, escape: {isolation: tenant}")
+	declare := func(tenant string, attempts ...escape) {
+		raw, err := json.Marshal(map[string]any{"attempts": attempts})
+		require.NoError(t, err)
+		s.write("tenants/"+tenant+".yaml", fmt.Sprintf("tenant: %s\nintegrations:\n  - name: out\n    plugin: escape\n    every: -1\n    settings: %s\n", tenant, raw))
+	}
+	declare("good", escape{"write", "plant", "/nowhere"})
+	declare("evil", escape{"hog", "hog", "1024"})
 	d := s.start()
 	s.ready()
-	s.until("both serve", func() bool { return s.file("load").PID != 0 && s.file("escape").PID != 0 })
+	s.cli("integration", "sync", "good/out", "--wait", "-q")
+	s.until("the other plugin serves", func() bool { return s.file("load").PID != 0 })
 	s.cli("integration", "sync", "acme/load")
 	load := s.file("load")
-	raw, err := json.Marshal(map[string]any{"attempts": []escape{{"hog", "hog", "1024"}}})
-	require.NoError(t, err)
-	s.write("tenants/evil.yaml", fmt.Sprintf("tenant: evil\nintegrations:\n  - name: out\n    plugin: escape\n    every: -1\n    settings: %s\n", raw))
-	s.cli("reload")
+	_, before := s.isolated("escape")
+	require.NotZero(t, before["good"].PID)
 	s.cli("integration", "sync", "evil/out")
 	const why = "it needed more than the 256 MiB of memory that it may use (hint: plugins: {memory: ...} in host.yaml)"
-	s.until("the reason is told", func() bool {
-		log := d.log.String()
-		return strings.Contains(log, why)
-	})
+	s.until("the reason is told", func() bool { return strings.Contains(d.log.String(), why) })
 	s.cli("integration", "disable", "evil/out")
 	s.until("the other run has ended", func() bool { return store.RunState(s.runOf("acme/load").State) == store.RunProcessed })
 	after := s.file("load")
@@ -175,5 +239,19 @@ func TestAMemoryHogEndsAlone(t *testing.T) {
 	for _, st := range s.streams(s.runOf("acme/load").ID) {
 		require.Zero(t, st.Attempts)
 	}
+	s.cli("integration", "sync", "good/out", "--wait", "-q")
+	_, now := s.isolated("escape")
+	require.Equal(t, before["good"].PID, now["good"].PID, "another tenant's process ended with it")
+	require.Zero(t, now["good"].Restarts)
+	require.NotContains(t, s.cli("plugin", "logs", "escape", "--tenant", "good"), "needed more")
+
+	// What holds the limit is shown, and is what the kernel holds.
+	shown := s.keptBy("load")
+	require.EqualValues(t, 256<<20, shown.MemoryLimit)
+	require.Equal(t, "rlimit-data", shown.MemoryLimitBy, "no control group is delegated to a test")
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", shown.PID))
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^Max data size +268435456 +268435456 `, string(limits))
+	require.Regexp(t, `memory limit\s+256\.0 MiB of its own data \(RLIMIT_DATA\)`, s.cli("plugin", "show", "load"))
 	d.stop(t)
 }

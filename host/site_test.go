@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/zeebo/xxh3"
 
+	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/store"
 	"github.com/jackfield/jackfield/store/sqlite"
 )
@@ -70,12 +71,23 @@ func newSite(t testing.TB, settings map[string]any) *site {
 	bin, err := builds()
 	require.NoError(t, err)
 	s := &site{t: t, dir: t.TempDir(), bin: bin}
+	for _, dir := range []string{s.dir, filepath.Dir(s.dir)} { // plugins that are of users of their own look for files of tests there
+		require.NoError(t, os.Chmod(dir, 0o711))
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(s.runDir()) }) // of a daemon that was killed
 	s.write("host.yaml", "version: 1\nlisten: 127.0.0.1:0\ndata: ./data\nplugins: {dir: ./plugins, trust: lock}\ntenants: ./tenants\n")
 	s.integration(settings)
 	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "plugins"), 0o750))
 	s.install("load")
 	s.cli("plugin", "approve", "load")
 	return s
+}
+
+// runDir is where the daemon keeps the directories of processes.
+func (s *site) runDir() string {
+	cfg := config.Default(filepath.Join(s.dir, "host.yaml"))
+	cfg.Data = filepath.Join(s.dir, "data")
+	return newCage(cfg, false).runDir(cfg.Data)
 }
 
 // integration writes the tenant's file.

@@ -83,6 +83,11 @@ type Plugin struct {
 	Sandbox        string   // full, partial or none; empty if it may not run
 	SandboxReasons []string // why it is not full
 
+	MemoryLimit   uint64 // bytes that each process may have; 0: there is no limit
+	MemoryLimitBy string // what holds that
+	User          string // whose rights the process has; empty before the first start
+	UserReason    string // why it is the daemon's
+
 	Isolation string          // process or tenant: who shares a process
 	Processes []TenantProcess // of each tenant, if each has one
 	Waiting   int             // tenants that wait for one
@@ -100,6 +105,8 @@ type TenantProcess struct {
 	Calls     int // in flight
 	Memory    int64
 	CPU       time.Duration
+
+	User, UserReason string // as those of Plugin
 }
 
 // LogLine is a line that a plugin logged.

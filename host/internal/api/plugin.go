@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -156,6 +157,11 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		Sandbox:        p.Sandbox,
 		SandboxReasons: p.SandboxReasons,
 
+		MemoryLimit:   int64(min(p.MemoryLimit, math.MaxInt64)), //nolint:gosec // bounded
+		MemoryLimitBy: p.MemoryLimitBy,
+		User:          p.User,
+		UserReason:    p.UserReason,
+
 		Isolation: p.Isolation,
 		Processes: convert(p.Processes, s.tenantProcess),
 		Waiting:   count(p.Waiting),
@@ -167,6 +173,7 @@ func (s *Server) tenantProcess(p TenantProcess) *hostv1.TenantProcess {
 		Tenant: p.Tenant, Version: p.Version, State: p.State, Reason: s.opts.Redact(p.Reason),
 		Pid: count(p.PID), StartedAt: timestamp(p.StartedAt), Restarts: count(p.Restarts), Calls: count(p.Calls),
 		Memory: p.Memory, CpuMs: p.CPU.Milliseconds(),
+		User: p.User, UserReason: p.UserReason,
 	}
 }
 

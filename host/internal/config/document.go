@@ -173,6 +173,7 @@ func hostSchema() schemaNode {
 				"trusted": schemaNode{"type": "array", "items": nameSchema("A plugin."), "description": "Plugins that run without the sandbox, with all rights of the daemon's user. Needs a restart."},
 			}),
 			"memory": schemaNode{"type": []string{"string", "integer"}, "pattern": `^[0-9]+ *([KMG]iB)?$`, "minimum": leastMemory, "description": "How much each process of a plugin may have, such as 512MiB; 1GiB if absent. Needs a restart."},
+			"users":  schemaNode{"type": "string", "pattern": `^(off|[0-9]+-[0-9]+)$`, "description": "Numbers of users and groups that nobody else of this machine has, such as " + defaultUsers().String() + ", the default: a daemon that is root runs each plugin as one of them. off: as the daemon's user. Needs a restart."},
 		}),
 		"log": closed(schemaNode{
 			"level":  schemaNode{"enum": []string{"trace", "debug", "info", "warn", "error"}},

@@ -83,6 +83,7 @@ type PluginDir struct {
 
 	Sandbox Sandbox `json:"sandbox"`
 	Memory  uint64  `json:"memory"` // bytes that each process of a plugin may have
+	Users   Users   `json:"users"`  // of whom each plugin is one, where the daemon is root
 }
 
 // Snapshots say when the store is copied, how many copies are kept, and where.
@@ -217,7 +218,7 @@ func (l *loader) version(o object) {
 }
 
 func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
-	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "on_remove", "sandbox", "memory", "max_processes")
+	p, ok := o.src.objectWith(o.at("plugins"), "plugins", named, "dir", "trust", "keys", "idle", "network", "probation", "drain", "on_incompatible", "on_remove", "sandbox", "memory", "max_processes", "users")
 	if !ok {
 		return otherwise
 	}
@@ -227,6 +228,7 @@ func (l *loader) pluginDir(o object, otherwise PluginDir) PluginDir {
 	out.Keys = p.signingKeys("keys")
 	out.Network = p.network("network")
 	out.Sandbox, out.Memory = p.sandbox(otherwise.Sandbox), p.memory("memory", otherwise.Memory)
+	out.Users = p.users("users", otherwise.Users)
 	if out.Trust == TrustSigned && !p.has("keys") {
 		o.src.failAt(CodeMissingKey, p.at("trust"), "keys: [RW...], the second line of minisign.pub", `plugins needs the key "keys" with trust: signed`)
 	}

@@ -194,6 +194,9 @@ func (s *Snapshot) keep(running Host, good func() (Host, bool)) Problems {
 	memory := strconv.FormatUint(s.Host.Plugins.Memory, 10)
 	same("plugins.memory", &memory, strconv.FormatUint(running.Plugins.Memory, 10))
 	s.Host.Plugins.Memory = running.Plugins.Memory
+	users := s.Host.Plugins.Users.String()
+	same("plugins.users", &users, running.Plugins.Users.String())
+	s.Host.Plugins.Users = running.Plugins.Users
 	return out
 }
 

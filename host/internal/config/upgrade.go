@@ -31,7 +31,7 @@ const (
 )
 
 func defaultPlugins(dir string) PluginDir {
-	return PluginDir{Dir: dir, Trust: TrustLock, Idle: 10 * time.Minute, Probation: defaultProbation, Drain: defaultDrain, OnIncompatible: IncompatibleRefuse, OnRemove: RemovedStop, Sandbox: Sandbox{Require: "none"}, Memory: defaultMemory, MaxProcesses: defaultProcesses}
+	return PluginDir{Dir: dir, Trust: TrustLock, Idle: 10 * time.Minute, Probation: defaultProbation, Drain: defaultDrain, OnIncompatible: IncompatibleRefuse, OnRemove: RemovedStop, Sandbox: Sandbox{Require: "none"}, Memory: defaultMemory, Users: defaultUsers(), MaxProcesses: defaultProcesses}
 }
 
 // upgrades reads how a plugin is exchanged for a new version of it.

@@ -144,7 +144,7 @@ func (c *cas) copyTemp(src io.Reader, digest string) (name string, err error) {
 	if hex.EncodeToString(h.Sum(nil)) != digest {
 		return "", errDigest
 	}
-	if err := f.Chmod(0o500); err != nil {
+	if err := f.Chmod(0o555); err != nil { // plugins' users execute it, through a descriptor: nobody else comes to it
 		return "", fmt.Errorf("set mode: %w", err)
 	}
 	if err := f.Sync(); err != nil {

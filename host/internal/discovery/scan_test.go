@@ -38,7 +38,7 @@ func TestUnapprovedIsNeverStaged(t *testing.T) {
 	require.Equal(t, body, staged)
 	info, err := os.Stat(a.Staged)
 	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o500), info.Mode().Perm())
+	require.Equal(t, os.FileMode(0o555), info.Mode().Perm())
 	info, err = os.Stat(filepath.Dir(a.Staged))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())

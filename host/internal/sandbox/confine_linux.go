@@ -32,6 +32,15 @@ func ask(opts Options) abilities {
 	return can
 }
 
+// memoryBy names what holds a limit of memory. The limit of what a process may write to
+// is there in any case.
+func (a abilities) memoryBy() string {
+	if a.groups != nil {
+		return "cgroup-v2"
+	}
+	return "rlimit-data"
+}
+
 // verdict is of what keeps a plugin from the host. What the limits are made of does not
 // count: there always are some.
 func (a abilities) verdict() Verdict {
@@ -57,6 +66,10 @@ func (a abilities) verdict() Verdict {
 		return Verdict{Level: Partial, Reasons: reasons}
 	}
 }
+
+// sharers is how many processes of one user there are room for at once: what serves, what
+// takes over from it, what runs one call alone.
+const sharers = 4
 
 // Cell is a process in its sandbox. It is closed when the process has ended, or was
 // not started.
@@ -91,6 +104,13 @@ func (s *Sandbox) Confine(cmd *exec.Cmd, program *os.File, p Policy) (_ *Cell, e
 	}
 	c.theirs = append(c.theirs, theirs)
 	spec := launcher.Spec{Name: p.Name, Bare: s.can.bare, Files: atMost(unix.RLIMIT_NOFILE, s.opts.Files)}
+	if p.User != 0 {
+		if err := become(cmd, p.Dir, p.User); err != nil {
+			return nil, err
+		}
+		spec.Bare = false                                                      // they go with the user
+		spec.Tasks = atMost(unix.RLIMIT_NPROC, uint64(s.opts.Threads)*sharers) //nolint:gosec // a limit is no negative number
+	}
 	if p.Memory > 0 {
 		spec.Data = atMost(unix.RLIMIT_DATA, p.Memory)
 	}

@@ -17,6 +17,8 @@ func (abilities) verdict() Verdict {
 	return Verdict{Level: None, Reasons: []string{"there is no sandbox on " + runtime.GOOS + "/" + runtime.GOARCH + ": plugins can do what the daemon's user can"}}
 }
 
+func (abilities) memoryBy() string { return "" }
+
 // Cell is a process without a sandbox.
 type Cell struct{}
 

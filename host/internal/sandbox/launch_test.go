@@ -101,13 +101,13 @@ func TestSpecIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	for _, s := range []launcher.Spec{
 		{},
-		{Name: "a b\n\"c\"", Path: "/x y/\\z", Landlock: true, Bare: true, Data: 1 << 40, Files: 7, Filter: []byte{0, 1, 0xfe, 0xff, 5, 6, 7, 8}},
+		{Name: "a b\n\"c\"", Path: "/x y/\\z", Landlock: true, Bare: true, Data: 1 << 40, Files: 7, Tasks: 9, Filter: []byte{0, 1, 0xfe, 0xff, 5, 6, 7, 8}},
 	} {
 		got, ok := launcher.Decode(s.Encode())
 		require.True(t, ok)
 		require.Equal(t, s, got)
 	}
-	for _, bad := range []string{"", "true", "true false x 1  \"\" \"\"", "true false 1 1 zz \"\" \"\"", "true false 1 1  name", "true false 1 1  \"\" \"\" more"} {
+	for _, bad := range []string{"", "true", "true false x 1 1  \"\" \"\"", "true false 1 1 1 zz \"\" \"\"", "true false 1 1 1  name", "true false 1 1 1  \"\" \"\" more"} {
 		_, ok := launcher.Decode(bad)
 		require.False(t, ok, bad)
 	}

@@ -19,6 +19,7 @@ type Policy struct {
 	Reads   []string // files and folders that it may read; those that do not exist are left out
 	Hidden  []string // files and folders that it does not read, whatever folder above them it may
 	Memory  uint64   // bytes; 0: no limit
+	User    int      // whose rights it has, as user and as group; 0: those of this process
 }
 
 // Level is how much of a Policy the system holds.

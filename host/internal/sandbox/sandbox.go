@@ -22,6 +22,8 @@ type Options struct {
 	// Groups looks for control groups that are the host's to divide. It moves the host
 	// into a group of its own below its present one, so one process does it once.
 	Groups bool
+	// Users are whom processes may become; without them each is this process's user.
+	Users *Users
 }
 
 // Sandbox starts processes that reach what their Policy says. Its methods may be
@@ -29,6 +31,7 @@ type Options struct {
 type Sandbox struct {
 	opts Options
 	can  abilities
+	weak string // why it cannot start processes of other users
 }
 
 // New asks the system what it can hold.
@@ -36,11 +39,26 @@ func New(opts Options) *Sandbox {
 	opts.Require = cmp.Or(opts.Require, None)
 	opts.Files = cmp.Or(opts.Files, 1024)
 	opts.Threads = cmp.Or(opts.Threads, 512)
-	return &Sandbox{opts: opts, can: ask(opts)}
+	s := &Sandbox{opts: opts, can: ask(opts)}
+	if opts.Users != nil {
+		s.weak = mayChange(opts.Users.Range())
+	}
+	return s
 }
 
 // Verdict returns how much of a Policy this system holds.
 func (s *Sandbox) Verdict() Verdict { return s.can.verdict() }
+
+// Separate says why processes are not of users of their own; empty if they can be.
+func (s *Sandbox) Separate() string {
+	if s.opts.Users == nil {
+		return "plugins: {users: off} in host.yaml"
+	}
+	return s.weak
+}
+
+// MemoryBy says what holds Policy.Memory here; empty if nothing does.
+func (s *Sandbox) MemoryBy() string { return s.can.memoryBy() }
 
 // Allowed returns why no process is started here: ErrTooWeak, with what is missing.
 func (s *Sandbox) Allowed() error {

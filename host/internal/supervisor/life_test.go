@@ -277,7 +277,7 @@ func TestStraysOfAnEarlierHostAreKilled(t *testing.T) {
 		_ = stranger.Process.Kill()
 		_ = stranger.Wait()
 	}()
-	earlier := newRunDir(dir)
+	earlier := newRunDir(dir, false)
 	require.Eventually(t, func() bool { // until exec has happened
 		_, exe, err := identify(stray.Process.Pid)
 		return err == nil && strings.HasSuffix(exe, "sleep") || err == nil && strings.Contains(exe, "coreutils") || err == nil && strings.Contains(exe, "busybox")
@@ -288,7 +288,7 @@ func TestStraysOfAnEarlierHostAreKilled(t *testing.T) {
 	earlier.pids[stranger.Process.Pid] = jsonNumber(stranger.Process.Pid) + " " + rest
 	require.NoError(t, earlier.save())
 
-	killed, err := newRunDir(dir).open()
+	killed, err := newRunDir(dir, false).open()
 	require.NoError(t, err)
 	require.Equal(t, []int{stray.Process.Pid}, killed)
 	require.Error(t, stray.Wait())

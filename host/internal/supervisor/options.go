@@ -52,6 +52,9 @@ type Options struct {
 	// emptied when Run begins. If its path is too long for a socket, a short one
 	// in the system's temporary directory takes its place.
 	RunDir string
+	// Shared lets other users pass through RunDir to a directory that they know: that of
+	// their process, if Confine gives it to them.
+	Shared bool
 
 	StartTimeout time.Duration // from exec to an answer to Describe; 10s if zero
 	StopTimeout  time.Duration // from asking a process to stop to killing it; 2s if zero
@@ -240,6 +243,7 @@ const (
 	belowRunDir    = len("/01234567/99999/plugin1234567890") + 3
 	maxRunDir      = maxSocketPath - belowRunDir
 	privateDirMode = 0o700
+	passedDirMode  = 0o711
 )
 
 // runDir returns the directory to use: RunDir, or a short one that stands for it.

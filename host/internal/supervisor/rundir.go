@@ -26,7 +26,8 @@ const pidsFile = "pids"
 // runDir holds a directory for each process, below one for each boot.
 type runDir struct {
 	base string
-	boot string // set by open
+	mode os.FileMode // of base and boot
+	boot string      // set by open
 
 	mu    sync.Mutex // guards what follows
 	next  int
@@ -34,8 +35,12 @@ type runDir struct {
 	alive map[int]struct{} // processes, also those that no line could be made of
 }
 
-func newRunDir(base string) *runDir {
-	return &runDir{base: base, pids: map[int]string{}, alive: map[int]struct{}{}}
+func newRunDir(base string, shared bool) *runDir {
+	var mode os.FileMode = privateDirMode
+	if shared {
+		mode = passedDirMode
+	}
+	return &runDir{base: base, mode: mode, pids: map[int]string{}, alive: map[int]struct{}{}}
 }
 
 func shortHash(s string) string {
@@ -56,7 +61,7 @@ func (d *runDir) open() ([]int, error) {
 	if !info.IsDir() || !ownedByUs(info) {
 		return nil, fmt.Errorf("run directory %s is not a directory of this user (hint: remove it)", d.base)
 	}
-	if err := os.Chmod(d.base, privateDirMode); err != nil {
+	if err := os.Chmod(d.base, d.mode); err != nil {
 		return nil, fmt.Errorf("close run directory to others: %w", err)
 	}
 	killed := d.killStrays()
@@ -66,7 +71,10 @@ func (d *runDir) open() ([]int, error) {
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // it never fails
 	d.boot = filepath.Join(d.base, hex.EncodeToString(id[:]))
-	if err := os.Mkdir(d.boot, privateDirMode); err != nil {
+	if err := os.Mkdir(d.boot, d.mode); err != nil {
+		return killed, fmt.Errorf("make run directory: %w", err)
+	}
+	if err := os.Chmod(d.boot, d.mode); err != nil { // whatever the umask
 		return killed, fmt.Errorf("make run directory: %w", err)
 	}
 	return killed, nil

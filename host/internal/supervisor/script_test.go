@@ -51,7 +51,7 @@ func TestAScriptIsWrittenDownAsWhatItExecutes(t *testing.T) {
 func TestAStrayThatWasAScriptIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
-	gate, began := filepath.Join(t.TempDir(), "go"), newRunDir(dir)
+	gate, began := filepath.Join(t.TempDir(), "go"), newRunDir(dir, false)
 	require.NoError(t, syscall.Mkfifo(gate, 0o600))
 	path := filepath.Join(t.TempDir(), "script")
 	writeProgram(t, path, fmt.Appendf(nil, "#!/usr/bin/env sh\nread -r line <%s\nexec sleep 300\n", gate))
@@ -70,7 +70,7 @@ func TestAStrayThatWasAScriptIsKilled(t *testing.T) {
 	}, 30*time.Second, time.Millisecond)
 	require.NoError(t, began.note(pid))
 
-	killed, err := newRunDir(dir).open()
+	killed, err := newRunDir(dir, false).open()
 	require.NoError(t, err)
 	require.Equal(t, []int{pid}, killed)
 	require.Error(t, stray.Wait())

@@ -51,7 +51,7 @@ func New(opts Options) (*Supervisor, error) {
 	s := &Supervisor{
 		opts:     opts,
 		log:      opts.Log.Named("supervisor"),
-		dirs:     newRunDir(dir),
+		dirs:     newRunDir(dir, opts.Shared),
 		spawner:  newSpawner(),
 		starting: make(chan struct{}, 2*runtime.NumCPU()),
 		hire:     make(chan *actor),

@@ -28,11 +28,7 @@ func readVariant() variant {
 		}
 		return v
 	}
-	path, err := os.Executable()
-	if err != nil {
-		return v
-	}
-	f, err := os.Open(path)
+	f, err := itself()
 	if err != nil {
 		return v
 	}
@@ -49,6 +45,18 @@ func readVariant() variant {
 		_ = json.Unmarshal(tail[i+len(variantMark):], &v) // what is wrong with it, the test sees
 	}
 	return v
+}
+
+// itself opens this program. Where it stands only the daemon's user may come to.
+func itself() (*os.File, error) {
+	if f, err := os.Open("/proc/self/exe"); err == nil {
+		return f, nil
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
 }
 
 // strict are settings with one that the others do not know.

@@ -30,11 +30,11 @@ func main() {
 
 // marked reports whether a test wrote a mark behind the program.
 func marked() bool {
-	path, err := os.Executable()
+	program, err := os.ReadFile("/proc/self/exe") // where it stands only the daemon's user may come to
 	if err != nil {
-		return false
+		path, _ := os.Executable()
+		program, err = os.ReadFile(path) //nolint:gosec // its own
 	}
-	program, err := os.ReadFile(path) //nolint:gosec // its own
 	return err == nil && bytes.HasSuffix(program, []byte("\n--speaks:9"))
 }
 

@@ -27,6 +27,7 @@ const (
 
 	rlimitData   = 2
 	rlimitCore   = 4
+	rlimitNproc  = 6
 	rlimitNofile = 7
 )
 
@@ -87,10 +88,8 @@ func (s Spec) giveUp() (Step, syscall.Errno) {
 	if errno := s.limit(); errno != 0 {
 		return StepLimits, errno
 	}
-	if s.Bare {
-		if errno := dropCaps(); errno != 0 {
-			return StepCaps, errno
-		}
+	if errno := s.dropCaps(); errno != 0 {
+		return StepCaps, errno
 	}
 	if errno := filter(s.Filter); errno != 0 {
 		return StepFilter, errno
@@ -104,7 +103,7 @@ func (s Spec) limit() syscall.Errno {
 		resource uintptr
 		most     uint64
 		set      bool
-	}{{rlimitCore, 0, true}, {rlimitData, s.Data, s.Data > 0}, {rlimitNofile, s.Files, s.Files > 0}} {
+	}{{rlimitCore, 0, true}, {rlimitData, s.Data, s.Data > 0}, {rlimitNofile, s.Files, s.Files > 0}, {rlimitNproc, s.Tasks, s.Tasks > 0}} {
 		if !l.set {
 			continue
 		}
@@ -117,8 +116,24 @@ func (s Spec) limit() syscall.Errno {
 	return 0
 }
 
-// dropCaps takes all capabilities from root, and the way to get them by an exec.
-func dropCaps() syscall.Errno {
+// dropCaps takes all capabilities, and from root the way to get them by an exec.
+func (s Spec) dropCaps() syscall.Errno {
+	if s.Bare {
+		if errno := bareRoot(); errno != 0 {
+			return errno
+		}
+	}
+	head := struct {
+		version uint32
+		pid     int32
+	}{version: capabilityV3}
+	var none [2]struct{ effective, permitted, inheritable uint32 }
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&none)), 0) //nolint:gosec // the kernel's interface
+	return errno
+}
+
+// bareRoot makes root a user like others.
+func bareRoot() syscall.Errno {
 	if errno := call(syscall.SYS_PRCTL, prSetSecurebits, noRoot); errno != 0 {
 		return errno
 	}
@@ -130,13 +145,7 @@ func dropCaps() syscall.Errno {
 			return errno
 		}
 	}
-	head := struct {
-		version uint32
-		pid     int32
-	}{version: capabilityV3}
-	var none [2]struct{ effective, permitted, inheritable uint32 }
-	_, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&none)), 0) //nolint:gosec // the kernel's interface
-	return errno
+	return 0
 }
 
 // filter has the kernel ask code at each system call.

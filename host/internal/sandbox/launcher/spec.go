@@ -21,6 +21,7 @@ type Spec struct {
 	Bare     bool   // it has capabilities, all of which it drops
 	Data     uint64 // bytes of memory that it may write; 0: as many as there are
 	Files    uint64 // open ones; 0: as many as this process may have
+	Tasks    uint64 // processes and threads of its user; 0: likewise
 	Filter   []byte // of system calls: struct sock_filter after struct sock_filter
 }
 
@@ -30,6 +31,7 @@ func (s Spec) Encode() string {
 	out = strconv.AppendBool(append(out, ' '), s.Bare)
 	out = strconv.AppendUint(append(out, ' '), s.Data, 10)
 	out = strconv.AppendUint(append(out, ' '), s.Files, 10)
+	out = strconv.AppendUint(append(out, ' '), s.Tasks, 10)
 	out = append(out, ' ')
 	for _, b := range s.Filter {
 		out = append(out, hex[b>>4], hex[b&15])
@@ -41,31 +43,32 @@ func (s Spec) Encode() string {
 
 // Decode is the reverse of Encode, and false for anything else.
 func Decode(text string) (s Spec, ok bool) {
-	var fields [5]string
+	var fields [6]string
 	for i := range fields {
 		if fields[i], text, ok = cut(text); !ok {
 			return Spec{}, false
 		}
 	}
 	name, err := strconv.QuotedPrefix(text)
-	if err != nil || len(text) == len(name) || text[len(name)] != ' ' || len(fields[4])%2 != 0 {
+	if err != nil || len(text) == len(name) || text[len(name)] != ' ' || len(fields[5])%2 != 0 {
 		return Spec{}, false
 	}
 	path := text[len(name)+1:]
-	var errs [6]error
+	var errs [7]error
 	s.Landlock, errs[0] = strconv.ParseBool(fields[0])
 	s.Bare, errs[1] = strconv.ParseBool(fields[1])
 	s.Data, errs[2] = strconv.ParseUint(fields[2], 10, 64)
 	s.Files, errs[3] = strconv.ParseUint(fields[3], 10, 64)
-	s.Name, errs[4] = strconv.Unquote(name)
-	s.Path, errs[5] = strconv.Unquote(path)
+	s.Tasks, errs[4] = strconv.ParseUint(fields[4], 10, 64)
+	s.Name, errs[5] = strconv.Unquote(name)
+	s.Path, errs[6] = strconv.Unquote(path)
 	for _, err := range errs {
 		if err != nil {
 			return Spec{}, false
 		}
 	}
-	for i := 0; i < len(fields[4]); i += 2 {
-		b, err := strconv.ParseUint(fields[4][i:i+2], 16, 8)
+	for i := 0; i < len(fields[5]); i += 2 {
+		b, err := strconv.ParseUint(fields[5][i:i+2], 16, 8)
 		if err != nil {
 			return Spec{}, false
 		}

@@ -589,7 +589,18 @@ type Plugin struct {
 	// The process of each tenant, by tenant; none if they share one.
 	Processes []*TenantProcess `protobuf:"bytes,31,rep,name=processes,proto3" json:"processes,omitempty"`
 	// How many tenants wait until one more process may be started.
-	Waiting       uint32 `protobuf:"varint,32,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Waiting uint32 `protobuf:"varint,32,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// How much memory each process may have, in bytes, and what holds it: cgroup-v2, the
+	// control group of the process; or rlimit-data, its limit of what it may write to. 0
+	// and empty if nothing does.
+	MemoryLimit   int64  `protobuf:"varint,40,opt,name=memory_limit,json=memoryLimit,proto3" json:"memory_limit,omitempty"`
+	MemoryLimitBy string `protobuf:"bytes,41,opt,name=memory_limit_by,json=memoryLimitBy,proto3" json:"memory_limit_by,omitempty"`
+	// Whose rights the process has that was started last: those of a user of its own, such
+	// as "uid 60712", or daemon, those of the daemon's user. Empty before the first start,
+	// and if each tenant has a process.
+	User string `protobuf:"bytes,42,opt,name=user,proto3" json:"user,omitempty"`
+	// Why it is the daemon's.
+	UserReason    string `protobuf:"bytes,43,opt,name=user_reason,json=userReason,proto3" json:"user_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -771,6 +782,34 @@ func (x *Plugin) GetWaiting() uint32 {
 	return 0
 }
 
+func (x *Plugin) GetMemoryLimit() int64 {
+	if x != nil {
+		return x.MemoryLimit
+	}
+	return 0
+}
+
+func (x *Plugin) GetMemoryLimitBy() string {
+	if x != nil {
+		return x.MemoryLimitBy
+	}
+	return ""
+}
+
+func (x *Plugin) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Plugin) GetUserReason() string {
+	if x != nil {
+		return x.UserReason
+	}
+	return ""
+}
+
 // TenantProcess is the process that a plugin has for one tenant.
 type TenantProcess struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -786,8 +825,11 @@ type TenantProcess struct {
 	// Calls in flight.
 	Calls uint32 `protobuf:"varint,8,opt,name=calls,proto3" json:"calls,omitempty"`
 	// In bytes, and the time of processors; 0 where the system does not tell.
-	Memory        int64 `protobuf:"varint,9,opt,name=memory,proto3" json:"memory,omitempty"`
-	CpuMs         int64 `protobuf:"varint,10,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	Memory int64 `protobuf:"varint,9,opt,name=memory,proto3" json:"memory,omitempty"`
+	CpuMs  int64 `protobuf:"varint,10,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`
+	// As those of the plugin.
+	User          string `protobuf:"bytes,11,opt,name=user,proto3" json:"user,omitempty"`
+	UserReason    string `protobuf:"bytes,12,opt,name=user_reason,json=userReason,proto3" json:"user_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -890,6 +932,20 @@ func (x *TenantProcess) GetCpuMs() int64 {
 		return x.CpuMs
 	}
 	return 0
+}
+
+func (x *TenantProcess) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *TenantProcess) GetUserReason() string {
+	if x != nil {
+		return x.UserReason
+	}
+	return ""
 }
 
 // Manifest is what a plugin says of itself.
@@ -1127,7 +1183,7 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
 	"\x15RestartPluginResponse\x121\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xfb\x04\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x19.jackfield.host.v1.PluginR\x06plugin\"\xfb\x05\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -1152,7 +1208,12 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"idle_after\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\tidleAfter\x12\x1c\n" +
 	"\tisolation\x18\x1e \x01(\tR\tisolation\x12>\n" +
 	"\tprocesses\x18\x1f \x03(\v2 .jackfield.host.v1.TenantProcessR\tprocesses\x12\x18\n" +
-	"\awaiting\x18  \x01(\rR\awaiting\"\x9d\x02\n" +
+	"\awaiting\x18  \x01(\rR\awaiting\x12!\n" +
+	"\fmemory_limit\x18( \x01(\x03R\vmemoryLimit\x12&\n" +
+	"\x0fmemory_limit_by\x18) \x01(\tR\rmemoryLimitBy\x12\x12\n" +
+	"\x04user\x18* \x01(\tR\x04user\x12\x1f\n" +
+	"\vuser_reason\x18+ \x01(\tR\n" +
+	"userReason\"\xd2\x02\n" +
 	"\rTenantProcess\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -1165,7 +1226,10 @@ const file_jackfield_host_v1_plugin_proto_rawDesc = "" +
 	"\x05calls\x18\b \x01(\rR\x05calls\x12\x16\n" +
 	"\x06memory\x18\t \x01(\x03R\x06memory\x12\x15\n" +
 	"\x06cpu_ms\x18\n" +
-	" \x01(\x03R\x05cpuMs\"\xe5\x02\n" +
+	" \x01(\x03R\x05cpuMs\x12\x12\n" +
+	"\x04user\x18\v \x01(\tR\x04user\x12\x1f\n" +
+	"\vuser_reason\x18\f \x01(\tR\n" +
+	"userReason\"\xe5\x02\n" +
 	"\bManifest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x18\n" +
