@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -101,8 +102,17 @@ func Unfit(program *os.File) string {
 		return "its program is a script, which its interpreter reads in the daemon's directory"
 	case err != nil || info.Mode()&0o005 != 0o005:
 		return "its stored copy may not be executed by others"
+	case exclusive("/proc/self/fd/" + strconv.Itoa(int(program.Fd()))):
+		return "its stored copy is on a FUSE file system, which may let no other user in"
 	}
 	return ""
+}
+
+// exclusive reports a file system that lets in the user who mounted it, and others only
+// if that one said so: no mode tells.
+func exclusive(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
 }
 
 // Passable reports whether every user comes to what has the path, if it may be read.
@@ -130,7 +140,7 @@ func Unreadable(paths []string) string {
 		if err != nil {
 			continue
 		}
-		if !Passable(real) {
+		if !Passable(real) || exclusive(real) {
 			return path
 		}
 		if bad := unreadableIn(real); bad != "" {
