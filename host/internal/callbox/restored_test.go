@@ -3,6 +3,7 @@ package callbox
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,9 +22,12 @@ import (
 // rows: F31, I08, K16
 func TestWhatWaitedInABackupIsAskedAboutFirst(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex // guards what follows
 		phase, has := "down", map[string]bool{}
 		sent, asked := map[string]int{}, map[string]int{}
 		w.hooks.run = func(_ context.Context, job Job) Result {
+			mu.Lock()
+			defer mu.Unlock()
 			call := job.Call.External
 			switch {
 			case phase == "down":
@@ -47,10 +51,12 @@ func TestWhatWaitedInABackupIsAskedAboutFirst(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "copy.db")
 		_, err := w.db.Backup(t.Context(), file)
 		require.NoError(t, err)
+		mu.Lock()
 		phase = "up"
-		require.Eventually(t, func() bool { return len(sent) == 2 }, time.Hour, time.Second)
+		mu.Unlock()
 		w.settled(time.Hour)
 		synctest.Wait()
+		require.Len(t, sent, 2)
 		require.Empty(t, asked)
 		w.stop()
 
@@ -63,6 +69,7 @@ func TestWhatWaitedInABackupIsAskedAboutFirst(t *testing.T) {
 			require.NoError(t, err)
 			return n.Open+n.Unknown == 0
 		}, time.Hour, time.Second)
+		synctest.Wait()
 		require.Equal(t, map[string]int{"a restored": 1, "b restored": 1}, asked)
 		require.Zero(t, sent["a"+phase], "it is there")
 		require.Equal(t, 1, sent["b"+phase])
@@ -79,8 +86,11 @@ func TestWhatWaitedInABackupIsAskedAboutFirst(t *testing.T) {
 // rows: O40
 func TestAHookWaitsOutARateLimit(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex
 		var tries []time.Time
 		w.hooks.run = func(context.Context, Job) Result {
+			mu.Lock()
+			defer mu.Unlock()
 			if tries = append(tries, time.Now()); len(tries) > 1 {
 				return Result{Answer: sdk.CallAnswer{ID: "L"}}
 			}
@@ -91,6 +101,8 @@ func TestAHookWaitsOutARateLimit(t *testing.T) {
 		sent := w.send(fire(store.CallEnded, "a"), "", time.Minute)
 		require.Equal(t, store.EventQueued, sent.Event.State)
 		w.settled(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		require.Len(t, tries, 2)
 		require.GreaterOrEqual(t, tries[1].Sub(tries[0]), 7*time.Minute)
 		c, events := w.call("a")

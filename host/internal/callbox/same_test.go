@@ -31,10 +31,13 @@ func TestANumberMakesOneContact(t *testing.T) {
 		gate, reached := make(chan struct{}), make(chan struct{}, 10)
 		var next Result
 		made := 0
-		w.hooks.run = func(_ context.Context, job Job) Result {
+		w.hooks.run = func(ctx context.Context, job Job) Result {
 			if job.Call.External == "first" {
 				reached <- struct{}{}
-				<-gate
+				select {
+				case <-gate:
+				case <-ctx.Done():
+				}
 			}
 			if next.Err != nil {
 				return next
