@@ -102,6 +102,39 @@ func testRemoval(t *testing.T, setup func(*testing.T) *world) {
 		require.Greater(t, w.create("again").ID, other.ID, "ids are never used again")
 	})
 
+	// Old traces go before anything looks through them again, however many there are.
+	t.Run("OldTracesGoFirst", func(t *testing.T) {
+		w := setup(t)
+		j, _ := imported(w)
+		gone(w, j.i)
+		require.NoError(t, w.s.DeleteIntegration(w.ctx(), j.i.ID))
+		w.purge(store.DefaultRetention())
+		w.clock.add(2 * time.Hour)
+		w.purge(store.DefaultRetention())
+		w.clock.add(31 * day)
+
+		next := w.beginOf(w.create("next"), store.RunRequest{}, store.RunBegin{})
+		next.plan(names("a")...)
+		seg := next.segment(next.claim())
+		seg.Records = some("activity", 0, 100)
+		next.apply(seg)
+		gone(w, next.i)
+		require.NoError(t, w.s.DeleteIntegration(w.ctx(), next.i.ID))
+
+		more, err := w.s.Purge(w.ctx(), store.DefaultRetention())
+		require.NoError(t, err)
+		require.True(t, more)
+		living, traces := left(w, next.i)
+		require.Equal(t, []int{100, 0}, []int{living, traces}, "its turn comes")
+		_, traces = left(w, j.i)
+		require.Less(t, traces, 900)
+		w.purge(store.DefaultRetention())
+		_, traces = left(w, j.i)
+		require.Zero(t, traces)
+		living, _ = left(w, next.i)
+		require.Zero(t, living)
+	})
+
 	t.Run("OfNoFileWhileItsRunIsUnderWay", func(t *testing.T) {
 		w := setup(t)
 		spec := w.spec("loose")
