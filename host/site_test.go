@@ -42,11 +42,15 @@ func builds() (string, error) {
 }
 
 func buildInto(dir string) error {
-	for name, pkg := range map[string]string{"jackfield": ".", "load": "./testdata/load", "bare": "./testdata/bare", "next": "./testdata/next", "reach": "./testdata/reach"} {
-		cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, name), pkg)
+	for _, what := range [][]string{
+		{"-o", filepath.Join(dir, "jackfield"), "."},
+		{"-o", dir + "/", "./testdata/load", "./testdata/bare", "./testdata/next", "./testdata/reach"},
+	} {
+		// As they are shipped, which takes a third of the time.
+		cmd := exec.CommandContext(context.Background(), "go", append([]string{"build", "-ldflags=-s -w"}, what...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+			return fmt.Errorf("build %v: %w\n%s", what, err, out)
 		}
 	}
 	return nil
