@@ -123,7 +123,7 @@ func TestGolden(t *testing.T) {
 			require.NoError(t, err)
 			require.NotContains(t, string(encoded), canary)
 			require.NotContains(t, fmt.Sprintf("%v %+v %#v", snap.Files, snap.Problems, snap.Integrations()), canary)
-			if os.Getenv("UPDATE_GOLDEN") != "" {
+			if os.Getenv("JACKFIELD_UPDATE") != "" {
 				files := slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == "error" || f.Name == "result" })
 				for _, name := range slices.Sorted(maps.Keys(got)) {
 					if got[name] != "" {
