@@ -45,7 +45,7 @@ const hostileMemory = 256 << 10 // KiB
 // host takes no more memory for it, does not panic, counts what it gets under the codes
 // that there are, and serves another plugin meanwhile.
 //
-// rows: P06, F06, I11
+// rows: P06, P10, F06, I11
 func TestHostileRepliesCostNothing(t *testing.T) {
 	t.Parallel()
 	replies := 1000
@@ -95,6 +95,11 @@ func TestHostileRepliesCostNothing(t *testing.T) {
 		require.True(t, n >= 0 && n <= 16, "a series for the code %d", n)
 	}
 	require.Less(t, strings.Count(metrics, "\n"), 2500)
+	require.Regexp(t, `plugin_moves_total\{machine="process",to="forged_token"\} [1-9]`, metrics, "it asked in the name of calls that it was not given")
+	forged := s.events("plugin.process.forged_token")
+	require.NotEmpty(t, forged)
+	require.Equal(t, "hostile", forged[0].Data.Plugin)
+	require.NotEmpty(t, forged[0].Data.Digest)
 	d.stop(t)
 	require.NotContains(t, d.log.String(), "panic")
 	s.verified()

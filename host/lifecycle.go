@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -110,7 +111,7 @@ func (l *lifecycle) keep(m store.PluginMove) {
 	l.log.Log(moveLevel(m), "plugin moved", "machine", m.Machine, "plugin", m.Plugin, "version", m.Version,
 		"digest", m.Digest[:min(12, len(m.Digest))], "from", m.From, "to", m.To, "pid", m.PID, "reason", m.Reason, "detail", m.Detail)
 	if l.count != nil {
-		l.count(string(m.Machine), string(m.To))
+		l.count(string(m.Machine), cmp.Or(string(m.To), m.Reason))
 	}
 	if len(l.pending) >= maxMoves {
 		l.lost++
@@ -126,7 +127,7 @@ func moveLevel(m store.PluginMove) hclog.Level {
 	switch {
 	case m.To == store.ArtifactQuarantined, m.To == store.ArtifactWithdrawn, m.To == store.PluginRolledBack:
 		return hclog.Warn
-	case m.Machine == store.MachinePlugin && m.Reason != "":
+	case m.To == "", m.Machine == store.MachinePlugin && m.Reason != "":
 		return hclog.Warn
 	case m.Machine == store.MachinePlugin:
 		return hclog.Info

@@ -123,7 +123,7 @@ type PluginMove struct {
 	Version  string
 	Digest   string // of the program: the one that serves, for MachinePlugin
 	PID      int    // of a process
-	From, To PluginState
+	From, To PluginState // To is empty if it goes nowhere, and Reason is what was noticed of it
 	Reason   string // a code, such as start_failed; may be empty
 	Detail   string // for people; may be empty
 

@@ -2,7 +2,9 @@ package plugin
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"sync"
 
 	pluginv1 "github.com/jackfield/jackfield/proto/jackfield/plugin/v1"
@@ -42,8 +44,16 @@ func (c *call) freeSlot(id uint64) {
 	}
 }
 
+// A token is random bytes and, after them, a mark that nobody else can make.
+const (
+	tokenBytes  = 16
+	tokenRandom = 8
+)
+
 // calls knows those under way by their tokens.
 type calls struct {
+	key [sha256.Size]byte // of the marks: the tokens of another process have another
+
 	mu      sync.Mutex // guards what follows
 	byToken map[string]*call
 	lost    error // why no call can be made, nil if it can
@@ -51,8 +61,9 @@ type calls struct {
 
 // begin makes a call of ctx. The caller runs end when it is over.
 func (c *calls) begin(ctx context.Context) (_ context.Context, token []byte, end func(), err error) {
-	token = make([]byte, 16)
+	token = make([]byte, tokenRandom, tokenBytes)
 	_, _ = rand.Read(token) // never fails
+	token = append(token, c.mark(token)...)
 	made := &call{host: sdk.HostFrom(ctx), asks: make(chan struct{}, asksPerCall), commits: make(chan struct{}, 1)}
 	made.ctx, made.cancel = context.WithCancelCause(ctx)
 	c.mu.Lock()
@@ -77,6 +88,22 @@ func (c *calls) find(token []byte) *call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.byToken[string(token)]
+}
+
+// forged reports whether the process cannot have the token from a call of its own, also
+// not from one that has ended. None at all is no lie.
+func (c *calls) forged(token []byte) bool {
+	if len(token) != tokenBytes {
+		return len(token) > 0
+	}
+	return !hmac.Equal(token[tokenRandom:], c.mark(token[:tokenRandom]))
+}
+
+// mark is what follows the random bytes of a token.
+func (c *calls) mark(random []byte) []byte {
+	sum := hmac.New(sha256.New, c.key[:])
+	_, _ = sum.Write(random) // never fails
+	return sum.Sum(nil)[:tokenBytes-tokenRandom]
 }
 
 // lose cancels every call and refuses new ones until found.

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type Client struct {
 	rpc      pluginv1.PluginServiceClient
 	health   grpc_health_v1.HealthClient
 	calls    calls
+	forged   func()
 	manifest atomic.Pointer[sdk.Manifest]
 }
 
@@ -28,8 +30,16 @@ var _ sdk.Plugin = (*Client)(nil)
 // NewClient returns a Client of conn, which stays the caller's to close. The
 // caller also runs Link, without which a call has no host.
 func NewClient(conn grpc.ClientConnInterface) *Client {
-	return &Client{rpc: pluginv1.NewPluginServiceClient(conn), health: grpc_health_v1.NewHealthClient(conn)}
+	c := &Client{rpc: pluginv1.NewPluginServiceClient(conn), health: grpc_health_v1.NewHealthClient(conn)}
+	_, _ = rand.Read(c.calls.key[:]) // never fails
+	c.OnForged(func() {})
+	return c
 }
+
+// OnForged has f told each time the process asks in the name of a call that it was
+// never given: of another process, or of none. f must not block. OnForged comes before
+// Link.
+func (c *Client) OnForged(f func()) { c.forged = f }
 
 // Describe asks for the manifest, at most 256 KiB within 2 seconds, and keeps it
 // for Manifest. A manifest that breaks a rule is an error. A capability that this host

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,7 @@ type thief struct {
 	goOn    chan struct{} // ends them
 	asks    chan *pluginv1.HostLinkResponse
 	answers chan *pluginv1.HostLinkRequest
+	forged  atomic.Int64 // asks that the host took for what they are
 }
 
 func (s *thief) Check(_ context.Context, req *pluginv1.CheckRequest) (*pluginv1.CheckResponse, error) {
@@ -75,6 +77,7 @@ func steal(t *testing.T, h sdk.Host) (s *thief, called <-chan error) {
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return wire.DialContext(ctx) }))...)
 	require.NoError(t, err)
 	client := plugin.NewClient(conn)
+	client.OnForged(func() { s.forged.Add(1) })
 	serving.Go(func() { _ = client.Link(t.Context()) }) // likewise
 	t.Cleanup(func() {
 		server.Stop()
@@ -103,11 +106,13 @@ func TestAForgedTokenOpensNothing(t *testing.T) {
 	require.NotEqual(t, token, own)
 
 	require.Equal(t, "call_ended", other.puts(token, "stolen"))
+	require.EqualValues(t, 1, other.forged.Load())
 	made := make([]byte, 16)
 	_, _ = rand.Read(made) // never fails
 	for _, forged := range [][]byte{made, nil, {}, token[:15], append(token[:16:16], 0), make([]byte, 1<<10)} {
 		require.Equal(t, "call_ended", other.puts(forged, "forged"))
 	}
+	require.EqualValues(t, 5, other.forged.Load(), "each but the two that name no call")
 	require.Empty(t, acme.cache)
 	require.Empty(t, umbrella.cache)
 
@@ -122,4 +127,5 @@ func TestAForgedTokenOpensNothing(t *testing.T) {
 	require.NoError(t, <-calledOther)
 	require.Equal(t, "call_ended", victim.puts(token, "too late"))
 	require.Equal(t, []byte("its own"), acme.cache["integration/k"])
+	require.Zero(t, victim.forged.Load(), "a call that has ended was its own")
 }

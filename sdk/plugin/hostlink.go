@@ -25,7 +25,7 @@ func (c *Client) Link(ctx context.Context) error {
 		return c.linkLost(ctx, err)
 	}
 	c.calls.found()
-	l := &hostLink{calls: &c.calls, stream: stream, asks: make(chan struct{}, asksPerProcess), cancels: map[uint64]context.CancelFunc{}}
+	l := &hostLink{calls: &c.calls, forged: c.forged, stream: stream, asks: make(chan struct{}, asksPerProcess), cancels: map[uint64]context.CancelFunc{}}
 	for {
 		what, err := stream.Recv()
 		if err != nil {
@@ -50,6 +50,7 @@ func (c *Client) linkLost(ctx context.Context, err error) error {
 // hostLink is the host's side of one link.
 type hostLink struct {
 	calls  *calls
+	forged func()
 	stream grpc.BidiStreamingClient[pluginv1.HostLinkRequest, pluginv1.HostLinkResponse]
 	asks   chan struct{}
 	wg     sync.WaitGroup
@@ -72,6 +73,9 @@ func (l *hostLink) handle(what *pluginv1.HostLinkResponse) {
 		return
 	}
 	of := l.calls.find(what.GetToken())
+	if of == nil && l.calls.forged(what.GetToken()) {
+		l.forged()
+	}
 	if id := what.GetSlotRelease(); id != 0 {
 		if of != nil {
 			of.freeSlot(id)

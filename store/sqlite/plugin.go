@@ -80,6 +80,9 @@ func saveArtifact(ctx context.Context, t *tx, m store.PluginMove) error {
 
 // pluginEvent is the kind of a move's event: plugin.active, plugin.process.exited.
 func pluginEvent(m store.PluginMove) string {
+	if m.To == "" {
+		return "plugin." + string(m.Machine) + "." + m.Reason
+	}
 	if m.Machine == store.MachinePlugin {
 		return "plugin." + string(m.To)
 	}

@@ -14,6 +14,7 @@ const (
 	reasonMismatch  = "not_as_approved"
 	reasonEnded     = "process_ended"
 	reasonHealth    = "unhealthy"
+	reasonForged    = "forged_token"
 	reasonVerify    = "refused"
 	reasonKeep      = "cursors_not_kept"
 )

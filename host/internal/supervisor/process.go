@@ -59,7 +59,8 @@ type process struct {
 	doubts   chan<- struct{} // of one: told when a call failed
 
 	sup    *Supervisor
-	moving sync.Mutex // guards state, and keeps its moves in order
+	told   atomic.Bool // that it lied about whose call it has
+	moving sync.Mutex  // guards state, and keeps its moves in order
 	state  store.PluginState
 }
 
@@ -150,6 +151,7 @@ func (s *Supervisor) connect(ctx context.Context, p *process, dir string, book *
 		return c.err
 	}
 	p.client, p.conn = c.client, c.conn
+	p.client.OnForged(p.lied)
 	p.become(store.ProcessHandshake, nil)
 	if p.manifest, err = p.client.Describe(ctx); err != nil {
 		return fmt.Errorf("it does not say what it is: %w", err)
@@ -268,6 +270,18 @@ func (p *process) link(ctx context.Context) {
 	if ctx.Err() == nil && !p.x.await(drainOutput) {
 		p.condemn(fmt.Errorf("its link to the host broke: %w", err), false)
 	}
+}
+
+// lied tells of the first ask of the process in the name of a call that it was never
+// given. The ask got nothing.
+func (p *process) lied() {
+	if p.told.Swap(true) {
+		return
+	}
+	p.sup.tell(store.PluginMove{
+		Machine: store.MachineProcess, Plugin: p.binary.Name, Version: p.binary.Version, Digest: p.binary.Digest, PID: p.x.pid(),
+		Reason: reasonForged, Detail: "it asks the host in the name of a call that it was never given",
+	})
 }
 
 // watchHealth ends a process that does not answer.
