@@ -118,6 +118,7 @@ func integrationFacts(t *table, resp *hostv1.GetIntegrationResponse, origin bool
 	t.fact("integration", i.GetId())
 	t.fact("uid", i.GetUid())
 	t.fact("label", i.GetLabel())
+	t.fact("description", i.GetDescription())
 	templated := i.GetTemplate() != ""
 	if templated {
 		t.fact("template", i.GetTemplate())

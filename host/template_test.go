@@ -94,7 +94,7 @@ func crmSite(t *testing.T, c *crm) *site {
 	s.write("password", "password-of-acme\n")
 	s.write("tenants/acme.yaml", fmt.Sprintf(`tenant: acme
 integrations:
-  - {name: crm, template: acme-crm, callcenter: cc-1, host: %q, fields: {user: ann, password: "${file:../password}"}}
+  - {name: crm, description: of the sales team, template: acme-crm, callcenter: cc-1, host: %q, fields: {user: ann, password: "${file:../password}"}}
 `, c.host()))
 	return s
 }
@@ -124,7 +124,10 @@ func TestATemplateIsAnIntegration(t *testing.T) {
 		return len(list.Templates) == 1 && list.Templates[0].Integrations == 1
 	})
 	require.Equal(t, []string{"login", "find", "add"}, list.Templates[0].Endpoints)
-	require.Contains(t, s.cli("integration", "show", "acme/crm"), "acme-crm")
+	shown := s.cli("integration", "show", "acme/crm")
+	for _, fact := range []string{"acme-crm", "cc-1", c.host(), "of the sales team"} {
+		require.Contains(t, shown, fact)
+	}
 	require.Contains(t, s.cli("endpoint", "show", "acme/crm", "find"), "call.started")
 
 	text := s.cli("endpoint", "render", "acme/crm", "add", "name=Bo")

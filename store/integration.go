@@ -13,12 +13,17 @@ type Tenant struct {
 	Integrations int // not disabled
 }
 
+// MaxDescription is how many characters the description of an integration has at most.
+const MaxDescription = 2000
+
 // IntegrationSpec is what configuration says of an integration.
 type IntegrationSpec struct {
 	Tenant string
 	Name   string
 	Label  string
-	Plugin string // empty: it is of a template
+	// Description is for people, of any length up to MaxDescription characters.
+	Description string
+	Plugin      string // empty: it is of a template
 	// Template is what it is of instead, with what it gives to it: the fields are the
 	// settings.
 	Template   string

@@ -121,11 +121,11 @@ type PluginMove struct {
 	Machine  PluginMachine
 	Plugin   string
 	Version  string
-	Digest   string // of the program: the one that serves, for MachinePlugin
-	PID      int    // of a process
+	Digest   string      // of the program: the one that serves, for MachinePlugin
+	PID      int         // of a process
 	From, To PluginState // To is empty if it goes nowhere, and Reason is what was noticed of it
-	Reason   string // a code, such as start_failed; may be empty
-	Detail   string // for people; may be empty
+	Reason   string      // a code, such as start_failed; may be empty
+	Detail   string      // for people; may be empty
 
 	// Of MachinePlugin: what takes over again, until when the new one is on
 	// probation.

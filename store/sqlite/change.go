@@ -97,14 +97,14 @@ func createIntegration(ctx context.Context, t *tx, c store.Change) error {
 	err = t.get(ctx, `
 		INSERT INTO integrations (uid, tenant_id, name, label, plugin, connectors, every, concurrency, enabled,
 		       settings, settings_sum, file, line, created_by, state, reason, next_check_at, next_check_from, created_at, updated_at, log_warnings,
-		       cron, timezone, onboarding_max_age, finish_on_disable, page_size, on_type_change, offered, template, callcenter, host, info, iframe, lookup)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)
+		       cron, timezone, onboarding_max_age, finish_on_disable, page_size, on_type_change, offered, template, callcenter, host, info, iframe, lookup, description)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $14, $15, $16, $17, $17, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
 		RETURNING id`, []any{
 		c.UID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), disabledBy(c.Spec),
 		millis(firstCheck(c, t.now)), t.ms, flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone,
 		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable), c.Spec.PageSize, string(cmp.Or(c.Spec.OnTypeChange, store.TypesPass)), offered,
-		c.Spec.Template, c.Spec.Callcenter, c.Spec.Host, nullJSON(c.Spec.Info), nullJSON(c.Spec.Iframe), c.Spec.Lookup.Milliseconds(),
+		c.Spec.Template, c.Spec.Callcenter, c.Spec.Host, nullJSON(c.Spec.Info), nullJSON(c.Spec.Iframe), c.Spec.Lookup.Milliseconds(), c.Spec.Description,
 	}, &id)
 	if err != nil {
 		return fmt.Errorf("create integration %s/%s: %w", c.Spec.Tenant, c.Spec.Name, conflict(err))
@@ -208,14 +208,14 @@ func updateIntegration(ctx context.Context, t *tx, c store.Change, old store.Int
 		       settings = $10, settings_sum = $11, file = $12, line = $13, state = $14, reason = $15, revision = $16,
 		       next_check_at = $17, updated_at = $18, removed_at = NULL, keep_until = NULL, log_warnings = $19,
 		       cron = $20, timezone = $21, next_check_from = $22, onboarding_max_age = $23, finish_on_disable = $24, finishing = $25,
-		       page_size = $26, on_type_change = $27, offered = $28, template = $29, callcenter = $30, host = $31, info = $32, iframe = $33, lookup = $34
+		       page_size = $26, on_type_change = $27, offered = $28, template = $29, callcenter = $30, host = $31, info = $32, iframe = $33, lookup = $34, description = $35
 		WHERE  id = $1`,
 		old.ID, tenant, c.Spec.Name, c.Spec.Label, c.Spec.Plugin, connectors, c.Spec.Every, c.Spec.Concurrency, flag(c.Spec.Enabled),
 		blob(c.Spec.Settings), blob(c.Spec.SettingsSum), c.Spec.File, c.Spec.Line, string(state), reason, revision, millis(next), t.ms,
 		flag(c.Spec.LogWarnings), c.Spec.Cron, c.Spec.Timezone, millis(from),
 		c.Spec.OnboardingMaxAge.Milliseconds(), flag(c.Spec.FinishOnDisable), flag(finishing),
 		c.Spec.PageSize, string(cmp.Or(c.Spec.OnTypeChange, store.TypesPass)), offered,
-		c.Spec.Template, c.Spec.Callcenter, c.Spec.Host, nullJSON(c.Spec.Info), nullJSON(c.Spec.Iframe), c.Spec.Lookup.Milliseconds())
+		c.Spec.Template, c.Spec.Callcenter, c.Spec.Host, nullJSON(c.Spec.Info), nullJSON(c.Spec.Iframe), c.Spec.Lookup.Milliseconds(), c.Spec.Description)
 	if err != nil {
 		return fmt.Errorf("%s integration %s: %w", c.Op, old.FullName(), conflict(err))
 	}

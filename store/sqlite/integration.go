@@ -12,7 +12,7 @@ import (
 )
 
 const integrationColumns = `
-	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.plugin, i.template, i.callcenter, i.host, i.info, i.iframe, i.lookup, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
+	i.id, i.uid, i.tenant_id, t.name, i.name, i.label, i.description, i.plugin, i.template, i.callcenter, i.host, i.info, i.iframe, i.lookup, i.connectors, i.offered, i.every, i.cron, i.timezone, i.concurrency, i.page_size, i.on_type_change, i.enabled, i.log_warnings, i.onboarding_max_age, i.finish_on_disable,
 	i.settings, i.settings_sum, i.patch, i.file, i.line, i.limit_records, i.limit_per, i.limit_factor, i.limit_key, i.state, i.reason, i.revision, i.generation,
 	i.created_at, i.updated_at, i.onboarded_at, i.last_check_at, i.next_check_at, i.next_check_from, i.removed_at, i.keep_until, i.hold, i.finishing, i.unfit
 	FROM integrations i JOIN tenants t ON t.id = i.tenant_id`
@@ -36,7 +36,7 @@ func scanIntegration(s scanner) (store.Integration, error) {
 		held, info, iframe                                        nullString
 		onboarded, lastCheck, nextCheck, nextFrom, removed, until moment
 	)
-	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Plugin, &i.Template, &i.Callcenter, &i.Host, &info, &iframe, &lookup, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
+	err := s.Scan(&i.ID, &i.UID, &i.TenantID, &i.Tenant, &i.Name, &i.Label, &i.Description, &i.Plugin, &i.Template, &i.Callcenter, &i.Host, &info, &iframe, &lookup, &connectors, &offered, &i.Every, &i.Cron, &i.Timezone, &i.Concurrency, &i.PageSize, &i.OnTypeChange, &i.Enabled, &i.LogWarnings, &age, &i.FinishOnDisable,
 		&i.Settings, &i.SettingsSum, &i.Patch, &i.File, &i.Line, &i.Limit.Records, &per, &i.Limit.OnboardingFactor, &i.Limit.Key, &i.State, &i.Reason, &i.Revision, &i.Generation,
 		&created, &updated, &onboarded, &lastCheck, &nextCheck, &nextFrom, &removed, &until, &held, &i.Finishing, &i.Unfit)
 	if err != nil {

@@ -76,9 +76,10 @@ func testTemplates(t *testing.T, setup func(*testing.T) *world) {
 		require.NoError(t, err)
 		spec := w.spec("crm")
 		spec.Plugin, spec.Template, spec.Connectors, spec.Every = "", "used", nil, -1
+		spec.Description = "of the sales team"
 		spec.Host, spec.Callcenter, spec.Info, spec.Iframe = "crm.example", "cc-1", json.RawMessage(`{"a":1}`), json.RawMessage(`{}`)
 		i := w.change(store.Change{Op: store.ChangeCreate, UID: "1", Spec: spec, Sync: true})
-		require.Equal(t, []string{"used", "cc-1", "crm.example", `{"a":1}`, `{}`}, []string{i.Template, i.Callcenter, i.Host, string(i.Info), string(i.Iframe)})
+		require.Equal(t, []string{"of the sales team", "used", "cc-1", "crm.example", `{"a":1}`, `{}`}, []string{i.Description, i.Template, i.Callcenter, i.Host, string(i.Info), string(i.Iframe)})
 		require.Zero(t, i.NextCheckAt)
 		_, deleted, err := w.s.ApplyTemplates(w.ctx(), nil, []string{"bad"})
 		require.NoError(t, err)

@@ -203,6 +203,7 @@ func (s *Server) integration(i store.Integration) *hostv1.Integration {
 		Tenant:      i.Tenant,
 		Name:        i.Name,
 		Label:       i.Label,
+		Description: i.Description,
 		Plugin:      i.Plugin,
 		Template:    i.Template,
 		Callcenter:  i.Callcenter,

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackfield/jackfield/sdk"
+	"github.com/jackfield/jackfield/store"
 )
 
 // SchemaFile is the name under which files refer to the schema of configuration.
@@ -240,6 +241,7 @@ func integrationSchema(manifests []sdk.Manifest) schemaNode {
 	properties := schemaNode{
 		"name":           nameSchema("Unique in the tenant."),
 		"label":          schemaNode{"type": "string", "minLength": 3, "maxLength": 255, "description": "For people."},
+		"description":    schemaNode{"type": "string", "maxLength": store.MaxDescription, "description": "For people: what it is for, whom to ask."},
 		"plugin":         plugin,
 		"connectors":     schemaNode{"type": "array", "items": nameSchema(""), "uniqueItems": true, "description": "What to import; all of the plugin's if absent."},
 		"enabled":        described("boolean", "false stops it and keeps its data."),

@@ -160,7 +160,7 @@ func resultText(t *testing.T, snap Snapshot) string {
 		s := in.Spec
 		fmt.Fprintf(&b, "%s plugin=%s label=%q connectors=%q every=%d concurrency=%d enabled=%v line=%d checked=%v", in.FullName(), s.Plugin, s.Label, s.Connectors, s.Every, s.Concurrency, s.Enabled, s.Line, in.Checked)
 		if s.Template != "" {
-			fmt.Fprintf(&b, " template=%s callcenter=%q host=%q info=%s iframe=%s", s.Template, s.Callcenter, s.Host, s.Info, s.Iframe)
+			fmt.Fprintf(&b, " template=%s description=%q callcenter=%q host=%q info=%s iframe=%s", s.Template, s.Description, s.Callcenter, s.Host, s.Info, s.Iframe)
 		}
 		if s.Cron != "" {
 			fmt.Fprintf(&b, " cron=%q timezone=%q", s.Cron, s.Timezone)

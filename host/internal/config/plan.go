@@ -288,6 +288,7 @@ func difference(a, b store.IntegrationSpec) []string {
 	}
 	add("name", a.Name != b.Name)
 	add("label", a.Label != b.Label)
+	add("description", a.Description != b.Description)
 	add("enabled", a.Enabled != b.Enabled)
 	add("connectors", !slices.Equal(a.Connectors, b.Connectors))
 	add("every", a.Every != b.Every)

@@ -26,6 +26,7 @@ func (l *loader) templated(f *TenantFile, o object, n *yaml.Node) Integration {
 	in.Spec.Template, _ = o.name("template")
 	in.MovedFrom, _ = o.name("moved_from")
 	in.Spec.Label = l.label(o, in.Spec.Name)
+	in.Spec.Description = o.description()
 	in.Spec.Callcenter, _ = o.text("callcenter")
 	in.Spec.Lookup = o.lookup("lookup", 0)
 	in.Spec.Host = l.remoteHost(o)

@@ -200,7 +200,7 @@ func (f *TenantFile) checkMoves(list *yaml.Node) {
 }
 
 func integrationKeys() []string {
-	return append(append([]string{"name", "label", "enabled", "moved_from", "lookup"}, pluginKeys()...), templatedKeys()...)
+	return append(append([]string{"name", "label", "description", "enabled", "moved_from", "lookup"}, pluginKeys()...), templatedKeys()...)
 }
 
 // pluginKeys belong to integrations of a plugin, templatedKeys to those of a
@@ -234,6 +234,7 @@ func (l *loader) integration(f *TenantFile, n *yaml.Node, i int, tenant, host De
 	in.Spec.Plugin, _ = o.name("plugin")
 	in.MovedFrom, _ = o.name("moved_from")
 	in.Spec.Label = l.label(o, in.Spec.Name)
+	in.Spec.Description = o.description()
 	in.Spec.Lookup = o.lookup("lookup", 0)
 	given := l.schedule(o)
 	for key, set := range map[string]bool{
@@ -340,6 +341,15 @@ func (l *loader) label(o object, otherwise string) string {
 		o.src.failAt(CodeBadValue, n, "", "%s: %d characters; 3 to 255 are needed", join(o.path, "label"), length)
 	}
 	return n.Value
+}
+
+// description reads what people are told of an integration.
+func (o object) description() string {
+	text, _ := o.text("description")
+	if length := utf8.RuneCountInString(text); length > store.MaxDescription {
+		o.src.failAt(CodeBadValue, o.at("description"), "", "%s: %d characters, %d are allowed", join(o.path, "description"), length, store.MaxDescription)
+	}
+	return text
 }
 
 func resolved(given *int, otherwise int, key string, from Origin, origins map[string]Origin) int {

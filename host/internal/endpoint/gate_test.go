@@ -321,6 +321,6 @@ func TestLookupsGoBeforeLogsThatWait(t *testing.T) {
 		for range 12 {
 			require.NoError(t, <-results)
 		}
-		require.Equal(t, []string{"/lookup", "/lookup", "/lookup"}, w.paths()[4:7])
+		require.ElementsMatch(t, []string{"/lookup", "/lookup", "/lookup", "/log"}, w.paths()[4:8], "the four that go next")
 	})
 }

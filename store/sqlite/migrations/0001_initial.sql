@@ -22,6 +22,7 @@ CREATE TABLE integrations (
   tenant_id     INTEGER NOT NULL REFERENCES tenants (id),
   name          TEXT    NOT NULL,
   label         TEXT    NOT NULL DEFAULT '',
+  description   TEXT    NOT NULL DEFAULT '',
   plugin        TEXT    NOT NULL, -- empty: it is of a template
   template      TEXT    NOT NULL DEFAULT '',
   callcenter    TEXT    NOT NULL DEFAULT '', -- of the template's, with host

@@ -1109,7 +1109,9 @@ type Integration struct {
 	Host       string `protobuf:"bytes,32,opt,name=host,proto3" json:"host,omitempty"`
 	// How long a lookup may take when a call comes; not set: as the template says, or the
 	// host.
-	Lookup        *durationpb.Duration `protobuf:"bytes,33,opt,name=lookup,proto3" json:"lookup,omitempty"`
+	Lookup *durationpb.Duration `protobuf:"bytes,33,opt,name=lookup,proto3" json:"lookup,omitempty"`
+	// For people: what it is for, whom to ask.
+	Description   string `protobuf:"bytes,34,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1375,6 +1377,13 @@ func (x *Integration) GetLookup() *durationpb.Duration {
 	return nil
 }
 
+func (x *Integration) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 var File_jackfield_host_v1_integration_proto protoreflect.FileDescriptor
 
 const file_jackfield_host_v1_integration_proto_rawDesc = "" +
@@ -1471,7 +1480,7 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
 	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"]\n" +
 	"\x19EnableIntegrationResponse\x12@\n" +
-	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\x8c\t\n" +
+	"\vintegration\x18\x01 \x01(\v2\x1e.jackfield.host.v1.IntegrationR\vintegration\"\xae\t\n" +
 	"\vIntegration\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
@@ -1516,7 +1525,8 @@ const file_jackfield_host_v1_integration_proto_rawDesc = "" +
 	"callcenter\x18\x1f \x01(\tR\n" +
 	"callcenter\x12\x12\n" +
 	"\x04host\x18  \x01(\tR\x04host\x121\n" +
-	"\x06lookup\x18! \x01(\v2\x19.google.protobuf.DurationR\x06lookup2\xf4\n" +
+	"\x06lookup\x18! \x01(\v2\x19.google.protobuf.DurationR\x06lookup\x12 \n" +
+	"\vdescription\x18\" \x01(\tR\vdescription2\xf4\n" +
 	"\n" +
 	"\x12IntegrationService\x12\xc0\x01\n" +
 	"\x10ListIntegrations\x12*.jackfield.host.v1.ListIntegrationsRequest\x1a+.jackfield.host.v1.ListIntegrationsResponse\"S\xe2\xe0\x18\n" +
