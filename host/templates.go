@@ -46,6 +46,9 @@ type templates struct {
 	// work.
 	manifest func(plugin string) (sdk.Manifest, bool)
 	serving  func() []string
+	// lastGood reads from the store. What it finds is for all who ask later too, so that
+	// it does not end with who asks first.
+	lastGood func(name string) ([]store.StoredTemplate, error)
 
 	mu     sync.Mutex // guards what follows
 	ready  map[string]*prepared
@@ -71,6 +74,9 @@ func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper
 	t.engine, err = endpoint.New(endpoint.Options{Transport: transport, Tokens: tokens{t}, Plain: t.plainHTTP, Reconnect: t.reconnect})
 	if err != nil {
 		return nil, err
+	}
+	t.lastGood = func(name string) ([]store.StoredTemplate, error) {
+		return t.db.Templates(context.WithoutCancel(ctx), name)
 	}
 	t.stored, err = t.db.TemplateSums(ctx)
 	if err != nil {
@@ -196,7 +202,7 @@ func (t *templates) known(name string) (*prepared, store.Template) {
 // recall reads a template from the store whose file was not good since the daemon
 // started. The caller holds mu, so that it cannot take the place of a newer one.
 func (t *templates) recall(name string) {
-	list, err := t.db.Templates(context.Background(), name) // by its name, and few ever
+	list, err := t.lastGood(name) // by its name, and few ever
 	if err != nil {
 		t.log.Error("template cannot be read", "template", name, "error", err)
 		return

@@ -157,7 +157,7 @@ func (s *Server) plugin(p Plugin) *hostv1.Plugin {
 		Sandbox:        p.Sandbox,
 		SandboxReasons: p.SandboxReasons,
 
-		MemoryLimit:   int64(min(p.MemoryLimit, math.MaxInt64)), //nolint:gosec // bounded
+		MemoryLimit:   int64(min(p.MemoryLimit, math.MaxInt64)),
 		MemoryLimitBy: p.MemoryLimitBy,
 		User:          p.User,
 		UserReason:    p.UserReason,
