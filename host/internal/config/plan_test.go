@@ -278,7 +278,7 @@ func TestProblemsAsJSON(t *testing.T) {
 	require.NoError(t, p.Err())
 	raw, err := json.Marshal(p)
 	require.NoError(t, err)
-	require.JSONEq(t, `[{"severity":"warning","code":"x","message":"m","file":"f","line":2,"col":3,"source":"abc","caret":3,"help":"h"}]`, string(raw))
+	require.JSONEq(t, `[{"severity":"warning","code":"x","message":"m","file":"f","line":2,"column":3,"source":"abc","caret":3,"help":"h"}]`, string(raw))
 	require.Equal(t, "warning[x]: m\n  --> f:2:3\n 2 | abc\n   |   ^\n   = help: h", p.Error())
 	require.Contains(t, p.Text(true), "\x1b[")
 	hostile := Problems{{Severity: SeverityError, Code: "x", Message: "a\x1b[2Jb\n"}}

@@ -58,7 +58,7 @@ type Problem struct {
 	Message  string   `json:"message"`
 	File     string   `json:"file,omitempty"`
 	Line     int      `json:"line,omitempty"`
-	Col      int      `json:"col,omitempty"`    // in characters, from 1
+	Col      int      `json:"column,omitempty"` // in characters, from 1
 	Source   string   `json:"source,omitempty"` // the line
 	Caret    int      `json:"caret,omitempty"`  // where Col is in Source, from 1
 	Help     string   `json:"help,omitempty"`
