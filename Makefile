@@ -50,12 +50,15 @@ run: ## build, then start the quick start on this very clone; Ctrl-C ends it
 example:
 	@$(BUILD) -buildvcs=false -o bin/ ./examples/quickstart/repo ./examples/crm/fakecrm ./examples/crm/crmday
 
+# Those that take longest come first, so that none of them runs alone at the end.
+PACKAGES := ./host/internal/runner ./host ./store/sqlite ./...
+
 test: ## run the tests
-	@$(TEST) -timeout 20m $(GOTESTFLAGS) ./...
+	@$(TEST) -timeout 20m $(GOTESTFLAGS) $(PACKAGES)
 
 # What vet would find it finds in make test.
 race: ## run the short tests under the race detector (needs a C compiler)
-	@CGO_ENABLED=1 go test -race -short -vet=off -timeout 20m $(GOTESTFLAGS) ./...
+	@CGO_ENABLED=1 go test -race -short -vet=off -timeout 20m $(GOTESTFLAGS) $(PACKAGES)
 
 lint: $(LINT) ## find bugs and imports that the layout forbids
 	@CGO_ENABLED=0 $(LINT) run ./... ./.ci/report ./.ci/release ./.ci/openapi

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -64,4 +65,5 @@ func TestACrowdIsRefusedByName(t *testing.T) {
 	}
 	taken(most)
 	require.NoError(t, r.stop())
+	runtime.KeepAlive(crowd) // the collector closes a connection that nobody has
 }
