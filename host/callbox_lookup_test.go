@@ -48,7 +48,7 @@ func TestALookupTakesAsLongAsItsIntegrationSays(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			in, ts := in, &templates{keys: ts.keys, redactor: ts.redactor, log: ts.log, compiler: ts.compiler, chains: chain.New(chain.Options{}), ready: ts.ready}
 			var err error
-			ts.engine, err = endpoint.New(endpoint.Options{Transport: silentCRM{}, Tokens: noTokens{}, Plain: func(string) bool { return true }})
+			ts.engine, err = endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return silentCRM{} }, Tokens: noTokens{}, Plain: func(string) bool { return true }})
 			require.NoError(t, err)
 			in.Info, in.Lookup, in.State = []byte(c.template), c.integration, store.IntegrationActive
 			h := pluginHooks(nil, sdk.HookGetDataIframe)

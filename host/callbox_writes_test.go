@@ -187,7 +187,7 @@ func writesHooks(t *testing.T, dir string, crm *writesCRM) *callHooks {
 		keys: keys, redactor: &secret.Redactor{}, log: hclog.NewNullLogger(), compiler: endpoint.NewCompiler(), chains: chain.New(chain.Options{}),
 		ready: map[string]*prepared{},
 	}
-	ts.engine, err = endpoint.New(endpoint.Options{Transport: crm, Tokens: noTokens{}, Plain: func(string) bool { return true }})
+	ts.engine, err = endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return crm }, Tokens: noTokens{}, Plain: func(string) bool { return true }})
 	require.NoError(t, err)
 	f, problems := config.LoadTemplateFile(path, templateOptions(ts.compiler, config.Options{}))
 	require.NoError(t, problems.Err())

@@ -174,7 +174,7 @@ func chained(t *testing.T, c *chainCRM) (*templates, store.Integration) {
 		keys: keys, redactor: &secret.Redactor{}, log: hclog.NewNullLogger(), compiler: endpoint.NewCompiler(), chains: chain.New(chain.Options{}),
 		ready: map[string]*prepared{},
 	}
-	ts.engine, err = endpoint.New(endpoint.Options{Transport: c.Client().Transport, Tokens: noTokens{}, Plain: func(string) bool { return true }})
+	ts.engine, err = endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return c.Client().Transport }, Tokens: noTokens{}, Plain: func(string) bool { return true }})
 	require.NoError(t, err)
 	f, problems := config.LoadTemplateFile(path, templateOptions(ts.compiler, config.Options{}))
 	require.NoError(t, problems.Err())

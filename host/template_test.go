@@ -301,7 +301,7 @@ func TestTheLastGoodTemplateIsReadFromTheStoreWhenItIsNeeded(t *testing.T) {
 	_, _, err = db.ApplyTemplates(t.Context(), []store.Template{good, other, bad}, nil)
 	require.NoError(t, err)
 
-	ts, err := newTemplates(t.Context(), &templates{db: db, keys: before.keys, redactor: before.redactor, log: before.log}, http.DefaultTransport)
+	ts, err := newTemplates(t.Context(), &templates{db: db, keys: before.keys, redactor: before.redactor, log: before.log}, func(string) http.RoundTripper { return http.DefaultTransport })
 	require.NoError(t, err)
 	require.Empty(t, ts.ready, "nobody has needed one")
 	made := ts.get("acme-crm")

@@ -59,7 +59,7 @@ var _ api.Endpoints = (*templates)(nil)
 // newTemplates returns what the store has, which is the last good state of files
 // that may be bad now. It is read when somebody needs it: mostly the files are good, and
 // a daemon that starts would have each template twice.
-func newTemplates(ctx context.Context, t *templates, transport http.RoundTripper) (*templates, error) {
+func newTemplates(ctx context.Context, t *templates, transport func(id string) http.RoundTripper) (*templates, error) {
 	t.compiler, t.ready, t.chains = endpoint.NewCompiler(), map[string]*prepared{}, chain.New(chain.Options{})
 	var err error
 	t.engine, err = endpoint.New(endpoint.Options{Transport: transport, Tokens: tokens{t}, Plain: t.plainHTTP, Reconnect: t.reconnect})

@@ -21,7 +21,7 @@ func (h *Host) wireTemplates(ctx context.Context, keys *secret.Keyring) (err err
 	each := h.ways.guard.Transports(egress.ClientOptions{PlainHTTP: true, Header: endpoint.MaxTimeout})
 	t := &templates{db: h.db, keys: keys, redactor: h.redactor, log: h.log.Named("template"), transports: each, manifest: h.processes.kept, serving: h.sup.Loaded}
 	t.allow(h.config.Egress.Grants())
-	h.templates, err = newTemplates(ctx, t, guardedEach{each})
+	h.templates, err = newTemplates(ctx, t, guardedEach(each))
 	return err
 }
 
@@ -67,16 +67,10 @@ func (g guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// guardedEach has a guarded transport for each integration.
-type guardedEach struct{ *egress.Transports }
-
-// RoundTrip implements http.RoundTripper.
-func (g guardedEach) RoundTrip(req *http.Request) (*http.Response, error) {
-	return guarded{g.Transports}.RoundTrip(req)
+// guardedEach gives each integration a guarded transport of its own.
+func guardedEach(of *egress.Transports) func(id string) http.RoundTripper {
+	return func(id string) http.RoundTripper { return guarded{of.For(id)} }
 }
-
-// For is what the engine asks.
-func (g guardedEach) For(id string) http.RoundTripper { return guarded{g.Transports.For(id)} }
 
 // endpointRefused is a connection that is not made, however often it is tried.
 type endpointRefused struct{ error }

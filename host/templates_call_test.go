@@ -32,7 +32,7 @@ func TestEachIntegrationHasConnectionsOfItsOwn(t *testing.T) {
 	ts := &templates{compiler: endpoint.NewCompiler(), transports: egress.New(egress.Options{Allow: []address.Grant{grant}}).Transports(egress.ClientOptions{PlainHTTP: true})}
 	t.Cleanup(ts.transports.Renew)
 	ts.allow([]address.Grant{grant})
-	engine, err := endpoint.New(endpoint.Options{Transport: guardedEach{ts.transports}, Tokens: noTokens{}, Plain: ts.plainHTTP})
+	engine, err := endpoint.New(endpoint.Options{Transport: guardedEach(ts.transports), Tokens: noTokens{}, Plain: ts.plainHTTP})
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "t.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("name: t\ntype: CRM\nrequest: {base_url: \"http://{{ host }}\"}\nendpoints: [{name: get, type: GetData, url: /}]\n"), 0o600))

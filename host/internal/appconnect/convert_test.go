@@ -87,7 +87,7 @@ func TestImportedConnectorRuns(t *testing.T) {
 		_, _ = io.WriteString(w, answer)
 	}))
 	t.Cleanup(srv.Close)
-	e, err := endpoint.New(endpoint.Options{Transport: srv.Client().Transport, Tokens: noTokens{}})
+	e, err := endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return srv.Client().Transport }, Tokens: noTokens{}})
 	require.NoError(t, err)
 	in := endpoint.Integration{ID: "1", Name: "acme/crm", Template: tpl, Host: strings.TrimPrefix(srv.URL, "https://"), Fields: map[string]string{"apiKey": "k1", "secretKey": "s1", "region": "eu"}}
 	call := func(name, text string, body map[string]any) (asked, endpoint.Result) {
@@ -198,7 +198,7 @@ func TestWhatCannotBeMappedIsTold(t *testing.T) {
 	f, compiler := loaded(t, out)
 	tpl, faults := compiler.Compile(f.Template)
 	require.Empty(t, faults)
-	e, err := endpoint.New(endpoint.Options{Transport: http.DefaultTransport, Tokens: noTokens{}})
+	e, err := endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return http.DefaultTransport }, Tokens: noTokens{}})
 	require.NoError(t, err)
 	in := endpoint.Integration{ID: "1", Name: "acme/crm", Template: tpl, Host: "crm.example", Fields: map[string]string{"apiKey": "k"}}
 	req, err := e.Render(t.Context(), in, "create-call-log", endpoint.Given{Call: map[string]any{"text": "<b>a & b</b>", "number": "200", "duration": 5}})

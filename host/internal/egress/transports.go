@@ -59,11 +59,6 @@ func (t *Transports) For(user string) http.RoundTripper {
 	return u
 }
 
-// RoundTrip implements http.RoundTripper for those who have no user.
-func (t *Transports) RoundTrip(req *http.Request) (*http.Response, error) {
-	return t.For("").RoundTrip(req)
-}
-
 // Renew forgets all transports: no request that comes uses a connection from before.
 // Requests under way end as they would.
 func (t *Transports) Renew() {

@@ -42,10 +42,10 @@ func (i Integration) input(g Given) Input {
 
 // Options are what an Engine needs. Transport and Tokens are required.
 type Options struct {
-	// Transport makes the connections, and refuses those that must not be. An error
-	// of it with a method Refused() bool that answers true is never tried again. If it
-	// has For(id string) http.RoundTripper, each integration has a transport of its own.
-	Transport http.RoundTripper
+	// Transport returns what an integration sends with; it is asked for each request.
+	// It makes the connections, and refuses those that must not be: an error of it with
+	// a method Refused() bool that answers true is never tried again.
+	Transport func(id string) http.RoundTripper
 	Tokens    Tokens
 	// Plain reports whether a host may be called without TLS; nil: none.
 	Plain func(host string) bool

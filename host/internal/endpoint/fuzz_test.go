@@ -116,7 +116,7 @@ endpoints:
 	require.Empty(f, faults)
 	f.Fuzz(func(t *testing.T, body []byte, header string, status uint16) {
 		for _, name := range []string{"list", "single", "text"} {
-			e, err := endpoint.New(endpoint.Options{Transport: answering{200 + int(status)%400, header, body}, Tokens: newVault()})
+			e, err := endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return answering{200 + int(status)%400, header, body} }, Tokens: newVault()})
 			require.NoError(t, err)
 			in := endpoint.Integration{ID: "1", Name: "acme/crm", Template: tpl, Host: "crm.example", Fields: fields()}
 			out, err := e.Call(t.Context(), in, name, endpoint.Given{})

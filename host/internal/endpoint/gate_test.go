@@ -77,7 +77,7 @@ func (w *wire) count() int {
 // wired is an engine on the wire, and an integration with some endpoints.
 func wired(t *testing.T, w *wire) (*endpoint.Engine, endpoint.Integration) {
 	t.Helper()
-	e, err := endpoint.New(endpoint.Options{Transport: w, Tokens: newVault()})
+	e, err := endpoint.New(endpoint.Options{Transport: func(string) http.RoundTripper { return w }, Tokens: newVault()})
 	require.NoError(t, err)
 	tpl := compile(t, head+`request: {max_concurrent: 4}
 endpoints:

@@ -43,19 +43,14 @@ type reply struct {
 	body   []byte
 }
 
-// own is a transport that is several: one for each integration.
-type own interface {
-	For(id string) http.RoundTripper
-}
-
 // sender sends requests. It follows no redirect, and keeps no cookie.
 type sender struct {
-	transport http.RoundTripper
+	transport func(id string) http.RoundTripper
 	plain     func(host string) bool
 	gates     gates
 }
 
-func newSender(transport http.RoundTripper, plain func(string) bool, now func() time.Time) *sender {
+func newSender(transport func(id string) http.RoundTripper, plain func(string) bool, now func() time.Time) *sender {
 	return &sender{
 		transport: transport,
 		plain:     plain,
@@ -65,11 +60,7 @@ func newSender(transport http.RoundTripper, plain func(string) bool, now func() 
 
 // client returns what an integration sends with.
 func (s *sender) client(id string) *http.Client {
-	transport := s.transport
-	if each, ok := transport.(own); ok {
-		transport = each.For(id)
-	}
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: s.transport(id), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // pause waits, or returns early with the context's error.

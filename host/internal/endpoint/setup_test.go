@@ -181,7 +181,7 @@ func (v *vault) Keep(_ context.Context, id string, t endpoint.Token) (endpoint.T
 // engine returns an engine that trusts the remote's certificate.
 func engine(t *testing.T, c *remote, change ...func(*endpoint.Options)) *endpoint.Engine {
 	t.Helper()
-	opts := endpoint.Options{Transport: c.Client().Transport, Tokens: newVault()}
+	opts := endpoint.Options{Transport: func(string) http.RoundTripper { return c.Client().Transport }, Tokens: newVault()}
 	for _, f := range change {
 		f(&opts)
 	}

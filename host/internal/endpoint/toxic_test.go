@@ -131,7 +131,7 @@ func TestR01NoAnswerTakesMuchMemory(t *testing.T) { //nolint:paralleltest // it 
 			e := engine(t, remote, func(o *endpoint.Options) {
 				transport := endpoint.NewTransport((&net.Dialer{}).DialContext, remote.Client().Transport.(*http.Transport).TLSClientConfig) //nolint:forcetypeassert // the server's
 				t.Cleanup(transport.CloseIdleConnections)
-				o.Transport = transport
+				o.Transport = func(string) http.RoundTripper { return transport }
 			})
 			var err error
 			var out endpoint.Result
