@@ -122,7 +122,8 @@ func (c *cli) fromEnvironment(flags *pflag.FlagSet) error {
 			continue
 		}
 		if err := flags.Set(name, value); err != nil {
-			return usageError(fmt.Errorf("%s: %w", variable, badValue(err)), "")
+			what, hint := badValue(err)
+			return usageError(fmt.Errorf("%s: %w", variable, what), hint)
 		}
 	}
 	c.named.logLevel, c.named.logFormat = flags.Changed("log-level"), flags.Changed("log-format")

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,22 +67,31 @@ func usageHint(cmd *cobra.Command) string { return "usage: " + cmd.UseLine() }
 
 // flagError names the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
-	hint := "see " + cmd.CommandPath() + " --help"
+	what, hint := badValue(err)
+	hint = cmp.Or(hint, "see "+cmd.CommandPath()+" --help")
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && len(unknown.GetSpecifiedName()) > 1 {
 		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
 			hint = "did you mean " + quoteAll(near) + "?"
 		}
 	}
-	return usageError(fmt.Errorf("%s: %w", cmd.CommandPath(), badValue(err)), hint)
+	return usageError(fmt.Errorf("%s: %w", cmd.CommandPath(), what), hint)
 }
 
 // badValue says of a flag's value what is wrong with it, without the words that
-// the library puts around that.
-func badValue(err error) error {
-	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		return fmt.Errorf("--%s: %w", bad.GetFlag().Name, bad.Unwrap())
+// libraries put around that, and how to write it where that is not plain.
+func badValue(err error) (what error, hint string) {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err, ""
 	}
-	return err
+	name := bad.GetFlag().Name
+	if bad.GetFlag().Value.Type() == "duration" {
+		return fmt.Errorf("--%s: %q is no duration", name, bad.GetValue()), "a number and its unit, such as 90s or 1h30m"
+	}
+	if number, ok := errors.AsType[*strconv.NumError](bad); ok {
+		return fmt.Errorf("--%s: %q: %w", name, bad.GetValue(), number.Err), ""
+	}
+	return fmt.Errorf("--%s: %w", name, bad.Unwrap()), ""
 }
 
 func nearFlags(cmd *cobra.Command, name string) []string {
