@@ -122,7 +122,7 @@ func (c *cli) fromEnvironment(flags *pflag.FlagSet) error {
 			continue
 		}
 		if err := flags.Set(name, value); err != nil {
-			what, hint := badValue(err)
+			hint, what := badValue(err)
 			return usageError(fmt.Errorf("%s: %w", variable, what), hint)
 		}
 	}

@@ -67,7 +67,7 @@ func usageHint(cmd *cobra.Command) string { return "usage: " + cmd.UseLine() }
 
 // flagError names the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
-	what, hint := badValue(err)
+	hint, what := badValue(err)
 	hint = cmp.Or(hint, "see "+cmd.CommandPath()+" --help")
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && len(unknown.GetSpecifiedName()) > 1 {
 		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
@@ -79,19 +79,19 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // badValue says of a flag's value what is wrong with it, without the words that
 // libraries put around that, and how to write it where that is not plain.
-func badValue(err error) (what error, hint string) {
+func badValue(err error) (hint string, what error) {
 	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
-		return err, ""
+		return "", err
 	}
 	name := bad.GetFlag().Name
 	if bad.GetFlag().Value.Type() == "duration" {
-		return fmt.Errorf("--%s: %q is no duration", name, bad.GetValue()), "a number and its unit, such as 90s or 1h30m"
+		return "a number and its unit, such as 90s or 1h30m", fmt.Errorf("--%s: %q is no duration", name, bad.GetValue())
 	}
 	if number, ok := errors.AsType[*strconv.NumError](bad); ok {
-		return fmt.Errorf("--%s: %q: %w", name, bad.GetValue(), number.Err), ""
+		return "", fmt.Errorf("--%s: %q: %w", name, bad.GetValue(), number.Err)
 	}
-	return fmt.Errorf("--%s: %w", name, bad.Unwrap()), ""
+	return "", fmt.Errorf("--%s: %w", name, bad.Unwrap())
 }
 
 func nearFlags(cmd *cobra.Command, name string) []string {
