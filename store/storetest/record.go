@@ -183,6 +183,23 @@ func testRecords(t *testing.T, setup func(*testing.T) *world) {
 		require.JSONEq(t, `{"text":"c"}`, string(w.records(j.i)[0].Data))
 	})
 
+	t.Run("VersionsWithinOneSegment", func(t *testing.T) { // rows: K04
+		w := setup(t)
+		j, put := apply(w)
+		of := func(version []byte, data string) store.Record {
+			r := record("1", data)
+			r.Version = version
+			return r
+		}
+		last := func() string { return string(w.records(j.i)[0].Data) }
+		require.Equal(t, store.RunStats{Added: 1, Stale: 1}, put(of([]byte{2}, "newer"), of([]byte{1}, "older")))
+		require.JSONEq(t, `{"text":"newer"}`, last())
+		require.Equal(t, store.RunStats{Updated: 1, Stale: 1}, put(of([]byte{3}, "versioned"), of(nil, "later")))
+		require.JSONEq(t, `{"text":"later"}`, last(), "without a version on one side the order counts")
+		require.Equal(t, store.RunStats{Updated: 1, Stale: 1}, put(of(nil, "earlier"), of([]byte{}, "last")))
+		require.JSONEq(t, `{"text":"last"}`, last())
+	})
+
 	t.Run("RefusesWhatCannotBeKept", func(t *testing.T) { // rows: F25, I11
 		w := setup(t)
 		j := w.plan(store.RunRequest{}, names("a")...)

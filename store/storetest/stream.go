@@ -115,8 +115,14 @@ func testStreams(t *testing.T, setup func(*testing.T) *world) {
 		_, err := turn("0") // long forgotten
 		require.NoError(t, err)
 		stored := len(w.records(j.i))
-		_, err = turn(fmt.Sprint(store.PageHistory))
-		require.ErrorIs(t, err, store.ErrPageLoop)
+		held := j.claim()
+		for _, n := range []int{store.PageHistory, 3} { // 3 is the oldest that is known
+			seg := j.segment(held)
+			seg.Records = []store.Record{record("again", "again")}
+			seg.End = &store.StreamEnd{State: store.StreamPending, NextPage: []byte(fmt.Sprint(n)), Answered: true}
+			_, err = w.s.Apply(w.ctx(), seg)
+			require.ErrorIs(t, err, store.ErrPageLoop, "page %d", n)
+		}
 		require.Len(t, w.records(j.i), stored)
 		s, err := w.s.Streams(w.ctx(), store.StreamFilter{RunID: j.run.ID})
 		require.NoError(t, err)

@@ -61,7 +61,7 @@ func TestRateLimitBecomesATime(t *testing.T) {
 	}
 }
 
-// rows: C27, D10
+// rows: C27, D10, K11
 func TestOneTryAndFiveRetries(t *testing.T) {
 	t.Parallel()
 	transient := &sdk.Error{Class: sdk.ClassTransient, Code: "503", Message: "try later"}
@@ -70,6 +70,7 @@ func TestOneTryAndFiveRetries(t *testing.T) {
 		e := callFor(store.Stream{Attempts: failures}).end(sdk.Outcome{}, transient, false, false)
 		require.Equal(t, store.StreamDelayed, e.State, "failure %d is retried", failures+1)
 		require.True(t, e.Attempt)
+		require.True(t, e.Answered, "a failure that was reported is no interrupt")
 		wait := e.DueAt.Sub(now())
 		require.Greater(t, wait, last, "delays grow")
 		last = wait
@@ -176,12 +177,14 @@ func TestAPluginThatIsAwayRestsTheRun(t *testing.T) {
 	e := c.end(sdk.Outcome{}, errAwayForTest, false, false)
 	require.Equal(t, now().Add(awayRest), e.SleepUntil)
 	require.Equal(t, "the plugin cannot be called at the moment", e.SleepReason)
+	require.True(t, e.Answered)
 	require.Zero(t, e.DueAt)
 
 	c.alone = true
 	e = c.end(sdk.Outcome{}, errAwayForTest, false, false)
 	require.Zero(t, e.SleepUntil)
 	require.Equal(t, now().Add(time.Second), e.DueAt)
+	require.True(t, e.Answered)
 }
 
 // rows: K11, K18, F29
@@ -200,13 +203,14 @@ func TestTheEndOfAProcessThatIsDrainedIsNoDeath(t *testing.T) {
 	require.Zero(t, e.DueAt, "it goes on at once")
 }
 
-// rows: F03, K24
+// rows: F03, K11, K24
 func TestDeadlineIsAnAttempt(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{errSilent, errTooLong} {
 		e := callFor(store.Stream{}).end(sdk.Outcome{}, err, false, false)
 		require.Equal(t, store.StreamDelayed, e.State)
 		require.True(t, e.Attempt)
+		require.True(t, e.Answered, "a deadline costs an attempt alone")
 		require.Equal(t, "deadline", e.Failure.Code)
 	}
 }
@@ -221,6 +225,7 @@ func TestOutcome(t *testing.T) {
 	require.Equal(t, "the plugin asked for a pause", e.SleepReason)
 	require.Equal(t, "r9", e.LastRecord)
 	require.True(t, e.keep)
+	require.True(t, e.Answered)
 
 	e = c.end(sdk.Outcome{NextPage: []byte("p2"), RateLimit: &sdk.RateLimit{After: time.Hour}}, nil, false, false)
 	require.Equal(t, store.StreamDelayed, e.State, "the page is stored, the next one waits")

@@ -151,7 +151,33 @@ func TestChildrenAndPages(t *testing.T) {
 	})
 }
 
-// rows: C27, C28, D02, D10, O22, F23
+// A page that leads back to one before it fails its stream at once, with a name for
+// that; what came before stays, and the others go on.
+//
+// rows: K08, K11, F24
+func TestAPageThatComesAgainFailsItsStream(t *testing.T) {
+	t.Parallel()
+	s := &script{plan: planOf("loop", "good")}
+	s.process = func(ctx context.Context, call sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
+		if err := thing(ctx, out, call.Stream.ID+string(call.Page)); err != nil || call.Stream.ID == "good" {
+			return sdk.Outcome{}, err
+		}
+		next := map[string]string{"": "1", "1": "2", "2": "1"}[string(call.Page)]
+		return sdk.Outcome{NextPage: []byte(next)}, nil
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.up()
+		require.Equal(t, store.RunPartial, w.until(store.RunPartial, store.RunProcessed, store.RunError).State)
+		loop := w.streams()["loop"]
+		require.Equal(t, store.StreamError, loop.State)
+		require.Equal(t, "page_loop", loop.Failure.Code)
+		require.Equal(t, 1, loop.Failure.Attempt, "it would come again each time")
+		require.Zero(t, loop.Interrupts, "the plugin has answered")
+		require.Len(t, w.records(), 3, "the page that leads back is not stored")
+	})
+}
+
+// rows: C27, C28, D02, D10, K11, O22, F23
 func TestOneStreamFailsForGoodTheOthersGoOn(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -179,6 +205,8 @@ func TestOneStreamFailsForGoodTheOthersGoOn(t *testing.T) {
 		require.Equal(t, store.StreamError, bad.State)
 		require.Equal(t, "boom", bad.Failure.Message)
 		require.Equal(t, 6, bad.Failure.Attempt)
+		require.Zero(t, bad.Interrupts, "each try had an answer")
+		require.Empty(t, s.alone, "and none made it a suspect")
 	})
 }
 
