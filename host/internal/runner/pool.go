@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -10,12 +11,20 @@ import (
 //
 // Calls that each hold part of a segment could wait for one another for ever, so
 // one call at a time may overdraw: it gets all it needs until its segment is
-// applied. The bound is thus the size and one segment.
+// applied. The bound is thus the size and one segment. Those that wait are served in
+// their order, but for calls that hold a part: they go first, for they end sooner.
 type pool struct {
 	mu       sync.Mutex // guards what follows
 	free     int64
 	overdraw *credit // who may
-	waiters  []chan struct{}
+	waiters  []*drawer
+}
+
+// drawer is a call that waits for its share to grow.
+type drawer struct {
+	*credit
+	n    int64
+	done chan struct{} // closed when it has it, or is over
 }
 
 // credit is one call's share.
@@ -30,27 +39,46 @@ func newPool(size int64) *pool { return &pool{free: size} }
 // take adds n bytes to the share, waiting until they are free.
 func (c *credit) take(ctx context.Context, n int64) error {
 	p := c.pool
-	for {
-		p.mu.Lock()
-		if c.over {
-			p.mu.Unlock()
-			return errTooLong
-		}
-		if p.free >= n || c.mayOverdraw() {
-			p.free -= n
-			c.held += n
-			p.mu.Unlock()
-			return nil
-		}
-		wait := make(chan struct{})
-		p.waiters = append(p.waiters, wait)
+	p.mu.Lock()
+	if c.over {
 		p.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		return errTooLong
 	}
+	if (c.held > 0 || len(p.waiters) == 0) && c.grow(n) {
+		p.mu.Unlock()
+		return nil
+	}
+	w := &drawer{credit: c, n: n, done: make(chan struct{})}
+	p.waiters = append(p.waiters, w)
+	p.mu.Unlock()
+	var why error
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		why = context.Cause(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := slices.Index(p.waiters, w); at >= 0 {
+		p.waiters = slices.Delete(p.waiters, at, at+1)
+		p.serve() // those behind it may have their turn now
+		return why
+	}
+	if c.over { // what it got at that moment, it has given back
+		return errTooLong
+	}
+	return nil
+}
+
+// grow adds n bytes to the share if it may have them now. The caller holds the pool's
+// mu.
+func (c *credit) grow(n int64) bool {
+	if c.pool.free < n && !c.mayOverdraw() {
+		return false
+	}
+	c.pool.free -= n
+	c.held += n
+	return true
 }
 
 // mayOverdraw reports whether c holds a part already and is the one that may
@@ -65,7 +93,7 @@ func (c *credit) mayOverdraw() bool {
 	return c.pool.overdraw == c
 }
 
-// give returns n bytes of the share and wakes who waits.
+// give returns n bytes of the share, for those that wait.
 func (c *credit) give(n int64) {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
@@ -77,6 +105,12 @@ func (c *credit) end() {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
 	c.over = true
+	c.pool.waiters = slices.DeleteFunc(c.pool.waiters, func(w *drawer) bool {
+		if w.credit == c {
+			close(w.done)
+		}
+		return w.credit == c
+	})
 	c.giveBack(c.held)
 }
 
@@ -89,8 +123,24 @@ func (c *credit) giveBack(n int64) {
 	if p.overdraw == c {
 		p.overdraw = nil
 	}
-	for _, w := range p.waiters {
-		close(w)
+	p.serve()
+}
+
+// serve lets those that wait have what is free: first those that hold a part. The
+// caller holds mu.
+func (p *pool) serve() {
+	for _, holds := range []bool{true, false} {
+		for at := 0; at < len(p.waiters); {
+			w := p.waiters[at]
+			switch {
+			case (w.held > 0) != holds:
+				at++
+			case w.grow(w.n):
+				p.waiters = slices.Delete(p.waiters, at, at+1)
+				close(w.done)
+			default:
+				at = len(p.waiters) // nobody passes it
+			}
+		}
 	}
-	p.waiters = nil
 }

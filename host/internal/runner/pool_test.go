@@ -49,6 +49,76 @@ func TestOneCallMayOverdrawSoThatNoneWaitsForEver(t *testing.T) {
 	})
 }
 
+// rows: K24, I12
+func TestThoseThatWaitForMemoryAreServedInTheirOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(100)
+		first, holds := &credit{pool: p}, &credit{pool: p}
+		require.NoError(t, first.take(t.Context(), 80))
+		require.NoError(t, holds.take(t.Context(), 20))
+		require.NoError(t, first.take(t.Context(), 50), "it overdraws")
+		served := make(chan int, 10)
+		gone, cancel := context.WithCancelCause(t.Context())
+		waits := func(n int, ctx context.Context, c *credit, bytes int64) {
+			go func() {
+				if c.take(ctx, bytes) == nil {
+					served <- n
+				}
+			}()
+			synctest.Wait()
+		}
+		calls := make([]*credit, 8)
+		for n := range calls {
+			ctx := t.Context()
+			if n == 3 {
+				ctx = gone
+			}
+			calls[n] = &credit{pool: p}
+			waits(n, ctx, calls[n], 90)
+		}
+		waits(100, t.Context(), holds, 10)
+		late := &credit{pool: p}
+		cancel(errYield)
+		first.give(130)
+		require.Equal(t, 100, <-served, "it holds a part, and ends sooner")
+		synctest.Wait()
+		require.Empty(t, served)
+		holds.give(30)
+		for _, n := range []int{0, 1, 2, 4, 5, 6} {
+			require.Equal(t, n, <-served)
+			synctest.Wait()
+			require.Empty(t, served)
+			if n == 2 {
+				waits(8, t.Context(), late, 10) // there is as much, and others were there before
+				require.Empty(t, served)
+			}
+			calls[n].end()
+		}
+		require.ElementsMatch(t, []int{7, 8}, []int{<-served, <-served}, "there is room for both")
+		calls[7].end()
+		late.end()
+		require.Equal(t, int64(100), p.free)
+	})
+}
+
+// rows: K24
+func TestACallThatEndsWhileItWaitsForMemoryTakesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(10)
+		a, b := &credit{pool: p}, &credit{pool: p}
+		require.NoError(t, a.take(t.Context(), 10))
+		got := make(chan error, 1)
+		go func() { got <- b.take(t.Context(), 10) }()
+		synctest.Wait()
+		b.end()
+		require.ErrorIs(t, <-got, errTooLong)
+		a.end()
+		require.Equal(t, int64(10), p.free)
+	})
+}
+
 func TestPoolGivesUpWithTheCall(t *testing.T) {
 	t.Parallel()
 	p := newPool(10)
