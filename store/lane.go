@@ -52,6 +52,7 @@ type LaneClaim struct {
 type Due struct {
 	At    time.Time // of the first; zero: none ever can as things are
 	Prios []int     // classes in which one may be claimed now, the most urgent first
+	Later time.Time // of the first of another class; zero: none of them ever can
 }
 
 // LaneRef names a claim of a lane.

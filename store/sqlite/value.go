@@ -41,6 +41,14 @@ func (m moment) time() time.Time {
 // come reports whether the moment is there and not later than now.
 func (m moment) come(now int64) bool { return m.Valid && m.Int64 <= now }
 
+// sooner returns the earlier one of those of m and other that are there.
+func (m moment) sooner(other moment) moment {
+	if m.Valid && (!other.Valid || m.Int64 <= other.Int64) {
+		return m
+	}
+	return other
+}
+
 func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // text returns s, NULL if it is empty.

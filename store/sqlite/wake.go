@@ -22,8 +22,8 @@ func (db *DB) NextWake(ctx context.Context, plugins []string) (store.Due, error)
 // nextWake is NextWake at a time.
 func nextWake(ctx context.Context, list lister, plugins []string, now int64) (store.Due, error) {
 	var (
-		first moment
-		due   [3]bool // by priority
+		first, later moment
+		due          [3]bool // by priority
 	)
 	for _, plugin := range plugins {
 		if err := list(ctx, nextLaneQuery, []any{plugin, now + store.ClockSlack.Milliseconds()}, func(s scanner) error {
@@ -40,8 +40,9 @@ func nextWake(ctx context.Context, list lister, plugins []string, now int64) (st
 				due[prio] = due[prio] || free[prio].come(now) || held.come(now)
 			}
 			for _, at := range append(free[:], held) {
-				if at.Valid && (!first.Valid || at.Int64 < first.Int64) {
-					first = at
+				first = first.sooner(at)
+				if !at.come(now) {
+					later = later.sooner(at)
 				}
 			}
 			return err
@@ -49,7 +50,7 @@ func nextWake(ctx context.Context, list lister, plugins []string, now int64) (st
 			return store.Due{}, fmt.Errorf("lanes of plugin %s: %w", plugin, err)
 		}
 	}
-	out := store.Due{At: first.time()}
+	out := store.Due{At: first.time(), Later: later.time()}
 	for prio, is := range due {
 		if is {
 			out.Prios = append(out.Prios, prio)

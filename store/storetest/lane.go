@@ -237,33 +237,35 @@ func testLanes(t *testing.T, setup func(*testing.T) *world) {
 //
 // testClaimSaysNext has each claim of lanes say what NextWake says after it.
 func testClaimSaysNext(t *testing.T, setup func(*testing.T) *world) {
+	checkLater := func(w *world) { // half of a lease later
+		w.create("a")
+		j := &job{w: w, lane: w.claimLane()}
+		w.request(store.RunRequest{IntegrationID: j.lane.IntegrationID, Kind: store.RunOnboarding, Scheduled: true, NextCheckAt: w.clock.Now().Add(lease / 2)})
+		run, ok, err := w.s.NextRun(w.ctx(), j.lane)
+		require.NoError(w, err)
+		require.True(w, ok)
+		j.run, err = w.s.BeginRun(w.ctx(), j.lane.Ref(), run.ID, store.RunBegin{})
+		require.NoError(w, err)
+		j.plan()
+		j.release()
+	}
 	for name, c := range map[string]struct {
 		claims, perTenant int
 		before            func(w *world)
 		in                time.Duration
 		prios             []int
+		later             time.Duration // of another class, which what is claimed is until its lease ends
 	}{
-		"what else is due":      {1, 0, func(w *world) { w.create("a"); w.create("b") }, 0, []int{store.PrioBulk}},
-		"that of a full tenant": {2, 1, func(w *world) { w.create("a"); w.create("b") }, 0, []int{store.PrioBulk}},
-		"the end of the lease":  {2, 0, func(w *world) { w.create("a"); w.create("b") }, lease, nil},
+		"what else is due":      {1, 0, func(w *world) { w.create("a"); w.create("b") }, 0, []int{store.PrioBulk}, lease},
+		"that of a full tenant": {2, 1, func(w *world) { w.create("a"); w.create("b") }, 0, []int{store.PrioBulk}, lease},
+		"the end of the lease":  {2, 0, func(w *world) { w.create("a"); w.create("b") }, lease, nil, lease},
 		"another class": {1, 0, func(w *world) {
 			w.create("a")
 			person := w.create("person")
 			w.request(store.RunRequest{IntegrationID: person.ID, Kind: store.RunManual})
-		}, 0, []int{store.PrioBulk}},
-		"what comes before it ends": {1, 0, func(w *world) {
-			w.create("a")
-			j := &job{w: w, lane: w.claimLane()}
-			w.request(store.RunRequest{IntegrationID: j.lane.IntegrationID, Kind: store.RunCheck, Scheduled: true, NextCheckAt: w.clock.Now().Add(lease / 2)})
-			run, ok, err := w.s.NextRun(w.ctx(), j.lane)
-			require.NoError(w, err)
-			require.True(w, ok)
-			j.run, err = w.s.BeginRun(w.ctx(), j.lane.Ref(), run.ID, store.RunBegin{})
-			require.NoError(w, err)
-			j.plan()
-			j.release()
-			w.create("b")
-		}, lease / 2, nil},
+		}, 0, []int{store.PrioBulk}, lease},
+		"what comes before it ends":   {1, 0, func(w *world) { checkLater(w); w.create("b") }, lease / 2, nil, lease / 2},
+		"what comes of another class": {1, 0, func(w *world) { checkLater(w); w.create("b"); w.create("c") }, 0, []int{store.PrioBulk}, lease / 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := setup(t)
@@ -276,6 +278,7 @@ func testClaimSaysNext(t *testing.T, setup func(*testing.T) *world) {
 			require.NotEmpty(t, lanes)
 			require.Equal(t, c.in, max(0, next.At.Sub(w.clock.Now())))
 			require.Equal(t, c.prios, next.Prios)
+			require.Equal(t, c.later, next.Later.Sub(w.clock.Now()))
 			due, err := w.s.NextWake(w.ctx(), []string{"slack", plug})
 			require.NoError(t, err)
 			require.Equal(t, due, next)

@@ -74,3 +74,40 @@ func TestAClaimOfNothingIsFollowedByALook(t *testing.T) {
 		require.NoError(t, <-ended)
 	})
 }
+
+// rows: K09, K13
+//
+// While a class holds all the slots it may have, nobody looks for more of it: the end
+// of a lane tells. What another class has room for is claimed in its time.
+func TestWhatWaitsForASlotIsNotLookedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, scheduler.Options{Slots: 8, Lease: 9 * time.Hour, Idle: 2 * time.Hour})
+		for id := range int64(8) {
+			b.db.add(id+1, store.PrioBulk, 0)
+		}
+		b.db.add(9, store.PrioCheck, time.Hour)
+		begun := time.Now()
+		b.run(t)
+		synctest.Wait()
+		require.Len(t, b.works, 6)
+		looks := b.db.seen()
+		time.Sleep(59 * time.Minute) // the bubble's clock
+		synctest.Wait()
+		require.Equal(t, looks, b.db.seen())
+		first := <-b.works
+		require.True(t, first.hold.Crowded())
+		close(first.done)
+		synctest.Wait()
+		require.Len(t, b.works, 6, "a slot is free, and somebody waits for it")
+		for range 6 {
+			<-b.works
+		}
+		check := <-b.works
+		require.Equal(t, store.PrioCheck, check.lane.Prio)
+		require.Equal(t, time.Hour, time.Since(begun))
+		require.True(t, check.hold.Crowded(), "the last of the first class waits")
+		b.stop()
+		require.NoError(t, <-b.ended)
+	})
+}

@@ -200,10 +200,10 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 	if left := s.quiet.Sub(s.wall()); left > 0 {
 		return max(crowded, min(left, s.opts.Idle))
 	}
-	wait, prios, err := s.nextWake(ctx, plugins)
-	if err == nil && wait <= 0 {
-		if err = s.fill(ctx, plugins, prios); err == nil {
-			wait, err = s.afterFill(ctx, plugins)
+	due, err := s.db.NextWake(ctx, plugins)
+	if err == nil && s.claimable(due) {
+		if err = s.fill(ctx, plugins, due.Prios); err == nil {
+			due, err = s.afterFill(ctx, plugins)
 		}
 	}
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrDamaged) {
@@ -213,42 +213,44 @@ func (s *Scheduler) claim(ctx context.Context) time.Duration {
 		s.opts.Log.Error("claim", "error", err)
 		return time.Second
 	}
-	s.crowded.Store(wait <= 0) // due, and no slot for it
-	if wait > 0 {
+	wait := s.until(due)
+	waits := len(due.Prios) > 0 || wait <= 0
+	s.crowded.Store(waits) // due, and no slot for it
+	if !waits {
 		s.quiet = s.wall().Add(wait)
 	}
 	return max(crowded, min(wait, s.opts.Idle))
 }
 
-// nextWake returns how long nothing is due, the idle time at most, and of which
-// classes something is.
-func (s *Scheduler) nextWake(ctx context.Context, plugins []string) (time.Duration, []int, error) {
-	due, err := s.db.NextWake(ctx, plugins)
-	if err != nil {
-		return s.opts.Idle, nil, err
-	}
-	return s.until(due), due.Prios, nil
+// claimable reports whether something is due of a class that has a slot for it.
+func (s *Scheduler) claimable(due store.Due) bool {
+	return slices.ContainsFunc(due.Prios, func(prio int) bool { return s.shares.free(prio) > 0 })
 }
 
-// afterFill is nextWake for who has just filled the slots: the last claim has said it,
-// if there was one.
-func (s *Scheduler) afterFill(ctx context.Context, plugins []string) (time.Duration, error) {
+// afterFill says what is due for who has just filled the slots: the last claim has said
+// it, if there was one.
+func (s *Scheduler) afterFill(ctx context.Context, plugins []string) (store.Due, error) {
 	if s.next != nil {
-		return s.until(*s.next), nil
+		return *s.next, nil
 	}
-	wait, _, err := s.nextWake(ctx, plugins)
-	return wait, err
+	return s.db.NextWake(ctx, plugins)
 }
 
-// until returns how long nothing is due.
+// until returns how long there is nothing to claim. What is due of classes that hold
+// all they may waits for a lane to end, which Run is told of: to look for it meanwhile
+// would find the same each time.
 func (s *Scheduler) until(due store.Due) time.Duration {
+	at := due.At
+	if len(due.Prios) > 0 {
+		at = due.Later
+	}
 	switch {
-	case due.At.IsZero():
-		return s.opts.Idle
-	case len(due.Prios) > 0:
+	case s.claimable(due):
 		return 0
+	case at.IsZero():
+		return s.opts.Idle
 	default:
-		return due.At.Sub(s.opts.Now())
+		return at.Sub(s.opts.Now())
 	}
 }
 

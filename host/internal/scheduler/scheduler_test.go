@@ -99,6 +99,8 @@ func (l *lanes) nextDue() (due store.Due) {
 		}
 		if !lane.WakeAt.After(time.Now()) {
 			due.Prios = append(due.Prios, lane.Prio)
+		} else if due.Later.IsZero() || lane.WakeAt.Before(due.Later) {
+			due.Later = lane.WakeAt
 		}
 	}
 	slices.Sort(due.Prios)
