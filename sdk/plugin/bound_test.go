@@ -27,6 +27,7 @@ type wild struct {
 	pluginv1.UnimplementedPluginServiceServer
 	size    int // of an answer
 	trailer int // of what stands behind it
+	ask     int // bytes of what it asks of the host
 }
 
 func (*wild) Open(context.Context, *pluginv1.OpenRequest) (*pluginv1.OpenResponse, error) {
@@ -40,8 +41,28 @@ func (w *wild) Invoke(ctx context.Context, _ *pluginv1.InvokeRequest) (*pluginv1
 	return &pluginv1.InvokeResponse{Payload: make([]byte, w.size)}, nil
 }
 
+func (w *wild) HostLink(stream pluginv1.PluginService_HostLinkServer) error {
+	what := &pluginv1.HostLinkResponse{Id: 1, Ask: &pluginv1.HostLinkResponse_CacheGet{CacheGet: &pluginv1.CacheGet{Key: strings.Repeat("k", w.ask)}}}
+	if err := stream.Send(what); err != nil {
+		return err
+	}
+	_, err := stream.Recv()
+	return err
+}
+
 // invoke calls w over the wire.
-func (w *wild) invoke(t *testing.T) error {
+func (w *wild) invoke(t *testing.T) (err error) {
+	t.Helper()
+	w.dialled(t, func(c *plugin.Client) {
+		i, openErr := c.Open(t.Context(), sdk.Integration{})
+		require.NoError(t, openErr)
+		_, err = i.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{})
+	})
+	return err
+}
+
+// dialled has do done with a client of w.
+func (w *wild) dialled(t *testing.T, do func(c *plugin.Client)) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -58,10 +79,7 @@ func (w *wild) invoke(t *testing.T) error {
 	conn, err := grpc.NewClient(listener.Addr().String(), append(opts, plugin.DialOptions()...)...)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
-	i, err := plugin.NewClient(conn).Open(t.Context(), sdk.Integration{})
-	require.NoError(t, err)
-	_, err = i.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{})
-	return err
+	do(plugin.NewClient(conn))
 }
 
 // rows: K24, H12
@@ -69,6 +87,20 @@ func TestTheHostTakesNoLargerMessageWhoeverSendsIt(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, (&wild{size: 3 << 20}).invoke(t))
 	requireSystem(t, (&wild{size: 5 << 20}).invoke(t), "message_too_large")
+}
+
+// rows: K19
+func TestTheHostTakesNoLargerAskWhoeverSendsIt(t *testing.T) {
+	t.Parallel()
+	(&wild{ask: 1 << 20}).dialled(t, func(c *plugin.Client) {
+		err := c.Link(t.Context())
+		require.ErrorIs(t, err, plugin.ErrLost)
+		require.ErrorContains(t, err, "larger than max")
+	})
+	// One that is not too large is answered, here with the end of a call that there is not.
+	(&wild{ask: 1<<20 - 100}).dialled(t, func(c *plugin.Client) {
+		require.NotContains(t, c.Link(t.Context()).Error(), "larger than max")
+	})
 }
 
 // rows: P06

@@ -2,12 +2,15 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/jackfield/jackfield/store"
 )
 
 // rows: K15
@@ -71,6 +74,65 @@ func TestAGroupIsBounded(t *testing.T) {
 				return nil
 			}))
 			require.Equal(t, append([]int64{0}, c.want...), groups)
+		})
+	}
+}
+
+// rows: K15
+//
+// What says something of the disk ends the whole group: it is rolled back, all are told
+// the same, and nothing of it is tried again.
+func TestAGroupThatTheDiskRefusesIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	for _, refusal := range []error{store.ErrFull, store.ErrIO, store.ErrDamaged} {
+		t.Run(refusal.Error(), func(t *testing.T) {
+			t.Parallel()
+			db := openTemp(t, Options{NoSync: true, Now: func() time.Time { return time.UnixMilli(1e12) }}) // no group gets old
+			held, release := make(chan struct{}), make(chan struct{})
+			var (
+				all   sync.WaitGroup
+				errs  [4]error
+				tries [4]int
+			)
+			submit := func(n int, run func(t *tx) error) {
+				all.Go(func() {
+					errs[n] = db.submit(t.Context(), &op{done: make(chan error, 1), run: func(ctx context.Context, t *tx) error {
+						tries[n]++
+						if _, err := t.exec(ctx, "INSERT INTO meta (name, value) VALUES ($1, 1)", fmt.Sprint("of op ", n)); err != nil {
+							return err
+						}
+						return run(t)
+					}})
+				})
+			}
+			// The writer holds still in the first until the others wait behind it.
+			submit(0, func(*tx) error {
+				if tries[0] == 1 {
+					close(held)
+				}
+				<-release
+				return nil
+			})
+			<-held
+			for n := 1; n < 4; n++ {
+				submit(n, func(*tx) error {
+					if n != 1 {
+						return nil
+					}
+					return fmt.Errorf("write: %w", refusal)
+				})
+				require.Eventually(t, func() bool { return len(db.write.queue) == n }, time.Minute, time.Millisecond)
+			}
+			close(release)
+			all.Wait()
+			require.Equal(t, [4]int{1, 1, 1, 1}, tries)
+			require.ErrorIs(t, errs[0], refusal, "it was in the same transaction")
+			require.ErrorIs(t, errs[1], refusal)
+			require.NoError(t, errs[2], "the next group is tried")
+			require.NoError(t, errs[3])
+			var there int
+			require.NoError(t, db.get(t.Context(), "SELECT count(*) FROM meta WHERE name LIKE 'of op %'", nil, func(s scanner) error { return s.Scan(&there) }))
+			require.Equal(t, 2, there, "nothing of the first group is left")
 		})
 	}
 }

@@ -81,6 +81,7 @@ func testRuns(t *testing.T, setup func(*testing.T) *world) {
 			IntegrationID: j.i.ID, Kind: store.RunManual, ParamsSum: "p", Params: map[string]string{"since": "1"}, Connectors: []string{"members"},
 		}
 		special := w.request(req)
+		require.Empty(t, j.claims(5), "nothing is begun of the other from then on")
 		again, created, err := w.s.RequestRun(w.ctx(), req)
 		require.NoError(t, err)
 		require.False(t, created)
@@ -111,6 +112,22 @@ func testRuns(t *testing.T, setup func(*testing.T) *world) {
 		_, ok, err = w.s.NextRun(w.ctx(), j.lane)
 		require.NoError(t, err)
 		require.False(t, ok)
+	})
+
+	t.Run("ARunWhoseSleepIsOverWaitsForTheOther", func(t *testing.T) {
+		w := setup(t)
+		j := w.plan(store.RunRequest{}, names("a", "b")...)
+		j.finish(j.claim(), store.StreamEnd{State: store.StreamProcessed, Answered: true, SleepUntil: w.clock.Now().Add(time.Minute)})
+		special := w.request(store.RunRequest{IntegrationID: j.i.ID, Kind: store.RunManual, ParamsSum: "p", Params: map[string]string{"since": "1"}})
+		begun, err := w.s.BeginRun(w.ctx(), j.lane.Ref(), special.ID, store.RunBegin{})
+		require.NoError(t, err)
+		second := &job{w: w, i: j.i, lane: j.lane, run: begun}
+		call := second.claim()
+		w.clock.add(time.Minute)
+		require.Empty(t, j.claims(5), "one run of a lane is active, also while its only call is under way")
+		require.Equal(t, store.RunDelayed, j.reload().State)
+		require.True(t, second.finish(call, done()).RunEnded)
+		require.True(t, j.finish(j.claim(), done()).RunEnded)
 	})
 
 	t.Run("ReplaceCancelsTheOpenOnes", func(t *testing.T) {

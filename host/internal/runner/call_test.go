@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -170,6 +171,8 @@ func TestAPluginThatKnowsNoHandleDoesNotSpin(t *testing.T) {
 		require.Less(t, len(s.calls()), 200)
 		require.Greater(t, len(s.calls()), 10, "it is tried again soon")
 		require.Zero(t, w.streams()["a"].Attempts)
+		synctest.Wait()
+		require.Equal(t, len(s.calls()), s.drops, "each time it is opened anew")
 	})
 }
 
@@ -230,6 +233,29 @@ func TestWhatWasPromisedOutlivesABatch(t *testing.T) {
 		w.up()
 		w.until(store.RunProcessed)
 		require.Equal(t, []string{"a  0"}, s.calls())
+	})
+}
+
+// rows: C31, F29
+func TestACallWhosePluginOpensTooLateIsNotMade(t *testing.T) {
+	t.Parallel()
+	var opening chan struct{} // made in the bubble
+	planned := false
+	s := &script{plan: func(context.Context, sdk.PlanCall, *sdk.Emitter) error {
+		planned = true
+		return nil
+	}}
+	s.reach = func() error {
+		opening <- struct{}{}
+		time.Sleep(time.Minute) // the bubble's clock; longer than the grace of a stop
+		return nil
+	}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		opening = make(chan struct{}, 1)
+		w.up()
+		<-opening
+		w.down()
+		require.False(t, planned)
 	})
 }
 

@@ -139,6 +139,8 @@ func TestACallThatIsOverTakesNothing(t *testing.T) {
 	require.ErrorIs(t, a.take(t.Context(), 1), errTooLong)
 	require.NoError(t, b.take(t.Context(), 10), "it holds nothing any more")
 	require.Zero(t, p.free)
+	a.give(10) // by an apply that ends late
+	require.Zero(t, p.free, "nothing is given back twice")
 }
 
 // rows: K24

@@ -38,6 +38,7 @@ type script struct {
 	called []string // the calls of streams, as "id page attempt"
 	opened []sdk.Integration
 	alone  []string // integrations of calls that were made alone
+	drops  int      // instances that are to be opened anew
 }
 
 var (
@@ -110,7 +111,15 @@ func (s *script) Acquire(_ context.Context, _ string, in sdk.Integration) (runne
 	s.mu.Lock()
 	s.opened = append(s.opened, in)
 	s.mu.Unlock()
-	return runner.Plugin{Instance: s, Manifest: s.manifest, Release: func(bool) {}}, nil
+	return runner.Plugin{Instance: s, Manifest: s.manifest, Release: s.release}, nil
+}
+
+func (s *script) release(drop bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if drop {
+		s.drops++
+	}
 }
 
 // AcquireAlone implements runner.Plugins.

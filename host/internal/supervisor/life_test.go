@@ -68,23 +68,32 @@ func TestPanicIsOneEvent(t *testing.T) {
 }
 
 // rows: F03, H03
+//
+// A process that is stuck tells by SIGQUIT where; one that does not even end by that is
+// killed.
 func TestFrozenPluginIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := setup(t, func(o *Options) { o.HealthEvery = 200 * time.Millisecond })
-	require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, "ok")}))
-	pid := s.status("zoo-ok").PID
-	signal(t, pid, syscall.SIGSTOP)
-	require.Eventually(t, func() bool { return stopped(t, pid) }, time.Minute, time.Millisecond)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	_, err := s.invoke(ctx, "zoo-ok", "echo", "")
-	require.Error(t, err, "a call ends with its deadline")
-	require.Eventually(t, func() bool {
-		st := s.status("zoo-ok")
-		return st.State == StateServing && st.PID != pid
-	}, time.Minute, 10*time.Millisecond)
-	require.True(t, gone(pid))
-	require.JSONEq(t, `"hi"`, s.call(t, "zoo-ok", "echo"))
+	for _, name := range []string{"ok", "stubborn"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, func(o *Options) { o.HealthEvery = 200 * time.Millisecond })
+			plug := "zoo-" + name
+			require.NoError(t, s.Sync(t.Context(), []Binary{animal(t, name)}))
+			pid := s.status(plug).PID
+			signal(t, pid, syscall.SIGSTOP)
+			require.Eventually(t, func() bool { return stopped(t, pid) }, time.Minute, time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err := s.invoke(ctx, plug, "echo", "")
+			require.Error(t, err, "a call ends with its deadline")
+			require.Eventually(t, func() bool {
+				st := s.status(plug)
+				return st.State == StateServing && st.PID != pid
+			}, time.Minute, 10*time.Millisecond)
+			require.True(t, gone(pid))
+			require.JSONEq(t, `"hi"`, s.call(t, plug, "echo"))
+		})
+	}
 }
 
 // rows: H14, F04

@@ -48,6 +48,8 @@ func before(what string) {
 		os.Exit(2)
 	case "hang":
 		time.Sleep(time.Hour)
+	case "stubborn":
+		signal.Ignore(syscall.SIGQUIT, syscall.SIGTERM)
 	case "panics":
 		panic("no configuration")
 	case "fake":
