@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,7 @@ type simPlan struct {
 	tenants int
 	days    int
 	slots   int    // lanes at once
-	private int    // processes at once that suspects have to themselves; as always if zero
+	room    int    // lanes of which each has a process to itself for a suspect, and memory for its calls; as always if zero
 	verify  int    // ticks between two looks at what is under way
 	rate    uint64 // of faults, of each kind among a thousand calls
 	acts    int    // of people, in a hundred days of a tenant
@@ -72,19 +73,27 @@ func simBegin() time.Time { return time.Date(2026, 3, 4, 23, 17, 5, 0, time.UTC)
 // now is the time on the wall.
 func (w *simWorld) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
 
+// instant is now for the store. Its writer asks for the time before it begins, and
+// before each part: whoever is awake at this instant hands over what it has to write
+// by then, and one commit is for all of it.
+func (w *simWorld) instant() time.Time {
+	runtime.Gosched()
+	return w.now()
+}
+
 // up starts the engine.
 func (w *simWorld) up() {
 	w.t.Helper()
 	const idle = 24 * time.Hour // the bubble's seconds are no rest
 	var err error
 	w.db, err = sqlite.Open(context.Background(), sqlite.Options{
-		Path: w.dir, Now: w.now, NoSync: true, Readers: 2, ReaderIdle: idle, WriterIdle: idle, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) },
+		Path: w.dir, Now: w.instant, NoSync: true, Readers: 2, ReaderIdle: idle, WriterIdle: idle, OnRevoke: func(ids []int64) { w.sched.Revoke(ids) },
 		OnStep: w.steps.step,
 	})
 	require.NoError(w.t, err)
 	r := runner.New(w.db, w.remote, simVault{}, runner.Options{
-		Private: w.plan.private,
-		Now:     w.now, Jitter: func() float64 { return float64(w.remote.hash(w.now().UnixNano())%1000) / 1000 },
+		Private: w.plan.room, Memory: int64(w.plan.room) << 20,
+		Now: w.now, Jitter: func() float64 { return float64(w.remote.hash(w.now().UnixNano())%1000) / 1000 },
 	})
 	w.sched = scheduler.New(w.db, func(ctx context.Context, l store.Lane, h *scheduler.Hold) error { return r.Work(ctx, l, h) },
 		scheduler.Options{
