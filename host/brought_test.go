@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,7 +48,8 @@ func broughtFolder() map[string][]byte {
 // info is served, what an integration chooses and what pages say reaches its functions,
 // its chain runs where it has no function, and its screen shows what a function answers.
 // One that is bad, or that an integration does not fit, is refused while the one before
-// goes on.
+// goes on. Of a file and a plugin with templates of one name the one that came first keeps
+// it. Integrations of a plugin that is gone wait for it.
 //
 // rows: G31, G32, G33, G34, G35
 func TestAPluginBringsItsTemplateAlong(t *testing.T) {
@@ -58,11 +58,16 @@ func TestAPluginBringsItsTemplateAlong(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(s.dir, "templates", "acme.yaml")))
 	tenant, err := os.ReadFile(filepath.Join(s.dir, "tenants", "acme.yaml"))
 	require.NoError(t, err)
+	line := string(tenant[strings.Index(string(tenant), "  - {"):])
+	desk := strings.Replace(line, "name: crm, plugin: acme-crm,", "name: desk, plugin: desk, info: {options: {ticket: true}},", 1)
 	chooses := func(name string) {
-		s.write("tenants/acme.yaml", strings.Replace(string(tenant), "plugin: acme-crm,", "plugin: acme-crm, info: {options: {"+name+": true}},", 1))
+		s.write("tenants/acme.yaml", strings.Replace(string(tenant), "plugin: acme-crm,", "plugin: acme-crm, info: {options: {"+name+": true}},", 1)+desk)
 	}
 	chooses("ticket")
 	s.unfold("crm-folder", broughtFolder())
+	named := func(name string) string { return strings.Replace(crmTemplate, "name: acme-crm", "name: "+name, 1) }
+	s.write("templates/desk.yaml", named("desk"))
+	s.place("desk", s.named("desk", "desk"), 0o755)
 	s.args = []string{"--dev"}
 	d := s.start()
 	s.ready()
@@ -85,10 +90,11 @@ func TestAPluginBringsItsTemplateAlong(t *testing.T) {
 	require.Contains(t, s.cli("endpoint", "call", "acme/crm", "find", "call.number=0912345678"), "Ann")
 
 	call := 0
-	fire := func(event string) sentDoc {
+	fireAt := func(integration, event string) sentDoc {
 		call++
-		return s.fire(event, "acme/crm", "--call", fmt.Sprint(call), "--from", "+84912345678", "--to", "100", "--direction", "in", "--user", "agent_id=a-9", "--wait", "30s")
+		return s.fire(event, integration, "--call", fmt.Sprint(call), "--from", "+84912345678", "--to", "100", "--direction", "in", "--user", "agent_id=a-9", "--wait", "30s")
 	}
+	fire := func(event string) sentDoc { return fireAt("acme/crm", event) }
 	sent := fire("call.started")
 	require.Equal(t, "true true true a-9", sent.Result.Answer.ID)
 	require.JSONEq(t, `{"title":"Ann, calm","components":[{"type":"text","label":"Number","text":"+84912345678"}]}`, string(sent.Result.Answer.Iframe))
@@ -105,15 +111,56 @@ func TestAPluginBringsItsTemplateAlong(t *testing.T) {
 		})
 		require.Equal(t, "true true true a-9", fire("call.started").Result.Answer.ID, "the one before goes on")
 	}
+	s.until("a plugin does not take the name of a file", func() bool {
+		list := s.cli("plugin", "list", "-o", "json")
+		return strings.Contains(list, `it brings the template \"desk\" along, and `) && strings.Contains(list, "templates/desk.yaml declares one of this name")
+	})
+	require.Equal(t, map[string]string{"acme-crm": "acme-crm", "desk": ""}, s.templates(), "the file's is served on")
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "templates", "desk.yaml")))
+	s.until("the name is free", func() bool { return len(s.templates()) == 1 })
+	s.place("desk", append(s.named("desk", "desk"), ' '), 0o755)
+	s.until("a plugin of Go brings its own", func() bool { return s.templates()["desk"] == "desk" })
+	require.Contains(t, s.cli("endpoint", "call", "acme/desk", "find", "call.number=0912345678"), "Ann")
+	sent = fireAt("acme/desk", "call.started")
+	require.Equal(t, "map[copy:true loud:false ticket:true] a-9", sent.Result.Answer.ID)
+	require.Equal(t, "Ann", sent.Result.Answer.Contacts[0].Name, "its hook called the endpoint")
+
+	s.write("templates/late.yaml", named("acme-crm"))
+	s.until("a file does not take the name of a plugin", func() bool {
+		told := s.cli("status")
+		return strings.Contains(told, `template "acme-crm" is that of the plugin of this name`) && strings.Contains(told, "templates/late.yaml:1:7")
+	})
+	require.Equal(t, map[string]string{"acme-crm": "acme-crm", "desk": "desk"}, s.templates())
+	require.Equal(t, "true true true a-9", fire("call.started").Result.Answer.ID, "the plugin's is served on")
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "templates", "late.yaml")))
+
 	chooses("tickets")
 	s.until("a choice that there is not is told with its place", func() bool {
 		return strings.Contains(s.cli("status"), `the template has no option "tickets"`)
 	})
+	chooses("ticket")
 	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "plugins", "crm-folder")))
-	s.until("its template goes with it", func() bool {
-		var list struct{ Templates []json.RawMessage }
-		s.doc(&list, "template", "list")
-		return len(list.Templates) == 0
+	s.until("its template goes with it", func() bool { return len(s.templates()) == 1 })
+	s.until("its integration waits, and says for what", func() bool {
+		shown := s.cli("integration", "show", "acme/crm")
+		return strings.Contains(shown, "parked") && strings.Contains(shown, `plugin "acme-crm" is not loaded`)
 	})
+	s.unfold("crm-folder", broughtFolder())
+	s.until("it goes on when the plugin is back", func() bool { return s.shown("acme/crm").State == "active" && len(s.templates()) == 2 })
+	require.Equal(t, "true true true a-9", fire("call.started").Result.Answer.ID)
 	d.stop(t)
+}
+
+// templates are those that are listed, each with the plugin that brings it along.
+func (s *site) templates() map[string]string {
+	s.t.Helper()
+	var list struct {
+		Templates []struct{ Name, Plugin string }
+	}
+	s.doc(&list, "template", "list")
+	out := map[string]string{}
+	for _, t := range list.Templates {
+		out[t.Name] = t.Plugin
+	}
+	return out
 }

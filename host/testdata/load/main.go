@@ -67,6 +67,9 @@ func (l load) Manifest() sdk.Manifest {
 		m.Connectors[0].Name = "persons"
 	case "operates":
 		m.Kind, m.Connectors = sdk.KindOperation, nil
+	case "desk":
+		m.Kind, m.Connectors, m.Capabilities = sdk.KindOperation, nil, []sdk.Capability{sdk.CanInvoke}
+		m.Hooks, m.Settings, m.TemplateText = []string{sdk.HookGetDataIframe}, deskSettings{}, []byte(deskTemplate)
 	case "wider":
 		m.Connectors = append(m.Connectors, sdk.Connector{Name: "persons", Label: "Persons"})
 	}
@@ -75,6 +78,9 @@ func (l load) Manifest() sdk.Manifest {
 
 // Open implements sdk.Plugin.
 func (l load) Open(_ context.Context, in sdk.Integration) (sdk.Instance, error) {
+	if l.Bad == "desk" {
+		return desk{&instance{variant: l.variant}}, nil
+	}
 	var s settings
 	if l.Bad == "strict" {
 		var all strict

@@ -16,7 +16,7 @@ const variantMark = "\n--variant:"
 type variant struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	Bad     string `json:"bad"` // strict, picky, unreachable, forgets, newer, newer-fails, elsewhere, wider, dies, fails, operates
+	Bad     string `json:"bad"` // strict, picky, unreachable, forgets, newer, newer-fails, elsewhere, wider, dies, fails, operates, desk
 }
 
 // readVariant reads what stands behind the program, or in the folder that it is to run.
