@@ -28,6 +28,7 @@ type Watcher struct {
 	opts   Options
 	watch  WatchOptions
 	reload chan struct{} // of one: wake-ups coalesce
+	hints  func(hclog.Logger) (*hints, error)
 }
 
 // NewWatcher returns a Watcher of host.yaml at file and the tenants directory that
@@ -39,7 +40,7 @@ func NewWatcher(file string, opts Options, watch WatchOptions) *Watcher {
 	if watch.Log == nil {
 		watch.Log = hclog.NewNullLogger()
 	}
-	return &Watcher{file: file, opts: opts, watch: watch, reload: make(chan struct{}, 1)}
+	return &Watcher{file: file, opts: opts, watch: watch, reload: make(chan struct{}, 1), hints: newHints}
 }
 
 // Reload makes Run read the configuration soon, and apply it although nothing
@@ -56,7 +57,7 @@ func (w *Watcher) Reload() {
 // what counts is what the files say, and every 30 s they are read without a hint.
 // Run calls apply itself, one call at a time, and returns when ctx ends.
 func (w *Watcher) Run(ctx context.Context, apply func(context.Context, Snapshot)) error {
-	hints, err := newHints(w.watch.Log)
+	hints, err := w.hints(w.watch.Log)
 	if err != nil {
 		w.watch.Log.Warn("files are not watched, only read again at times", "error", err, "rescan", w.watch.Rescan)
 	}
@@ -92,7 +93,13 @@ func (w *Watcher) Run(ctx context.Context, apply func(context.Context, Snapshot)
 				}
 				pending = true
 			case err := <-hints.errors():
+				// Events were lost, mostly since too many came at once: any file may have changed.
 				w.watch.Log.Warn("watch files", "error", err)
+				settle.Reset(w.watch.Settle)
+				if !pending {
+					most.Reset(w.watch.Most)
+				}
+				pending = true
 			case <-w.reload:
 				forced, wait = true, false
 			case <-settle.C:

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+	"github.com/hashicorp/go-hclog"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,11 +23,17 @@ type watched struct {
 // watch starts a Watcher whose rescan is so late that only events are seen.
 func watch(t *testing.T, rescan time.Duration) *watched {
 	t.Helper()
+	return watchBy(t, rescan, newHints)
+}
+
+func watchBy(t *testing.T, rescan time.Duration, hints func(hclog.Logger) (*hints, error)) *watched {
+	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "host.yaml"), "version: 1\n")
 	write(t, filepath.Join(dir, "tenants/acme.yaml"), "tenant: acme\n")
 	v := &watched{t: t, dir: dir, snaps: make(chan Snapshot, 16)}
 	v.w = NewWatcher(filepath.Join(dir, "host.yaml"), testOptions(), WatchOptions{Settle: 10 * time.Millisecond, Most: 50 * time.Millisecond, Rescan: rescan})
+	v.w.hints = hints
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- v.w.Run(ctx, func(_ context.Context, s Snapshot) { v.snaps <- s }) }()
@@ -154,6 +162,29 @@ func TestWatcherRescansWithoutEvents(t *testing.T) {
 	write(t, filepath.Join(v.dir, "tenants/acme.yaml"), "tenant: acme\nintegrations:\n  - {name: a, plugin: slack, settings: {token: \"${file:"+secretFile+"}\"}}\n")
 	v.until("acme/a")
 	write(t, secretFile, "canary-2") // outside of what is watched
+	require.Contains(t, v.until("acme/a").Integrations()[0].Settings.Reveal("test"), "canary-2")
+}
+
+// When the system says that events were lost, all is read at once and not at the next
+// turn of the timer.
+//
+// rows: F08
+func TestWatcherReadsAllWhenEventsWereLost(t *testing.T) {
+	t.Parallel()
+	lost := make(chan chan<- error, 1)
+	v := watchBy(t, time.Hour, func(log hclog.Logger) (*hints, error) {
+		h, err := newHints(log)
+		if err == nil {
+			lost <- h.watcher.Errors
+		}
+		return h, err
+	})
+	secretFile := write(t, filepath.Join(t.TempDir(), "token"), "canary-1")
+	write(t, filepath.Join(v.dir, "tenants/acme.yaml"), "tenant: acme\nintegrations:\n  - {name: a, plugin: slack, settings: {token: \"${file:"+secretFile+"}\"}}\n")
+	v.until("acme/a")
+	write(t, secretFile, "canary-2") // outside of what is watched
+	errs := <-lost
+	errs <- fsnotify.ErrEventOverflow
 	require.Contains(t, v.until("acme/a").Integrations()[0].Settings.Reveal("test"), "canary-2")
 }
 

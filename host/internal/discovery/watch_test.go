@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 )
 
@@ -149,6 +150,31 @@ func TestLostEventsAreMadeUpFor(t *testing.T) {
 	opts, err := Options{Dir: "a", Lock: "b", Data: "c"}.withDefaults()
 	require.NoError(t, err)
 	require.Equal(t, 30*time.Second, opts.Rescan)
+}
+
+// When the system says that events were lost, all is looked at soon and not at the next
+// turn of the timer.
+//
+// rows: H21, F08
+func TestALostEventIsAReasonToLook(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *Options) { o.Rescan = time.Hour })
+	elsewhere := filepath.Join(t.TempDir(), "build") // the same file: what is written here is no event there
+	body := script("one")
+	require.NoError(t, os.WriteFile(elsewhere, body, 0o755))
+	require.NoError(t, os.Link(elsewhere, filepath.Join(b.opts.Dir, "slack")))
+	b.approve(t, "slack", "1.0.0", "slack", body)
+	lost := make(chan chan<- error, 1)
+	_, out := b.watchBy(t, func(o Options) *hints {
+		h := newHints(o)
+		lost <- h.fs.Errors
+		return h
+	})
+	until(t, out, has("slack", VerdictApproved))
+	require.NoError(t, os.WriteFile(elsewhere, script("two"), 0o600))
+	errs := <-lost
+	errs <- fsnotify.ErrEventOverflow
+	until(t, out, has("slack", VerdictKept))
 }
 
 // Where the system tells of no event at all the timer does the work.
