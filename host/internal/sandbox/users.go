@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +25,7 @@ type Users struct {
 	file        string
 	salt        string
 	first, last int
-	stranger    func(id int) bool // reports a number that somebody else has
+	strangers   func() (map[int]bool, error) // numbers that others have
 
 	mu      sync.Mutex     // guards what follows
 	of      map[string]int // by name
@@ -36,7 +35,7 @@ type Users struct {
 // NewUsers returns the users from first to last, kept in the file. Those of another file
 // are others, as far as the range is large enough for that.
 func NewUsers(file string, first, last int) *Users {
-	return &Users{file: file, salt: file, first: first, last: last, stranger: known, of: map[string]int{}, holders: map[int]int{}}
+	return &Users{file: file, salt: file, first: first, last: last, strangers: known, of: map[string]int{}, holders: map[int]int{}}
 }
 
 // Range returns the first and the last user.
@@ -47,12 +46,16 @@ func (u *Users) Range() (first, last int) { return u.first, u.last }
 func (u *Users) Take(name string) (id int, leave func(), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if err := u.load(); err != nil {
+	strange, err := u.strangers()
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := u.load(strange); err != nil {
 		return 0, nil, err
 	}
 	id, ok := u.of[name]
 	if !ok {
-		if id, ok = u.choose(name); !ok {
+		if id, ok = u.choose(name, strange); !ok {
 			return 0, nil, fmt.Errorf("%w: %d to %d (hint: a larger range as plugins: {users: FIRST-LAST} in host.yaml)", ErrNoUser, u.first, u.last)
 		}
 		maps.DeleteFunc(u.of, func(_ string, other int) bool { return other == id }) // nobody has it any more
@@ -76,7 +79,7 @@ func (u *Users) leave(id int) {
 
 // choose returns a number for a name that has none: where its hash says, or the next
 // that is free. Only when all are given away, one is that no process has.
-func (u *Users) choose(name string) (int, bool) {
+func (u *Users) choose(name string, strange map[int]bool) (int, bool) {
 	given := map[int]bool{}
 	for _, id := range u.of {
 		given[id] = true
@@ -88,7 +91,7 @@ func (u *Users) choose(name string) (int, bool) {
 	for _, again := range []bool{false, true} {
 		for i := range size {
 			id := u.first + (start+i)%size
-			if (again || !given[id]) && u.holders[id] == 0 && !u.stranger(id) {
+			if (again || !given[id]) && u.holders[id] == 0 && !strange[id] {
 				return id, true
 			}
 		}
@@ -98,7 +101,7 @@ func (u *Users) choose(name string) (int, bool) {
 
 // load reads what was given away, by this process or another one of the same host's. A
 // line that means nothing is nobody's.
-func (u *Users) load() error {
+func (u *Users) load(strange map[int]bool) error {
 	body, err := os.ReadFile(u.file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read users of plugins: %w", err)
@@ -114,7 +117,7 @@ func (u *Users) load() error {
 	for line := range bytes.Lines(body) {
 		number, name, ok := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
 		id, err := strconv.Atoi(number)
-		if _, have := u.of[name]; ok && err == nil && !have && !taken[id] && id >= u.first && id <= u.last && !u.stranger(id) {
+		if _, have := u.of[name]; ok && err == nil && !have && !taken[id] && id >= u.first && id <= u.last && !strange[id] {
 			u.of[name], taken[id] = id, true
 		}
 	}
@@ -136,12 +139,23 @@ func (u *Users) save() error {
 	return nil
 }
 
-// known reports a user or a group of this machine.
-func known(id int) bool {
-	text := strconv.Itoa(id)
-	if _, err := user.LookupId(text); err == nil {
-		return true
+// known returns the numbers of the users and groups of this machine.
+func known() (map[int]bool, error) {
+	out := map[int]bool{}
+	for _, file := range []string{"/etc/passwd", "/etc/group"} {
+		body, err := os.ReadFile(file) //nolint:gosec // one of the two
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read users of this machine: %w", err)
+		}
+		for line := range bytes.Lines(body) {
+			fields := strings.Split(string(line), ":")
+			if len(fields) < 3 {
+				continue
+			}
+			if id, err := strconv.Atoi(strings.TrimSpace(fields[2])); err == nil {
+				out[id] = true
+			}
+		}
 	}
-	_, err := user.LookupGroupId(text)
-	return err == nil
+	return out, nil
 }

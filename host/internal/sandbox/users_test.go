@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func nobody(int) bool { return false }
+func nobody() (map[int]bool, error) { return nil, nil }
 
 // rows: P04
 //
@@ -19,7 +19,7 @@ func TestUsersAreKeptAndNeverShared(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "users")
 	open := func(last int) *Users {
 		u := NewUsers(file, 2000, last)
-		u.stranger = nobody
+		u.strangers = nobody
 		return u
 	}
 	u, of, leaves := open(2009), map[string]int{}, map[string]func(){}
@@ -75,7 +75,7 @@ func TestUsersAreKeptAndNeverShared(t *testing.T) {
 	}
 
 	strange := NewUsers(filepath.Join(t.TempDir(), "users"), 2000, 2001)
-	strange.stranger = func(id int) bool { return id == 2000 }
+	strange.strangers = func() (map[int]bool, error) { return map[int]bool{2000: true}, nil }
 	id, leave, err = strange.Take("a")
 	require.NoError(t, err)
 	require.Equal(t, 2001, id)
@@ -83,5 +83,47 @@ func TestUsersAreKeptAndNeverShared(t *testing.T) {
 	id, _, err = strange.Take("b")
 	require.NoError(t, err)
 	require.Equal(t, 2001, id)
-	require.True(t, known(0))
+	machine, err := known()
+	require.NoError(t, err)
+	require.True(t, machine[0])
+	require.False(t, machine[61183])
+}
+
+// A plugin that is stopped keeps its user, which nobody gets as long as there are others,
+// before and after the daemon was started again. The users of the machine are asked for
+// once each time and not for each number.
+//
+// rows: P04
+func TestAUserIsKeptWhileItIsNotInUse(t *testing.T) {
+	t.Parallel()
+	file, asked := filepath.Join(t.TempDir(), "users"), 0
+	open := func() *Users {
+		u := NewUsers(file, 2000, 2011)
+		u.strangers = func() (map[int]bool, error) { asked++; return map[int]bool{2005: true}, nil }
+		return u
+	}
+	take := func(u *Users, name string) int {
+		id, leave, err := u.Take(name)
+		require.NoError(t, err)
+		leave()
+		return id
+	}
+	u, of, seen := open(), map[string]int{}, map[int]string{2005: "the machine's"}
+	for i := range 10 {
+		name := fmt.Sprint("plugin", i)
+		of[name] = take(u, name)
+		require.Empty(t, seen[of[name]], "%s got another's", name)
+		seen[of[name]] = name
+	}
+	require.Equal(t, 10, asked)
+	for name, want := range of {
+		require.Equal(t, want, take(u, name))
+	}
+	asked, u = 0, open()
+	require.Empty(t, seen[take(u, "another")], "the one that is left")
+	for i := 9; i >= 0; i-- { // not in the order in which they came
+		name := fmt.Sprint("plugin", i)
+		require.Equal(t, of[name], take(u, name), "%s after a restart", name)
+	}
+	require.Equal(t, 11, asked)
 }

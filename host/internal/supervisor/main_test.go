@@ -106,6 +106,7 @@ func setup(t *testing.T, change ...func(*Options)) *bundle {
 		left, err := filepath.Glob(filepath.Join(b.runDir, "*"))
 		require.NoError(t, err)
 		require.Empty(t, left, "something is left in the run directory")
+		require.NoDirExists(t, b.runDir, "it is left, although nothing is in it")
 	})
 	return b
 }
