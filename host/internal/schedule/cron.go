@@ -90,7 +90,11 @@ func (r Rule) parse() (*cron.SpecSchedule, error) {
 	}
 	parser = parser.WithMaxSearchYears(searchYears)
 	var out *cron.SpecSchedule
-	for _, field := range []string{"minute", "hour", "day", "month", "weekday"} {
+	fields := []string{"minute", "hour", "day", "month", "weekday"}
+	if !strings.ContainsAny(text, "Hh") {
+		fields = fields[:1] // nothing differs: what is read for one field is that of all
+	}
+	for _, field := range fields {
 		parsed, err := parser.ParseWithHashKey("TZ=UTC "+text, fieldKey(field, r.UID))
 		if err != nil {
 			return nil, store.Hint(err, `minute, hour, day, month and weekday, such as "30 6 * * 1-5"`)
