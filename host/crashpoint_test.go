@@ -57,6 +57,7 @@ const exitNotAllowed = 3
 func TestCrashPointsOfTheSystem(t *testing.T) {
 	t.Parallel()
 	s := newScript(t, 40)
+	s.among = []string{"pwrite64", "fsync"}
 	s.counted = func(dir string) (int, error) { return s.traced(0, dir) }
 	s.killed = func(n int, dir string) (string, error) {
 		_, err := s.traced(n, dir)
@@ -80,6 +81,7 @@ func TestCrashPointsOfTheSystem(t *testing.T) {
 func TestCrashPointsOfTheStore(t *testing.T) {
 	t.Parallel()
 	s := newScript(t, 20)
+	s.among = []string{"begun", "part", "commit", "committed", "answered", "claim", "write back"}
 	s.counted = func(dir string) (int, error) {
 		_, errs, err := s.failing(0, dir)
 		return strings.Count(errs, "failpoint "), err
@@ -105,6 +107,7 @@ type script struct {
 	bin    string
 	points int // how many to try; all if zero
 	last   string
+	among  []string // of all places, these are some
 
 	counted func(dir string) (int, error)           // places in an undisturbed run
 	killed  func(n int, dir string) (string, error) // at the nth; the place, empty if it was not reached
@@ -159,7 +162,14 @@ func (s *script) run(what string) {
 		require.Equal(t, want, s.image(dir), "killed at place %d, before %s", int(at), place)
 		require.NoError(t, os.RemoveAll(dir))
 	}
-	require.Positive(t, tried)
+	wanted := s.points
+	if wanted == 0 {
+		wanted = all
+	}
+	require.GreaterOrEqual(t, tried, wanted*3/4, "runs ended by themselves long before the last place: %v", at1)
+	for _, place := range s.among {
+		require.True(t, s.points > 0 || at1[place] > 0, "it never died before %s: %v", place, at1)
+	}
 	proved(t, "crash points: killed at %d of %d %s (%v) in %s: each time the store ended as undisturbed",
 		tried, all, what, at1, time.Since(began).Round(time.Second))
 }

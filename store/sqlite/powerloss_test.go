@@ -88,21 +88,26 @@ func TestNoAcknowledgedCommitIsLostWithThePower(t *testing.T) {
 	t.Run("writer", func(t *testing.T) {
 		t.Parallel()
 		home := planned(t)
-		var lost error
+		all := 0
 		for cut := range cuts(t) {
-			home, lost = powerCut(t, home, "full", seed+uint64(cut))
+			left, acked, lost := powerCut(t, home, "full", seed+uint64(cut))
 			require.NoError(t, lost, "cut %d", cut)
+			home, all = left, all+acked
 		}
-		t.Logf("proof: power loss: %d cuts, no acknowledged commit lost", cuts(t))
+		require.Greater(t, all, cuts(t), "a writer of which nothing was acknowledged proves nothing")
+		t.Logf("proof: power loss: %d cuts, %d acknowledged commits, none lost", cuts(t), all)
 	})
 	t.Run("first start", func(t *testing.T) {
 		t.Parallel()
+		all := 0
 		for cut := range max(cuts(t)/4, 2) {
 			for _, mode := range []string{"first", "made"} {
-				_, lost := powerCut(t, t.TempDir(), mode, seed+uint64(cut))
+				_, acked, lost := powerCut(t, t.TempDir(), mode, seed+uint64(cut))
 				require.NoError(t, lost, "cut %d of %s", cut, mode)
+				all += acked
 			}
 		}
+		require.Positive(t, all)
 	})
 }
 
@@ -114,7 +119,7 @@ func TestAPowerCutFindsWhatWasNotSynced(t *testing.T) {
 	seed := seedOf(t)
 	home := planned(t)
 	for cut := range uint64(50) {
-		_, lost := powerCut(t, home, "normal", seed+cut)
+		_, _, lost := powerCut(t, home, "normal", seed+cut)
 		if lost != nil {
 			t.Logf("cut %d: %v", cut, lost)
 			return
@@ -135,21 +140,27 @@ func planned(t *testing.T) string {
 }
 
 // powerCut lets a process write on a disk with the files of home, takes the power
-// away, and returns the directory with what is left, and what is wrong with it.
-func powerCut(t *testing.T, home, mode string, seed uint64) (left string, lost error) {
+// away, and returns the directory with what is left, how much was acknowledged, and
+// what is wrong with it.
+func powerCut(t *testing.T, home, mode string, seed uint64) (left string, told int, lost error) {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	disk := mount(t, home, faultdisk.Options{Seed: seed, CutAt: 1 + rnd.Int64N(1500)})
-	acked := writeUntil(t, disk, mode)
+	acked, told := writeUntil(t, disk, mode)
+	select {
+	case <-disk.Lost():
+	default:
+		require.Fail(t, "the writer ended before the power went")
+	}
 	left = t.TempDir()
 	require.NoError(t, disk.Survivors(left))
 	require.NoError(t, disk.Close())
-	return left, acked.check(t, filepath.Join(left, "data"))
+	return left, told, acked.check(t, filepath.Join(left, "data"))
 }
 
 // writeUntil runs the process that writes until the disk is gone, and returns
-// what it was told to be safe.
-func writeUntil(t *testing.T, disk *faultdisk.Disk, mode string) acknowledged {
+// what it was told to be safe, and how often.
+func writeUntil(t *testing.T, disk *faultdisk.Disk, mode string) (acked acknowledged, told int) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -167,28 +178,31 @@ func writeUntil(t *testing.T, disk *faultdisk.Disk, mode string) acknowledged {
 		case <-over:
 		}
 	}()
-	acked := acknowledged{}
+	acked = acknowledged{}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		acked.read(lines.Text())
+		told += acked.read(lines.Text())
 	}
 	_ = child.Wait() // it was killed
 	close(over)
-	return acked
+	return acked, told
 }
 
 // acknowledged is the newest number that the store gave for each name.
 type acknowledged map[string]int64
 
-// read takes a line "acked NAME NUMBER".
-func (a acknowledged) read(line string) {
+// read takes a line "acked NAME NUMBER", and returns how many of these it was.
+func (a acknowledged) read(line string) int {
 	words := strings.Fields(line)
 	if len(words) != 3 || words[0] != "acked" {
-		return
+		return 0
 	}
-	if n, err := strconv.ParseInt(words[2], 10, 64); err == nil {
-		a[words[1]] = max(a[words[1]], n)
+	n, err := strconv.ParseInt(words[2], 10, 64)
+	if err != nil {
+		return 0
 	}
+	a[words[1]] = max(a[words[1]], n)
+	return 1
 }
 
 // check opens what is left in dir and returns what was acknowledged and is not

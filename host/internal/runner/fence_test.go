@@ -77,6 +77,8 @@ func TestFence(t *testing.T) {
 		t.Logf("proof: fence: %d hosts on one store, %d seeds from %d: frozen %d times, killed %d times, %d results and claims of hosts that had lost their lane refused, 0 written",
 			fleetHosts, seeds, first, sum.freezes, sum.kills, sum.refused)
 		require.Positive(t, sum.refused, "no host ever tried: the machine proves nothing")
+		require.Positive(t, sum.freezes)
+		require.True(t, sum.kills > 0 || seeds < 4, "no host was killed")
 	})
 	for name, g := range map[string]guards{
 		"WithoutTheFenceThereIsDamage":     {state: true},
