@@ -133,6 +133,16 @@ func glanceSums() []string {
 	}
 }
 
+// oneOf is column IN (values). A list of more than two is made a table of each time that
+// a statement runs, and to compare with each is cheaper where the rows are few.
+func oneOf(column string, values ...string) string {
+	terms := make([]string, len(values))
+	for n, value := range values {
+		terms[n] = column + " = '" + value + "'"
+	}
+	return "(" + strings.Join(terms, " OR ") + ")"
+}
+
 // wrongStream is an invariant of a single stream.
 type wrongStream struct{ name, when string }
 
@@ -144,7 +154,7 @@ func wrongStreams() []wrongStream {
 		{"stream-end", "(s.processed_at IS NOT NULL) <> (s.state = 'processed')"},
 		{"stream-family", "(s.type = 'child') <> (s.parent_id IS NOT NULL)"},
 		{"stream-claims", `s.interrupts > s.claim OR s.interrupts < 0 OR s.attempts < 0
-			OR s.claim = 0 AND (s.seq > 0 OR s.state IN ('processing', 'processed', 'error'))`},
+			OR s.claim = 0 AND (s.seq > 0 OR ` + oneOf("s.state", "processing", "processed", "error") + `)`},
 		{"stream-limit-key", "s.limit_key = ''"},
 	}
 }
@@ -173,7 +183,7 @@ func stepSums() []string {
 // stepRules are the cheap invariants, and those that are cheap for a single run.
 // What a unique index refuses is left to the look at the index (verifyGuards).
 func stepRules() []stepRule {
-	const open = "r.state IN ('pending', 'processing', 'delayed')"
+	open := oneOf("r.state", "pending", "processing", "delayed")
 	const settled = " AND r.id NOT IN (SELECT run_id FROM cancelling_runs)" // what is left of those follows
 	rules := []stepRule{
 		{
@@ -188,7 +198,7 @@ func stepRules() []stepRule {
 		},
 		{"open-run-work", "r.state IN ('processing', 'delayed') AND s.waiting + s.busy = 0", "r.state IN ('processing', 'delayed') AND s.now % (1 << 40) = 0"},
 		{"run-times", `(r.ended_at IS NULL) <> (` + open + `)
-			OR r.started_at IS NULL AND r.state IN ('processing', 'delayed', 'processed', 'partial')
+			OR r.started_at IS NULL AND ` + oneOf("r.state", "processing", "delayed", "processed", "partial") + `
 			OR r.delayed_until IS NOT NULL AND r.state <> 'delayed'`, ""},
 		{
 			"processed-run", "r.state IN ('processed', 'partial') AND r.planned_at IS NULL OR r.state = 'processed' AND s.failed > 0",
@@ -208,9 +218,9 @@ func stepRules() []stepRule {
 		{"lane-lease", `(l.owner IS NULL) <> (l.lease_until IS NULL)
 			OR l.owner NOT LIKE (SELECT m.value FROM meta m WHERE m.name = 'host_epoch') || '-%'`, ""},
 		{"lane-of-integration", "l.plugin <> i.plugin", ""},
-		{"lane-of-open-run", "l.owner IS NULL AND l.wake_at IS NULL AND " + open + ` AND (i.state IN ('active', 'error', 'needs-reconnect') OR i.finishing = 1)`, ""},
+		{"lane-of-open-run", "l.owner IS NULL AND l.wake_at IS NULL AND " + open + ` AND (` + oneOf("i.state", "active", "error", "needs-reconnect") + ` OR i.finishing = 1)`, ""},
 		{"lane-disabled", "i.state = 'disabled' AND i.finishing = 0 AND (l.wake_at IS NOT NULL OR l.owner IS NOT NULL)", ""},
-		{"lane-class", "l.prio NOT IN (0, 1, 2)", ""},
+		{"lane-class", "l.prio < 0 OR l.prio > 2", ""},
 		{"integration-removed", `i.removed_at IS NOT NULL AND (i.state <> 'disabled' OR i.keep_until IS NULL)
 			OR (i.enabled = 0 OR i.hold IS NOT NULL OR i.finishing = 1) AND i.state <> 'disabled'`, ""},
 		{"cursor-aside", "(r.force = 0 OR r.state IN ('processed', 'cancelled')) AND EXISTS (SELECT 1 FROM cursors c WHERE c.next_run = r.id)" + settled, ""},
