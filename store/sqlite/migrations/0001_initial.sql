@@ -1,5 +1,9 @@
 -- Times are integer milliseconds UTC. Columns that say "sealed" hold ciphertext
 -- only. What each column of the systems we replace became stands in README.md.
+--
+-- What each segment writes is checked by comparisons, not by IN with more than two
+-- values: SQLite makes a table of those for each statement, which takes longer than the
+-- statement.
 
 CREATE TABLE meta (
   name  TEXT    NOT NULL PRIMARY KEY,
@@ -166,8 +170,8 @@ CREATE TABLE runs (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
   integration_id INTEGER NOT NULL,
   class          TEXT    NOT NULL,
-  kind           TEXT    NOT NULL CHECK (kind IN ('onboarding', 'check', 'manual')),
-  state          TEXT    NOT NULL CHECK (state IN ('pending', 'processing', 'delayed', 'processed', 'partial', 'error', 'cancelled')),
+  kind           TEXT    NOT NULL CHECK (kind = 'onboarding' OR kind = 'check' OR kind = 'manual'),
+  state          TEXT    NOT NULL CHECK (state = 'pending' OR state = 'processing' OR state = 'delayed' OR state = 'processed' OR state = 'partial' OR state = 'error' OR state = 'cancelled'),
   phase          INTEGER NOT NULL DEFAULT 0 CHECK (phase BETWEEN 0 AND 999), -- 0 preprocess, 100 plan, 200 work by rank, 800 sweep, 900 postprocess
   connectors     TEXT    NOT NULL, -- JSON array
   ranks          TEXT,             -- JSON object: rank by connector; NULL: all beside each other
@@ -232,13 +236,13 @@ CREATE TABLE streams (
   integration_id INTEGER NOT NULL,
   parent_id      INTEGER,          -- NULL: root or system stream
   depth          INTEGER NOT NULL DEFAULT 0,
-  type           TEXT    NOT NULL CHECK (type IN ('preprocess', 'plan', 'allow', 'root', 'child', 'sweep', 'postprocess')),
+  type           TEXT    NOT NULL CHECK (type = 'preprocess' OR type = 'plan' OR type = 'allow' OR type = 'root' OR type = 'child' OR type = 'sweep' OR type = 'postprocess'),
   phase          INTEGER NOT NULL CHECK (phase BETWEEN 0 AND 999), -- of the run in which it is worked on
   connector      TEXT    NOT NULL DEFAULT '',
   ident          TEXT    NOT NULL,
   partition      TEXT    NOT NULL DEFAULT '',
   limit_key      TEXT    NOT NULL,
-  state          TEXT    NOT NULL CHECK (state IN ('pending', 'processing', 'delayed', 'processed', 'error', 'cancelled')),
+  state          TEXT    NOT NULL CHECK (state = 'pending' OR state = 'processing' OR state = 'delayed' OR state = 'processed' OR state = 'error' OR state = 'cancelled'),
   seq            INTEGER NOT NULL DEFAULT 0,
   claim          INTEGER NOT NULL DEFAULT 0,
   pages          INTEGER NOT NULL DEFAULT 0,
@@ -280,7 +284,7 @@ CREATE TABLE connector_statuses (
   integration_id INTEGER NOT NULL,
   run_id         INTEGER NOT NULL,
   connector      TEXT    NOT NULL,
-  code           TEXT    NOT NULL DEFAULT '' CHECK (code IN ('', 'completed', 'partial', 'failed', 'skipped', 'cancelled')), -- empty: the run goes on
+  code           TEXT    NOT NULL DEFAULT '' CHECK (code = '' OR code = 'completed' OR code = 'partial' OR code = 'failed' OR code = 'skipped' OR code = 'cancelled'), -- empty: the run goes on
   message        TEXT    NOT NULL DEFAULT '',
   started_at     INTEGER,          -- claim of its first stream
   ended_at       INTEGER,          -- last sign of life until the run has ended
@@ -639,12 +643,14 @@ BEGIN
 END;
 
 CREATE TRIGGER runs_move BEFORE UPDATE OF state ON runs
-WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
-  'pending>processing', 'pending>cancelled', 'pending>error',
-  'processing>delayed', 'processing>pending', 'processing>processed', 'processing>partial', 'processing>error', 'processing>cancelled',
-  'delayed>processing', 'delayed>pending', 'delayed>processed', 'delayed>partial', 'delayed>error', 'delayed>cancelled',
-  'processed>pending', 'partial>pending',
-  'error>pending')
+WHEN old.state <> new.state AND NOT CASE old.state
+  WHEN 'pending' THEN new.state = 'processing' OR new.state = 'cancelled' OR new.state = 'error'
+  WHEN 'processing' THEN new.state = 'processed' OR new.state = 'delayed' OR new.state = 'pending' OR new.state = 'partial' OR new.state = 'error' OR new.state = 'cancelled'
+  WHEN 'delayed' THEN new.state = 'processing' OR new.state = 'pending' OR new.state = 'processed' OR new.state = 'partial' OR new.state = 'error' OR new.state = 'cancelled'
+  WHEN 'processed' THEN new.state = 'pending'
+  WHEN 'partial' THEN new.state = 'pending'
+  WHEN 'error' THEN new.state = 'pending'
+  ELSE 0 END
 BEGIN
   SELECT RAISE(ABORT, 'illegal move of a run');
 END;
@@ -656,12 +662,14 @@ BEGIN
 END;
 
 CREATE TRIGGER streams_move BEFORE UPDATE OF state ON streams
-WHEN old.state <> new.state AND old.state || '>' || new.state NOT IN (
-  'pending>processing', 'pending>cancelled',
-  'processing>pending', 'processing>delayed', 'processing>processed', 'processing>error', 'processing>cancelled',
-  'delayed>processing', 'delayed>pending', 'delayed>cancelled',
-  'processed>pending', 'error>pending', 'error>cancelled',
-  'cancelled>pending')
+WHEN old.state <> new.state AND NOT CASE old.state
+  WHEN 'pending' THEN new.state = 'processing' OR new.state = 'cancelled'
+  WHEN 'processing' THEN new.state = 'processed' OR new.state = 'pending' OR new.state = 'delayed' OR new.state = 'error' OR new.state = 'cancelled'
+  WHEN 'delayed' THEN new.state = 'processing' OR new.state = 'pending' OR new.state = 'cancelled'
+  WHEN 'processed' THEN new.state = 'pending'
+  WHEN 'error' THEN new.state = 'pending' OR new.state = 'cancelled'
+  WHEN 'cancelled' THEN new.state = 'pending'
+  ELSE 0 END
 BEGIN
   SELECT RAISE(ABORT, 'illegal move of a stream');
 END;
