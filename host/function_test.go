@@ -161,6 +161,75 @@ func TestAFolderOfFunctionsServes(t *testing.T) {
 	stop()
 }
 
+// asking is who makes calls of acme-crm's getDataIframe, one after the other until their end.
+type asking struct {
+	heard  chan string // the newest answer
+	lost   chan error  // the first that was not answered; nothing is called after it
+	enough context.CancelFunc
+	ended  sync.WaitGroup
+}
+
+// askAlways begins calls once the first one answers a word.
+func askAlways(t *testing.T, s *site, h *Host, word string) *asking {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+	t.Cleanup(cancel)
+	s.until("it answers", func() bool {
+		got, err := ask(ctx, h)
+		return err == nil && got == word
+	})
+	c := &asking{heard: make(chan string, 1), lost: make(chan error, 1)}
+	calling, enough := context.WithCancel(ctx)
+	c.enough = enough
+	c.ended.Go(func() {
+		for calling.Err() == nil {
+			word, err := ask(ctx, h)
+			if err != nil {
+				c.lost <- err
+				return
+			}
+			select {
+			case <-c.heard:
+			default:
+			}
+			c.heard <- word
+		}
+	})
+	return c
+}
+
+// save writes a word into the function's file and returns how long it took until a call
+// is answered by it.
+func (c *asking) save(t *testing.T, s *site, word string) time.Duration {
+	t.Helper()
+	s.write("plugins/crm-folder/word.ts", fmt.Sprintf("export const word: string = %q;\n", word))
+	saved := time.Now()
+	s.until(word+" is live", func() bool {
+		select {
+		case err := <-c.lost:
+			require.NoError(t, err, "a call is lost")
+		case got := <-c.heard:
+			return got == word
+		default:
+		}
+		return false
+	})
+	return time.Since(saved)
+}
+
+// end ends the calls and returns the last answer; it fails if a call was not answered.
+func (c *asking) end(t *testing.T) string {
+	t.Helper()
+	c.enough()
+	c.ended.Wait()
+	select {
+	case err := <-c.lost:
+		require.NoError(t, err, "a call is lost")
+	default:
+	}
+	return <-c.heard
+}
+
 // Under trust: dir, which serve --dev allows, a save is live without an approval, and
 // no call is lost by it. What does not compile is told, and what was there serves.
 //
@@ -170,60 +239,15 @@ func TestASaveIsLiveAndLosesNoCall(t *testing.T) {
 	s := functionSite(t, "dir")
 	s.unfold("crm-folder", functionFolder("word 0"))
 	h, stop := s.host(runner.Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
-	defer cancel()
-	s.until("it answers", func() bool {
-		word, err := ask(ctx, h)
-		return err == nil && word == "word 0"
-	})
-	heard := make(chan string, 1) // the newest answer
-	lost := make(chan error, 1)
-	calling, enough := context.WithCancel(ctx)
-	var caller sync.WaitGroup
-	caller.Go(func() {
-		for calling.Err() == nil {
-			word, err := ask(ctx, h)
-			if err != nil {
-				lost <- err
-				return
-			}
-			select {
-			case <-heard:
-			default:
-			}
-			heard <- word
-		}
-	})
-	fastest := time.Hour
+	calls := askAlways(t, s, h, "word 0")
 	for n := 1; n <= 3; n++ {
-		word := fmt.Sprintf("word %d", n)
-		s.write("plugins/crm-folder/word.ts", fmt.Sprintf("export const word: string = %q;\n", word))
-		saved := time.Now()
-		s.until(word+" is live", func() bool {
-			select {
-			case err := <-lost:
-				require.NoError(t, err, "a call is lost")
-			case got := <-heard:
-				return got == word
-			default:
-			}
-			return false
-		})
-		fastest = min(fastest, time.Since(saved))
+		calls.save(t, s, fmt.Sprintf("word %d", n))
 	}
-	t.Logf("the fastest save was live after %s", fastest.Round(time.Millisecond))
 	s.write("plugins/crm-folder/word.ts", "export const word: string = ;\n")
 	s.until("the fault is told with its place", func() bool {
 		return strings.Contains(s.cli("plugin", "list", "-o", "json"), "word.ts:1:29: Unexpected")
 	})
-	enough()
-	caller.Wait()
-	select {
-	case err := <-lost:
-		require.NoError(t, err, "a call is lost")
-	default:
-	}
-	require.Equal(t, "word 3", <-heard)
+	require.Equal(t, "word 3", calls.end(t))
 	stop()
 }
 

@@ -208,7 +208,7 @@ func (b *builder) condition(path, source string) *Expression {
 	before := len(b.faults)
 	x := b.text(path, source, &b.request)
 	if len(b.faults) == before && x.only() == nil {
-		b.fault(path, `such as "{{ len(context.contacts) == 0 }}"`, "%s: one expression in {{ }} is needed", path)
+		b.fault(path, `such as "{{ len(context.found) == 0 }}"`, "%s: one expression in {{ }} is needed", path)
 		return nil
 	}
 	return &Expression{x}
