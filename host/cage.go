@@ -19,6 +19,7 @@ const isTrusted = "host.yaml trusts it: plugins.sandbox.trusted names it"
 type cage struct {
 	box     *sandbox.Sandbox
 	memory  uint64   // of each process
+	alone   bool     // only a process that has a user of its own is started
 	trusted []string // plugins that run without it
 	network func(plugin string) config.Network
 	hidden  []string // the host's own files
@@ -38,7 +39,7 @@ func newCage(cfg config.Host, daemon bool) *cage {
 	}
 	return &cage{
 		users: users, whose: map[served]person{},
-		memory: cfg.Plugins.Memory, trusted: cfg.Plugins.Sandbox.Trusted, network: cfg.Plugins.NetworkOf, tenants: cfg.Tenants,
+		memory: cfg.Plugins.Memory, alone: cfg.Plugins.Sandbox.RequireUser, trusted: cfg.Plugins.Sandbox.Trusted, network: cfg.Plugins.NetworkOf, tenants: cfg.Tenants,
 		hidden: []string{cfg.File, cfg.Data, cfg.Key, cfg.LockFile(), cfg.Snapshots.Dir},
 		box:    sandbox.New(sandbox.Options{Require: sandbox.Level(cfg.Plugins.Sandbox.Require), Groups: daemon, Users: users}),
 	}
@@ -52,6 +53,9 @@ func (c *cage) confine(cmd *exec.Cmd, l supervisor.Launch) (supervisor.Confineme
 	}
 	who, leave, err := c.person(l)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.demand(who); err != nil {
 		return nil, err
 	}
 	p := sandbox.Policy{

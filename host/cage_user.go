@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,9 @@ import (
 	"github.com/jackfield/jackfield/host/internal/supervisor"
 	"github.com/jackfield/jackfield/sdk"
 )
+
+// errNoUser is of a plugin that is not started, since host.yaml demands what it cannot have.
+var errNoUser = errors.New("it cannot have a user of its own, which plugins.sandbox.require_user demands")
 
 // person is the user whose rights a process has.
 type person struct {
@@ -66,6 +70,14 @@ func (c *cage) person(l supervisor.Launch) (_ person, leave func(), err error) {
 		return person{why: fmt.Sprintf("uid %d cannot read %s, which it is to (hint: let others read that, or all it stands in)", id, path)}, nobody, nil
 	}
 	return person{id: id}, leave, nil
+}
+
+// demand says why a process that is to have the rights of who is not started.
+func (c *cage) demand(who person) error {
+	if !c.alone || who.id != 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s (hint: plugins: {sandbox: {require_user: false}} in host.yaml starts it as the daemon's user)", errNoUser, who.why)
 }
 
 // userKey is what a process's user is kept under: the plugin's name, and of one that

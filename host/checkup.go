@@ -187,7 +187,11 @@ func (u *checkup) checkSandbox(cage *cage) {
 // checkUsers says whether plugins have users of their own.
 func (u *checkup) checkUsers(cage *cage) {
 	if why := cage.box.Separate(); why != "" {
-		u.ok("plugins.users", "plugins run as the daemon's user: %s", why)
+		if err := cage.demand(person{why: why}); err != nil {
+			u.failWith("plugins.users", err)
+		} else {
+			u.ok("plugins.users", "plugins run as the daemon's user: %s", why)
+		}
 		return
 	}
 	first, last := cage.users.Range()

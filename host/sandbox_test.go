@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/jackfield/jackfield/host/internal/config"
 	"github.com/jackfield/jackfield/host/internal/sandbox"
+	"github.com/jackfield/jackfield/host/internal/supervisor"
 	"github.com/jackfield/jackfield/store"
 )
 
@@ -203,6 +205,40 @@ func TestAPathInSettingsMayBeRead(t *testing.T) {
 		}
 	}
 	d.stop(t)
+}
+
+// rows: P04
+//
+// Where a user of its own is demanded no process is started that would have the daemon's:
+// a folder's as root, each one's else. One that is trusted was named by the operator.
+func TestAUserOfItsOwnCanBeDemanded(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default(filepath.Join(t.TempDir(), "host.yaml"))
+	cfg.Data = t.TempDir()
+	cfg.Plugins.Sandbox = config.Sandbox{Require: "none", RequireUser: true, Trusted: []string{"trusted"}}
+	launch := func(name string) supervisor.Launch {
+		return supervisor.Launch{Binary: supervisor.Binary{Name: name, Folder: cfg.Data}, Dir: t.TempDir()}
+	}
+	for off, why := range map[bool]string{true: "plugins: {users: off} in host.yaml", false: "it is a folder"} {
+		if off {
+			cfg.Plugins.Users = config.Users{}
+		} else {
+			cfg.Plugins.Users = config.Default("").Plugins.Users
+		}
+		c := newCage(cfg, false)
+		if weak := c.box.Separate(); weak != "" {
+			why = weak
+		}
+		_, err := c.confine(exec.CommandContext(t.Context(), "plugin"), launch("folder"))
+		require.ErrorIs(t, err, errNoUser)
+		require.ErrorContains(t, err, why)
+		require.ErrorContains(t, err, "(hint: ")
+		_, err = c.confine(exec.CommandContext(t.Context(), "plugin"), launch("trusted"))
+		require.NoError(t, err)
+		require.NoError(t, c.demand(person{id: 60706}))
+	}
+	cfg.Plugins.Sandbox.RequireUser = false
+	require.NoError(t, newCage(cfg, false).demand(person{why: "it is a folder"}))
 }
 
 // rows: P08, F04, H24

@@ -188,6 +188,9 @@ func (s *Snapshot) keep(running Host, good func() (Host, bool)) Problems {
 	same("plugins.max_processes", &processes, strconv.Itoa(running.Plugins.MaxProcesses))
 	s.Host.Plugins.MaxProcesses = running.Plugins.MaxProcesses
 	same("plugins.sandbox.require", &s.Host.Plugins.Sandbox.Require, running.Plugins.Sandbox.Require)
+	own := strconv.FormatBool(s.Host.Plugins.Sandbox.RequireUser)
+	same("plugins.sandbox.require_user", &own, strconv.FormatBool(running.Plugins.Sandbox.RequireUser))
+	s.Host.Plugins.Sandbox.RequireUser = running.Plugins.Sandbox.RequireUser
 	trusted := strings.Join(s.Host.Plugins.Sandbox.Trusted, " ")
 	same("plugins.sandbox.trusted", &trusted, strings.Join(running.Plugins.Sandbox.Trusted, " "))
 	s.Host.Plugins.Sandbox.Trusted = slices.Clone(running.Plugins.Sandbox.Trusted)

@@ -13,6 +13,8 @@ type Sandbox struct {
 	// Require is the least level of the sandbox at which a plugin is started: full,
 	// partial or none.
 	Require string `json:"require"`
+	// RequireUser starts no plugin that cannot have a user of its own.
+	RequireUser bool `json:"require_user"`
 	// Trusted are plugins that run without it, as the daemon's user.
 	Trusted []string `json:"trusted,omitempty"`
 }
@@ -25,16 +27,17 @@ const (
 	defaultMemory = 1 << 30
 )
 
-// sandbox reads plugins: {sandbox: {require, trusted}}.
+// sandbox reads plugins: {sandbox: {require, require_user, trusted}}.
 func (o object) sandbox(otherwise Sandbox) Sandbox {
 	if !o.has("sandbox") {
 		return otherwise
 	}
-	s, ok := o.src.object(o.at("sandbox"), join(o.path, "sandbox"), "require", "trusted")
+	s, ok := o.src.object(o.at("sandbox"), join(o.path, "sandbox"), "require", "require_user", "trusted")
 	if !ok {
 		return otherwise
 	}
 	out := Sandbox{Require: s.word("require", otherwise.Require, "full", "partial", "none")}
+	out.RequireUser = s.boolean("require_user", otherwise.RequireUser)
 	out.Trusted, _ = s.names("trusted")
 	return out
 }

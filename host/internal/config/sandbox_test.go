@@ -29,15 +29,15 @@ func TestSandboxAndMemory(t *testing.T) {
 		require.Equal(t, []string{CodeBadValue}, codes(problems), text)
 		require.Equal(t, uint64(1<<30), h.Plugins.Memory, text)
 	}
-	running, problems := LoadHost(write(t, path, "version: 1\nplugins: {sandbox: {require: full, trusted: [legacy]}}\n"), testOptions())
+	running, problems := LoadHost(write(t, path, "version: 1\nplugins: {sandbox: {require: full, require_user: true, trusted: [legacy]}}\n"), testOptions())
 	require.Empty(t, problems)
-	require.Equal(t, Sandbox{Require: "full", Trusted: []string{"legacy"}}, running.Plugins.Sandbox)
+	require.Equal(t, Sandbox{Require: "full", RequireUser: true, Trusted: []string{"legacy"}}, running.Plugins.Sandbox)
 
 	// They count from the start on.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "tenants"), 0o700))
 	write(t, path, "version: 1\nplugins: {memory: 2GiB}\n")
 	snap := Load(path, Options{Running: &running})
-	require.Equal(t, []string{CodeNeedsRestart, CodeNeedsRestart, CodeNeedsRestart}, codes(snap.Problems))
+	require.Equal(t, []string{CodeNeedsRestart, CodeNeedsRestart, CodeNeedsRestart, CodeNeedsRestart}, codes(snap.Problems))
 	require.Equal(t, running.Plugins, snap.Host.Plugins)
 }
 
