@@ -24,6 +24,17 @@ func TestACheckIsDueAtItsTimeOrWhenTheClockWasSetBack(t *testing.T) {
 	require.False(t, store.Integration{}.CheckDue(now), "never")
 }
 
+// Operators and authors are told these numbers.
+//
+// rows: K08, K22, K24, F24
+func TestCapsAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []int{1_000_000, 32, 100_000, 1_000, 64},
+		[]int{store.MaxStreamsPerRun, store.MaxStreamDepth, store.MaxPagesPerStream, store.MaxStreamsPerResult, store.PageHistory})
+	require.Equal(t, []int{1 << 20, 4 << 20}, []int{store.MaxRecordBytes, store.MaxSegmentBytes})
+	require.Equal(t, 720*time.Hour, store.KeepRemoved)
+}
+
 // rows: C06, C07
 func TestMovesLeadToKnownStates(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -124,6 +125,13 @@ func TestTruncatedProgramIsIncomplete(t *testing.T) {
 			require.Equal(t, VerdictIncomplete, a.Verdict, "at %d %%", percent)
 		}
 	}
+	// What is loaded is whole, and a section reaches beyond the end.
+	long := append([]byte{}, body...)
+	first := long[binary.LittleEndian.Uint64(long[40:])+64:] // of e_shoff, after the one that is none
+	binary.LittleEndian.PutUint32(first[4:], 1)              // sh_type: something that stands in the file
+	binary.LittleEndian.PutUint64(first[32:], uint64(len(long))+1)
+	b.write(t, "cut", long, 0o755)
+	require.Equal(t, "the file is cut short (hint: copy it again)", b.one(t, "cut").Reason)
 	other := append([]byte{}, body...)
 	other[18], other[19] = 0xf3, 0 // e_machine: RISC-V
 	b.write(t, "cut", other, 0o755)

@@ -29,7 +29,7 @@ func TestALaneThatItsWorkerGaveBack(t *testing.T) {
 				b.db.add(1, store.PrioCheck, 0)
 				b.db.add(2, store.PrioCheck, hour)
 				b.run(t)
-				w := <-b.works
+				w := within(t, b.works)
 				synctest.Wait()
 				begun, looks := time.Now(), b.db.seen()
 				b.db.add(1, store.PrioCheck, hour/2)
@@ -41,7 +41,7 @@ func TestALaneThatItsWorkerGaveBack(t *testing.T) {
 				require.Equal(t, c.looks, b.db.seen()-looks)
 				require.Len(t, b.db.given(), 1-b2i(c.gives))
 				for n, id := range []int64{1, 2} {
-					w = <-b.works
+					w = within(t, b.works)
 					require.Equal(t, id, w.lane.ID)
 					require.Equal(t, time.Duration(n+1)*hour/2, time.Since(begun))
 					w.hold.GaveBack(time.Time{})
@@ -50,10 +50,10 @@ func TestALaneThatItsWorkerGaveBack(t *testing.T) {
 				looks = b.db.seen()
 				b.db.add(3, store.PrioCheck, 0)
 				b.s.Wake()
-				require.Equal(t, int64(3), (<-b.works).lane.ID, "a wake-up is a reason to look")
+				require.Equal(t, int64(3), within(t, b.works).lane.ID, "a wake-up is a reason to look")
 				require.Greater(t, b.db.seen(), looks)
 				b.stop()
-				require.NoError(t, <-b.ended)
+				require.NoError(t, within(t, b.ended))
 			})
 		})
 	}

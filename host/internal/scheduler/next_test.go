@@ -24,7 +24,7 @@ func TestAClaimSaysWhatIsDueNext(t *testing.T) {
 		b.db.add(2, store.PrioCheck, time.Hour)
 		begun := time.Now()
 		b.run(t)
-		first := <-b.works
+		first := within(t, b.works)
 		synctest.Wait()
 		require.Equal(t, 1, b.db.seen(), "to see that something is due")
 		require.False(t, first.hold.Crowded())
@@ -32,7 +32,7 @@ func TestAClaimSaysWhatIsDueNext(t *testing.T) {
 		synctest.Wait()
 		require.True(t, first.hold.Crowded(), "it was looked at in its time")
 		close(first.done)
-		second := <-b.works
+		second := within(t, b.works)
 		require.Equal(t, int64(2), second.lane.ID)
 		require.Equal(t, time.Hour+time.Minute, time.Since(begun))
 		b.db.add(3, store.PrioBulk, 0)
@@ -40,13 +40,13 @@ func TestAClaimSaysWhatIsDueNext(t *testing.T) {
 		synctest.Wait()
 		looks := b.db.seen()
 		close(second.done)
-		third := <-b.works
+		third := within(t, b.works)
 		synctest.Wait()
 		require.Equal(t, int64(3), third.lane.ID)
 		require.Equal(t, looks+1, b.db.seen())
 		require.True(t, third.hold.Crowded(), "the other one of its class waits")
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -95,19 +95,19 @@ func TestWhatWaitsForASlotIsNotLookedFor(t *testing.T) {
 		time.Sleep(59 * time.Minute) // the bubble's clock
 		synctest.Wait()
 		require.Equal(t, looks, b.db.seen())
-		first := <-b.works
+		first := within(t, b.works)
 		require.True(t, first.hold.Crowded())
 		close(first.done)
 		synctest.Wait()
 		require.Len(t, b.works, 6, "a slot is free, and somebody waits for it")
 		for range 6 {
-			<-b.works
+			within(t, b.works)
 		}
-		check := <-b.works
+		check := within(t, b.works)
 		require.Equal(t, store.PrioCheck, check.lane.Prio)
 		require.Equal(t, time.Hour, time.Since(begun))
 		require.True(t, check.hold.Crowded(), "the last of the first class waits")
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }

@@ -176,6 +176,18 @@ func (b *bundle) run(t *testing.T) {
 	go func() { b.ended <- b.s.Run(ctx) }()
 }
 
+// within returns what comes on c. What never comes fails its test after a day of the
+// bubble's clock, which else would go on for ever.
+func within[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(24 * time.Hour):
+		require.FailNow(t, "it never comes")
+	}
+	return v
+}
+
 // rows: K09, C03
 func TestClaimsWhenDueAndReleases(t *testing.T) {
 	t.Parallel()
@@ -184,13 +196,13 @@ func TestClaimsWhenDueAndReleases(t *testing.T) {
 		b.db.add(1, store.PrioCheck, time.Hour)
 		start := time.Now()
 		b.run(t)
-		w := <-b.works
+		w := within(t, b.works)
 		require.InDelta(t, time.Hour, time.Since(start), float64(100*time.Millisecond), "no earlier and no later than it is due")
 		close(w.done)
 		synctest.Wait()
 		require.Len(t, b.db.released, 1)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -204,7 +216,7 @@ func TestASlowPageKeepsItsLease(t *testing.T) {
 		b := setup(t, scheduler.Options{})
 		b.db.add(1, store.PrioCheck, 0)
 		b.run(t)
-		w := <-b.works
+		w := within(t, b.works)
 		time.Sleep(9 * time.Minute) // the bubble's clock
 		synctest.Wait()
 		require.NoError(t, w.ctx.Err())
@@ -220,7 +232,7 @@ func TestASlowPageKeepsItsLease(t *testing.T) {
 		}
 		close(w.done)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -231,12 +243,12 @@ func TestCancelsWhatRenewalLost(t *testing.T) {
 		b := setup(t, scheduler.Options{})
 		b.db.add(1, store.PrioCheck, 0)
 		b.run(t)
-		w := <-b.works
+		w := within(t, b.works)
 		b.db.set(1, -1)
-		<-w.ctx.Done()
+		within(t, w.ctx.Done())
 		require.ErrorIs(t, context.Cause(w.ctx), scheduler.ErrLost)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 		require.Empty(t, b.db.released)
 	})
 }
@@ -249,16 +261,16 @@ func TestRevokeCancelsAtOnce(t *testing.T) {
 		b.db.add(1, store.PrioCheck, 0)
 		b.db.add(2, store.PrioCheck, 0)
 		b.run(t)
-		first, second := <-b.works, <-b.works
+		first, second := within(t, b.works), within(t, b.works)
 		before := time.Now()
 		b.db.set(first.lane.ID, -1)
 		b.s.Revoke([]int64{first.lane.ID})
-		<-first.ctx.Done()
+		within(t, first.ctx.Done())
 		require.Zero(t, time.Since(before))
 		require.NoError(t, second.ctx.Err())
 		close(second.done)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -269,17 +281,17 @@ func TestALaneThatIsClaimedAgainIsLostToItsOldWorker(t *testing.T) {
 		b := setup(t, scheduler.Options{})
 		b.db.add(1, store.PrioCheck, 0)
 		b.run(t)
-		old := <-b.works
+		old := within(t, b.works)
 		b.db.add(1, store.PrioCheck, 0) // its lease ran out while nothing could be renewed
 		b.s.Wake()
-		again := <-b.works
-		<-old.ctx.Done()
+		again := within(t, b.works)
+		within(t, old.ctx.Done())
 		require.ErrorIs(t, context.Cause(old.ctx), scheduler.ErrLost)
 		synctest.Wait()
 		require.NoError(t, again.ctx.Err())
 		close(again.done)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -290,18 +302,18 @@ func TestALateRevocationSparesWhatWasClaimedSince(t *testing.T) {
 		b := setup(t, scheduler.Options{})
 		b.db.add(1, store.PrioCheck, 0)
 		b.run(t)
-		old := <-b.works
+		old := within(t, b.works)
 		b.db.set(1, -1)
 		b.db.add(1, store.PrioCheck, 0)
 		b.s.Wake() // comes before the word of what was taken away
-		again := <-b.works
-		<-old.ctx.Done()
+		again := within(t, b.works)
+		within(t, old.ctx.Done())
 		b.s.Revoke([]int64{1})
 		synctest.Wait()
 		require.NoError(t, again.ctx.Err())
 		close(again.done)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -313,18 +325,18 @@ func TestAJumpOfTheClockLosesNoLane(t *testing.T) {
 		b := setup(t, scheduler.Options{Now: func() time.Time { return time.Now().Add(time.Duration(jumped.Load())) }})
 		b.db.add(1, store.PrioCheck, 0)
 		b.run(t)
-		w := <-b.works
+		w := within(t, b.works)
 		b.db.add(2, store.PrioCheck, 5*time.Second)
 		b.s.Wake()
 		synctest.Wait()
 		before := b.db.renewals
 		jumped.Store(int64(time.Hour)) // as after a suspend
-		second := <-b.works
+		second := within(t, b.works)
 		require.Equal(t, before+1, b.db.renewals, "leases are renewed before anybody claims by the new clock")
 		close(w.done)
 		close(second.done)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -335,14 +347,14 @@ func TestNudgeAsksToYield(t *testing.T) {
 		b := setup(t, scheduler.Options{})
 		b.db.add(1, store.PrioBulk, 0)
 		b.run(t)
-		w := <-b.works
+		w := within(t, b.works)
 		b.db.set(1, 7)
 		b.s.Wake()
-		<-w.hold.Yield()
+		within(t, w.hold.Yield())
 		require.NoError(t, w.ctx.Err(), "a nudge is no reason to cancel")
 		close(w.done)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -354,15 +366,15 @@ func TestStopsInTwoSteps(t *testing.T) {
 		b.db.add(1, store.PrioCheck, 0)
 		b.db.add(2, store.PrioCheck, 0)
 		b.run(t)
-		polite, stubborn := <-b.works, <-b.works
+		polite, stubborn := within(t, b.works), within(t, b.works)
 		b.stop()
-		<-polite.hold.Yield()
+		within(t, polite.hold.Yield())
 		close(polite.done)
 		before := time.Now()
-		<-stubborn.ctx.Done()
+		within(t, stubborn.ctx.Done())
 		require.Equal(t, 10*time.Second, time.Since(before))
 		require.ErrorIs(t, context.Cause(stubborn.ctx), scheduler.ErrStopping)
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 		require.Len(t, b.db.released, 2)
 	})
 }
@@ -376,19 +388,19 @@ func TestAPauseEndsWhatIsHeldAndBeginsNothing(t *testing.T) {
 		b.db.add(1, store.PrioCheck, 0)
 		b.db.add(2, store.PrioCheck, time.Minute)
 		b.run(t)
-		w := <-b.works
+		w := within(t, b.works)
 		paused.Store(true)
 		b.s.Wake()
-		<-w.hold.Yield()
+		within(t, w.hold.Yield())
 		require.NoError(t, w.ctx.Err(), "it ends at its next segment")
 		close(w.done)
 		time.Sleep(time.Hour) // the bubble's clock
 		require.Empty(t, b.works)
 		paused.Store(false)
 		b.s.Wake()
-		require.Equal(t, int64(2), (<-b.works).lane.ID)
+		require.Equal(t, int64(2), within(t, b.works).lane.ID)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -403,14 +415,14 @@ func TestBulkLeavesRoomForChecks(t *testing.T) {
 		b.run(t)
 		synctest.Wait()
 		require.Len(t, b.works, 6, "a quarter of the slots is kept")
-		w := <-b.works
+		w := within(t, b.works)
 		require.True(t, w.hold.Crowded(), "others wait")
 		b.db.add(100, store.PrioCheck, 0)
 		b.s.Wake()
 		synctest.Wait()
 		require.Len(t, b.works, 6)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
@@ -429,13 +441,13 @@ func TestChecksLeaveRoomForBulk(t *testing.T) {
 		require.Len(t, b.works, 8)
 		bulk := 0
 		for range 8 {
-			if w := <-b.works; w.lane.Prio == store.PrioBulk {
+			if w := within(t, b.works); w.lane.Prio == store.PrioBulk {
 				bulk++
 			}
 		}
 		require.Equal(t, 1, bulk)
 		b.stop()
-		require.NoError(t, <-b.ended)
+		require.NoError(t, within(t, b.ended))
 	})
 }
 
