@@ -156,6 +156,9 @@ func testRuns(t *testing.T, setup func(*testing.T) *world) {
 		seg.End = &end
 		j.apply(seg)
 		require.Equal(t, []byte("loaded"), j.reload().Preprocessed)
+		answered, err := w.s.StartRun(w.ctx(), store.RunStart{Lane: j.lane, Request: store.RunRequest{Kind: store.RunCheck}})
+		require.NoError(t, err)
+		require.Equal(t, []byte("loaded"), answered.Run.Preprocessed, "a tick that the open run answers goes on with it") // rows: C08
 
 		plan := j.claims(5)
 		require.Len(t, plan, 1)

@@ -149,7 +149,13 @@ func TestCheck(t *testing.T) {
 			&hostv1.CheckIntegrationResponse{Class: "auth", Code: "invalid_auth", Message: "the token is revoked"}, codes.OK,
 		},
 		"Hangs": {
-			func(ctx context.Context, _ []byte) error { <-ctx.Done(); return ctx.Err() },
+			func(ctx context.Context, _ []byte) error {
+				if by, ok := ctx.Deadline(); !ok || time.Until(by) > 50*time.Millisecond {
+					return errors.New("longer than it may")
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			},
 			&hostv1.CheckIntegrationResponse{Class: "transient", Code: "timeout", Message: "no answer in 50ms"}, codes.OK,
 		},
 		"Unsaved": {

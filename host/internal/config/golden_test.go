@@ -90,7 +90,7 @@ func testOptions() Options {
 	}
 }
 
-// rows: G01, G02, G09, G10, G18, G31, G32, G33, O44, O03, O07, O08, O09, O10, O13, O14, O23, O34, O43, C01, C03, C59, F17, E04, E05, F20
+// rows: G01, G02, G09, G10, G18, G31, G32, G33, O44, O03, O07, O08, O09, O10, O13, O14, O23, O26, O34, O43, C01, C03, C59, F17, E04, E05, F20
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -167,6 +167,9 @@ func resultText(t *testing.T, snap Snapshot) string {
 		}
 		if s.FinishOnDisable {
 			b.WriteString(" on_disable=finish")
+		}
+		if s.LogWarnings {
+			b.WriteString(" log_warnings")
 		}
 		if s.PageSize != 0 {
 			fmt.Fprintf(&b, " page_size=%d", s.PageSize)

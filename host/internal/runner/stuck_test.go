@@ -13,20 +13,20 @@ import (
 	"github.com/jackfield/jackfield/store"
 )
 
-// hangs is a script whose first call for a stream never comes to the plugin: it
-// hangs while the plugin is opened, and does not heed its context.
+// hangs is a script whose first two calls for a stream never come to the plugin: they
+// hang while the plugin is opened, and do not heed their context.
 type hangs struct {
 	*script
 	opens atomic.Int32
 	let   chan struct{}
-	again chan struct{} // closed: the call that takes its place goes on
+	again chan struct{} // closed: the call that takes their place goes on
 }
 
 func (h *hangs) Acquire(ctx context.Context, name string, in sdk.Integration) (runner.Plugin, error) {
 	switch h.opens.Add(1) { // the first is for the plan
-	case 2:
+	case 2, 3:
 		<-h.let
-	case 3:
+	case 4:
 		<-h.again
 	}
 	return h.script.Acquire(ctx, name, in)
@@ -59,6 +59,11 @@ func TestAStuckRunIsToldOfOnceAndHelpedOn(t *testing.T) {
 		shown, err := w.db.Runs(t.Context(), store.RunFilter{Stuck: true})
 		require.NoError(t, err)
 		require.Len(t, shown, 1)
+		time.Sleep(61 * time.Minute) // the bubble's clock
+		require.Equal(t, int32(3), hung.opens.Load(), "what took its place hangs too")
+		stuck = help()
+		require.Len(t, stuck, 1, "it is helped on again")
+		require.Equal(t, begun, stuck[0].StuckSince)
 		close(hung.again)
 		require.Zero(t, w.until(store.RunProcessed).StuckSince, "it made progress")
 		close(hung.let)
@@ -72,7 +77,7 @@ func TestAStuckRunIsToldOfOnceAndHelpedOn(t *testing.T) {
 				require.Equal(t, stuck[0].ID, e.RunID)
 			}
 		}
-		require.Equal(t, 1, told)
+		require.Equal(t, 1, told, "of being stuck, not of each help")
 	})
 }
 
