@@ -170,9 +170,9 @@ func hostSchema() schemaNode {
 			},
 			"max_processes": schemaNode{"type": "integer", "minimum": 1, "maximum": mostProcesses, "description": "How many processes a plugin with isolation: tenant may have at once; 32 if absent. Needs a restart."},
 			"sandbox": closed(schemaNode{
-				"require": schemaNode{"enum": []string{"full", "partial", "none"}, "description": "How much of the sandbox this machine must have for a plugin to be started; none if absent. Needs a restart."},
+				"require":      schemaNode{"enum": []string{"full", "partial", "none"}, "description": "How much of the sandbox this machine must have for a plugin to be started; none if absent. Needs a restart."},
 				"require_user": schemaNode{"type": "boolean", "description": "Starts no plugin that cannot have a user of its own, but those that are trusted; false if absent. Needs a restart."},
-				"trusted": schemaNode{"type": "array", "items": nameSchema("A plugin."), "description": "Plugins that run without the sandbox, with all rights of the daemon's user. Needs a restart."},
+				"trusted":      schemaNode{"type": "array", "items": nameSchema("A plugin."), "description": "Plugins that run without the sandbox, with all rights of the daemon's user. Needs a restart."},
 			}),
 			"memory": schemaNode{"type": []string{"string", "integer"}, "pattern": `^[0-9]+ *([KMG]iB)?$`, "minimum": leastMemory, "description": "How much each process of a plugin may have, such as 512MiB; 1GiB if absent. Needs a restart."},
 			"users":  schemaNode{"type": "string", "pattern": `^(off|[0-9]+-[0-9]+)$`, "description": "Numbers of users and groups that nobody else of this machine has, such as " + defaultUsers().String() + ", the default: a daemon that is root runs each plugin as one of them. off: as the daemon's user. Needs a restart."},
