@@ -28,6 +28,7 @@ type wild struct {
 	size    int // of an answer
 	trailer int // of what stands behind it
 	ask     int // bytes of what it asks of the host
+	given   int // bytes of what it is called with
 }
 
 func (*wild) Open(context.Context, *pluginv1.OpenRequest) (*pluginv1.OpenResponse, error) {
@@ -56,7 +57,7 @@ func (w *wild) invoke(t *testing.T) (err error) {
 	w.dialled(t, func(c *plugin.Client) {
 		i, openErr := c.Open(t.Context(), sdk.Integration{})
 		require.NoError(t, openErr)
-		_, err = i.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{})
+		_, err = i.(sdk.Invoker).Invoke(t.Context(), sdk.HookCall{Payload: bytes.Repeat([]byte{'1'}, w.given)})
 	})
 	return err
 }
@@ -66,7 +67,7 @@ func (w *wild) dialled(t *testing.T, do func(c *plugin.Client)) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(math.MaxInt32))
 	pluginv1.RegisterPluginServiceServer(server, w)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = server.Serve(listener) })
@@ -87,6 +88,13 @@ func TestTheHostTakesNoLargerMessageWhoeverSendsIt(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, (&wild{size: 3 << 20}).invoke(t))
 	requireSystem(t, (&wild{size: 5 << 20}).invoke(t), "message_too_large")
+}
+
+// rows: K24, H12
+func TestTheHostSendsNoLargerMessageWhoeverTakesIt(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, (&wild{given: 3 << 20}).invoke(t))
+	requireSystem(t, (&wild{given: 5 << 20}).invoke(t), "message_too_large")
 }
 
 // rows: K19
