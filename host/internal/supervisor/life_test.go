@@ -322,6 +322,29 @@ func TestRunDirectoryFitsASocket(t *testing.T) {
 	require.ErrorContains(t, err, "run directory is required")
 }
 
+// The run directory is the host's alone, whatever it was before; where processes have users
+// of their own these pass through it, and list nothing.
+//
+// rows: H27, L01
+func TestTheRunDirectoryIsClosed(t *testing.T) {
+	t.Parallel()
+	for shared, want := range map[bool]os.FileMode{false: 0o700, true: 0o711} {
+		base := filepath.Join(t.TempDir(), "run")
+		require.NoError(t, os.Mkdir(base, 0o700))
+		require.NoError(t, os.Chmod(base, 0o777)) // whatever the umask
+		d := newRunDir(base, shared)
+		_, err := d.open()
+		require.NoError(t, err)
+		for _, dir := range []string{d.base, d.boot} {
+			info, err := os.Stat(dir)
+			require.NoError(t, err)
+			require.Equal(t, want, info.Mode().Perm(), dir)
+		}
+		require.NoError(t, d.close())
+		require.NoDirExists(t, base)
+	}
+}
+
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	m, err := Probe(t.Context(), Options{}, animal(t, "ok"))
