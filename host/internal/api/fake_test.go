@@ -30,6 +30,7 @@ type fakeStore struct {
 	parts        []store.ConnectorStatus
 	events       []store.Event
 	failed       []int64
+	failedOf     []string  // plugins whose failed streams were asked for
 	due          time.Time // of the next stream
 	tokens       []store.Token
 	sums         map[string]int64 // of tokens, by sum
@@ -207,6 +208,7 @@ func (f *fakeStore) ProcessStream(_ context.Context, id int64, force bool) (stor
 
 func (f *fakeStore) FailedStreams(_ context.Context, q store.FailedFilter) ([]int64, error) {
 	return locked(f, func() ([]int64, error) {
+		f.failedOf = append(f.failedOf, q.Plugin)
 		return pick(f.failed, q.Limit, func(id int64) bool { return id > q.After }), nil
 	})
 }

@@ -226,7 +226,7 @@ func TestSyncRefusesWhatCannotRun(t *testing.T) {
 	}
 }
 
-// rows: K12, O15, C36
+// rows: K12, O15, O19, C36, C55
 func TestSync(t *testing.T) {
 	t.Parallel()
 	r := serve(t)
@@ -251,6 +251,7 @@ func TestSync(t *testing.T) {
 	sync(&hostv1.SyncIntegrationRequest{Params: map[string]string{"a": "1", "b": "2"}})
 	sync(&hostv1.SyncIntegrationRequest{Params: map[string]string{"b": "2", "a": "1"}})
 	sync(&hostv1.SyncIntegrationRequest{Replace: true})
+	sync(&hostv1.SyncIntegrationRequest{Connectors: []string{"members"}})
 
 	asked := r.engine.asked
 	require.Equal(t, store.RunRequest{IntegrationID: 1, Class: store.ClassPull, Kind: store.RunManual}, asked[0])
@@ -261,11 +262,11 @@ func TestSync(t *testing.T) {
 	require.Equal(t, asked[5].ParamsSum, asked[6].ParamsSum)
 	require.Empty(t, asked[7].ParamsSum, "to replace is no parameter")
 	sums := map[string]bool{}
-	for _, req := range asked[1:6] {
+	for _, req := range append(asked[1:6:6], asked[8]) {
 		require.NotEmpty(t, req.ParamsSum)
 		sums[req.ParamsSum] = true
 	}
-	require.Len(t, sums, 4, "what is asked for differently is told apart")
+	require.Len(t, sums, 5, "what is asked for differently is told apart")
 
 	for name, req := range map[string]*hostv1.SyncIntegrationRequest{
 		"Unknown":   {Integration: "acme/nobody"},
@@ -273,6 +274,7 @@ func TestSync(t *testing.T) {
 		"Empty":     {},
 		"Connector": {Integration: "acme/history", Connectors: []string{"branches"}},
 		"Parameter": {Integration: "acme/history", Params: map[string]string{"a": strings.Repeat("x", 2000)}},
+		"Nameless":  {Integration: "acme/history", Params: map[string]string{"": "x"}},
 	} {
 		_, err := api.SyncIntegration(r.ctx(), req)
 		require.Contains(t, []codes.Code{codes.NotFound, codes.InvalidArgument}, status.Code(err), name)

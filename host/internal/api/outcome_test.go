@@ -120,6 +120,7 @@ func TestStreamsAreRetriedByThePage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint32(1), resp.GetRetried())
 	require.Empty(t, resp.GetNext())
+	r.store.edit(func(f *fakeStore) { require.Equal(t, []string{"git", "git"}, f.failedOf) })
 	_, err = api.RetryStreams(r.ctx(), &hostv1.RetryStreamsRequest{})
 	require.ErrorContains(t, err, "neither a plugin nor an integration")
 

@@ -15,6 +15,23 @@ import (
 // rows: C12, C13, C14, K05
 func TestEveryOperationIsApplied(t *testing.T) {
 	t.Parallel()
+	for name, checkpoint := range map[string]func(context.Context, *sdk.Emitter) error{
+		"with the end": func(context.Context, *sdk.Emitter) error { return nil },
+		"with a checkpoint": func(ctx context.Context, out *sdk.Emitter) error {
+			return out.Checkpoint(ctx, sdk.Checkpoint{Data: []byte("1")})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			applyEveryOperation(t, checkpoint)
+		})
+	}
+}
+
+// applyEveryOperation sends one of each, then what checkpoint does, and looks at what
+// the store has.
+func applyEveryOperation(t *testing.T, checkpoint func(context.Context, *sdk.Emitter) error) {
+	t.Helper()
 	s := &script{plan: planOf("a")}
 	at := time.Date(2023, 5, 1, 10, 0, 0, 0, time.UTC)
 	s.process = func(ctx context.Context, _ sdk.StreamCall, out *sdk.Emitter) (sdk.Outcome, error) {
@@ -30,6 +47,7 @@ func TestEveryOperationIsApplied(t *testing.T) {
 			out.Setting(ctx, "since", 1),
 			out.Service(ctx, "team", "T1"),
 			out.Warn(ctx, "3", "skipped"),
+			checkpoint(ctx, out),
 		} {
 			if err != nil {
 				return sdk.Outcome{}, err

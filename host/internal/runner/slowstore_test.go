@@ -22,8 +22,9 @@ import (
 func TestASlowStoreStopsTheReading(t *testing.T) {
 	t.Parallel()
 	const (
-		streams, records = 12, 96
+		streams, records = 6, 192
 		recordBytes      = 16 << 10
+		partRecords      = 8 // from one checkpoint to the next
 		memory           = 1 << 20
 	)
 	data := []byte(`{"text":"` + strings.Repeat("x", recordBytes) + `"}`)
@@ -37,7 +38,7 @@ func TestASlowStoreStopsTheReading(t *testing.T) {
 				return sdk.Outcome{}, err
 			}
 			sent.Add(recordBytes)
-			if n%8 == 7 {
+			if n%partRecords == partRecords-1 {
 				if err := out.Checkpoint(ctx, sdk.Checkpoint{Data: []byte(strconv.Itoa(n))}); err != nil {
 					return sdk.Outcome{}, err
 				}
@@ -62,9 +63,9 @@ func TestASlowStoreStopsTheReading(t *testing.T) {
 		calls := len(s.calls())
 		require.Equal(t, memory/sdk.BatchBytes, calls, "a call that there is no memory for is not made")
 		require.Positive(t, sent.Load())
-		// One call may have what it needs for its segment, and each may have filled a
-		// batch that it cannot send.
-		require.LessOrEqual(t, sent.Load(), int64(memory+sdk.MaxSegment+calls*sdk.BatchBytes))
+		// One call may take what it needs beyond the memory, which ends with 1 MiB that
+		// waits to be applied; each may have filled two parts that it cannot send.
+		require.LessOrEqual(t, sent.Load(), int64(2*memory+calls*2*partRecords*recordBytes))
 		close(open)
 		run := w.until(store.RunProcessed, store.RunPartial, store.RunError)
 		require.Equal(t, store.RunProcessed, run.State)

@@ -51,6 +51,10 @@ func TestEachConnectorOfARunHasAStatus(t *testing.T) {
 			streams.Error += p.Failed
 			require.False(t, p.EndedAt.IsZero(), name)
 			require.Equal(t, name == "idle", p.StartedAt.IsZero(), name)
+			if name != "idle" {
+				require.False(t, p.StartedAt.Before(run.StartedAt), "%s began at %v", name, p.StartedAt)
+				require.False(t, p.EndedAt.Before(p.StartedAt), name)
+			}
 		}
 		require.Equal(t, map[string]store.ConnectorCode{
 			"early": store.ConnectorCompleted, "good": store.ConnectorCompleted, "mixed": store.ConnectorPartial, "bad": store.ConnectorFailed, "idle": store.ConnectorCompleted,
