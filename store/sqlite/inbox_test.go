@@ -269,6 +269,21 @@ func TestInboxIsBounded(t *testing.T) {
 	ctx := t.Context()
 	n := event(store.CallUpdated, "u0")
 	n.Skip = true
+	n.External = "many"
+	many, err := b.AcceptEvent(ctx, n)
+	require.NoError(t, err)
+	require.NoError(t, b.update(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, "UPDATE calls SET events = $1 WHERE id = $2", store.MaxCallEvents-1, many.Call.ID)
+		return err
+	}))
+	n.UID = "last"
+	_, err = b.AcceptEvent(ctx, n)
+	require.NoError(t, err)
+	n.UID = "one too many"
+	_, err = b.AcceptEvent(ctx, n)
+	require.ErrorIs(t, err, store.ErrLimit)
+
+	n.External = event(store.CallUpdated, "").External
 	n.Body = append([]byte(`"`), append(make([]byte, store.MaxCallEventBytes-2), '"')...)
 	for i := range store.MaxCallBytes / store.MaxCallEventBytes {
 		n.UID = string(rune('a' + i))
@@ -276,7 +291,7 @@ func TestInboxIsBounded(t *testing.T) {
 		require.NoError(t, err)
 	}
 	n.UID = "over"
-	_, err := b.AcceptEvent(ctx, n)
+	_, err = b.AcceptEvent(ctx, n)
 	require.ErrorIs(t, err, store.ErrLimit)
 	n = event(store.TicketCreate, "w")
 	n.External, n.Begin = "c2", true

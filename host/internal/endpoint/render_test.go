@@ -229,6 +229,11 @@ endpoints:
 		_, err := tpl.Render("it", endpoint.Input{Body: map[string]any{"sub": bad, "id": "7"}}, "")
 		require.Error(t, err, bad)
 	}
+	tpl = compile(t, one("type: GetData\nurl: /x\n"))
+	for _, bad := range []string{"evil.com/", "evil.com?", "evil.com#", "u:p@evil.com", "evil.com/@crm.example"} {
+		_, err := tpl.Render("it", endpoint.Input{Host: bad}, "")
+		require.Error(t, err, bad)
+	}
 	for _, bad := range []string{"ftp://x/y", "https://u:p@x/y", "https:///y", "/x y", "/x#y", "https://x/{{ body.a", "file:///etc/passwd", "/{a b}", ""} {
 		_, problems := load(t, one("type: GetData\nurl: '"+bad+"'\n"))
 		require.Error(t, problems.Err(), bad)
