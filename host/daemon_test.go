@@ -41,6 +41,7 @@ type fakeDaemon struct {
 	broken []*hostv1.Violation
 	lost   func() // called once a watch has begun, which then breaks; nil: it does not
 	retry  func(*hostv1.RetryStreamsRequest) *hostv1.RetryStreamsResponse
+	others []*hostv1.Integration // besides acme/history
 }
 
 // startDaemon serves d in a data directory of its own and returns a shell that
@@ -200,7 +201,7 @@ func (d *fakeDaemon) ListTenants(context.Context, *hostv1.ListTenantsRequest) (*
 }
 
 func (d *fakeDaemon) ListIntegrations(context.Context, *hostv1.ListIntegrationsRequest) (*hostv1.ListIntegrationsResponse, error) {
-	return &hostv1.ListIntegrationsResponse{Integrations: []*hostv1.Integration{theIntegration()}}, nil
+	return &hostv1.ListIntegrationsResponse{Integrations: append([]*hostv1.Integration{theIntegration()}, d.others...)}, nil
 }
 
 func (d *fakeDaemon) GetIntegration(_ context.Context, req *hostv1.GetIntegrationRequest) (*hostv1.GetIntegrationResponse, error) {

@@ -159,7 +159,7 @@ func TestExitCodes(t *testing.T) {
 // rows: C36
 func TestSeveralSyncs(t *testing.T) {
 	t.Parallel()
-	d := &fakeDaemon{}
+	d := &fakeDaemon{others: []*hostv1.Integration{{Id: "acme/off", Plugin: "git", State: "disabled"}}}
 	s := startDaemon(t, d)
 	require.Equal(t, exitFailed, s.run("integration", "sync", "acme/history", "acme/nobody"))
 	require.Zero(t, d.synced.Load(), "none is started when one of the names is wrong")
@@ -173,6 +173,10 @@ func TestSeveralSyncs(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(s.stdout), &got))
 	require.Len(t, got.Syncs, 2)
+
+	require.Equal(t, exitDone, s.run("integration", "sync", "--plugin", "git"), s.stderr)
+	require.EqualValues(t, 3, d.synced.Load(), "those that can run")
+	require.Contains(t, s.stderr, "acme/off: left out, it is disabled")
 }
 
 func TestWaitingLivesThroughARestart(t *testing.T) {

@@ -75,3 +75,9 @@ func TestHint(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, "make room", hint.Hint)
 }
+
+// rows: C43, O28
+func TestRunsAreKeptForThreeMonths(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, 90*24*time.Hour, store.DefaultRetention().Runs)
+}
