@@ -116,6 +116,34 @@ func TestWritesThatFail(t *testing.T) {
 	})
 }
 
+// A write that never arrives is given up at last, and what waited behind it goes on.
+//
+// rows: F31, G25
+func TestAWriteIsGivenUpAtLast(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.stop()
+		w.opts.GiveUp = time.Minute
+		w.start()
+		w.hooks.run = func(_ context.Context, job Job) Result {
+			if job.Event.Type == store.CallConnected {
+				bad := refused(sdk.ClassTransient, store.OutcomeNotSent)
+				bad.Fields = map[string]string{"subject": "is too short"}
+				return Result{Err: bad}
+			}
+			return Result{Answer: sdk.CallAnswer{ID: "L"}}
+		}
+		w.send(fire(store.CallConnected, "a"), "", time.Second)
+		w.send(fire(store.CallEnded, "a"), "", 0)
+		w.settled(time.Hour)
+		_, events := w.call("a")
+		require.Equal(t, store.EventFailed, events[0].State)
+		require.Equal(t, "given_up", events[0].Error.Code)
+		require.Equal(t, map[string]string{"subject": "is too short"}, events[0].Error.Fields)
+		require.Equal(t, store.EventDone, events[1].State)
+		w.sound()
+	})
+}
+
 // rows: F31, I08
 func TestUnknownWriteIsNeverSentAgainBlindly(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

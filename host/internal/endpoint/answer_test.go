@@ -286,6 +286,7 @@ func TestSMSIsSentOnceAndNamed(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(one(`
 type: SendSMS
+method: PUT
 url: /messages
 response: {shape: message, item: {id: message.sid, status: message.state}}
 parameters: [{name: to, in: body, from: body, required: true}, {name: text, in: body, from: body, required: true}]
