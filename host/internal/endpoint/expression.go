@@ -83,7 +83,6 @@ type dialect struct {
 	roots   []string
 	fields  []string        // that the template has
 	secrets map[string]bool // those that are secrets
-	context []string        // that a call's context can have; none: it is not known
 	region  string
 	cache   *cache
 }
@@ -159,7 +158,7 @@ func (d *dialect) compile(source string) (*expression, *exprError) {
 	return e, nil
 }
 
-// use returns what a text takes of fields, the context and the token, whatever the template.
+// use returns what a text takes of fields and the token, whatever the template.
 func (c *cache) use(source string) (*uses, error) {
 	if u := c.used[source]; u != nil {
 		return u, nil
@@ -182,11 +181,6 @@ func (d *dialect) path(e *expression) (*expression, *exprError) {
 	e.path = pathOf(e.source)
 	if root := e.path[0]; root == "token" || root == "fields" || !slices.Contains(d.roots, root) {
 		return e, d.knows(e)
-	}
-	if e.path[0] == "context" && len(e.path) > 1 {
-		if bad := d.kept(e.path[1], len("context.")); bad != nil {
-			return nil, bad
-		}
 	}
 	if same := d.cache.known[e.source]; same != nil {
 		return same, nil
@@ -226,14 +220,6 @@ func (d *dialect) field(e *expression, name string, offset int) *exprError {
 	return nil
 }
 
-// kept refuses a name that nothing keeps in a call's context.
-func (d *dialect) kept(name string, offset int) *exprError {
-	if len(d.context) == 0 || slices.Contains(d.context, name) {
-		return nil
-	}
-	return &exprError{message: fmt.Sprintf("no step has the objectName %q", name), help: nearest.Advice(name, d.context), offset: offset}
-}
-
 // judge finds out what goes into an expression.
 func (d *dialect) judge(e *expression, u *uses) *exprError {
 	if u.all {
@@ -246,19 +232,13 @@ func (d *dialect) judge(e *expression, u *uses) *exprError {
 			return bad
 		}
 	}
-	for _, m := range u.kept {
-		if bad := d.kept(m.name, m.offset); bad != nil {
-			return bad
-		}
-	}
 	return nil
 }
 
-// uses collects what an expression takes of fields, the context and the token.
+// uses collects what an expression takes of fields and the token.
 type uses struct {
 	fields  int // how often fields is named
 	members []member
-	kept    []member // of the call's context
 	token   bool
 	all     bool // everything at once
 }
@@ -280,14 +260,8 @@ func (u *uses) Visit(n *ast.Node) {
 	case *ast.MemberNode:
 		base, ok := n.Node.(*ast.IdentifierNode)
 		name, constant := n.Property.(*ast.StringNode)
-		if !ok || !constant {
-			return
-		}
-		switch m := (member{name.Value, n.Property.Location().From}); base.Value {
-		case "fields":
-			u.members = append(u.members, m)
-		case "context":
-			u.kept = append(u.kept, m)
+		if ok && constant && base.Value == "fields" {
+			u.members = append(u.members, member{name.Value, n.Property.Location().From})
 		}
 	}
 }

@@ -67,32 +67,6 @@ func (b *builder) flows() map[string]Flow {
 	return out
 }
 
-// kept returns the names that a call's context can have for the chains and the screen
-// of a template; none if they cannot be known: functions of a plugin keep what they
-// like, and without a step of its own a template leaves the steps to its integrations.
-func (b *builder) kept() []string {
-	if b.spec.Plugin != "" {
-		return nil
-	}
-	var names []string
-	for _, d := range b.spec.Info.DataFunction {
-		names = append(names, d.ObjectName)
-	}
-	for _, c := range b.spec.Info.Hooks {
-		for _, d := range c.Steps {
-			names = append(names, d.ObjectName)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	if !slices.Contains(names, foundAs) {
-		names = append(names, foundAs)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // lookupHook has its steps in dataFunction.
 const lookupHook = "getDataIframe"
 

@@ -158,7 +158,6 @@ func (b *builder) template() *Template {
 		e := &t.spec.Endpoints[i]
 		t.endpoints[e.Name] = b.call(fmt.Sprintf("endpoints[%d]", i), e, t)
 	}
-	b.request.context = b.kept()
 	b.interplay(t)
 	return t
 }
