@@ -102,7 +102,7 @@ func (c *cli) findDaemon() (network, address string, err error) {
 	if err != nil || strings.ContainsRune(c.address, filepath.Separator) {
 		return "unix", c.address, nil //nolint:nilerr // what is no host:port is a path
 	}
-	if host != "localhost" && !net.ParseIP(host).IsLoopback() {
+	if !loopback(host) {
 		return "", "", usageError(fmt.Errorf("%s: the token would cross the network in clear", c.address),
 			"say https://"+c.address+" if it serves TLS, or use a tunnel: ssh -L 127.0.0.1:7481:DATA/"+api.SocketName+" HOST, then --address 127.0.0.1:7481")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -57,9 +58,8 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 	if problems.Failed() {
 		return nil, problems.Err()
 	}
-	if cfg.Plugins.Trust == config.TrustDir && !dev {
-		return nil, usageError(fmt.Errorf("%s: plugins.trust: dir runs whatever is found in %s", path, cfg.Plugins.Dir),
-			"trust: lock, or serve --dev on a machine of your own")
+	if err := trusts(path, cfg, dev); err != nil {
+		return nil, err
 	}
 	ownerOnly()
 	if err := sandbox.Harden(); err != nil {
@@ -82,6 +82,27 @@ func (c *cli) openHost(ctx context.Context, dev bool) (*Host, error) {
 	}
 	return h, environmentOf(err)
 }
+
+// trusts returns an error for a daemon that would run whatever is found, unless it is
+// for development, and nobody elsewhere reaches it (K21).
+func trusts(path string, cfg config.Host, dev bool) error {
+	host, _, _ := net.SplitHostPort(cfg.Listen)
+	switch {
+	case cfg.Plugins.Trust != config.TrustDir:
+		return nil
+	case !dev:
+		return usageError(fmt.Errorf("%s: plugins.trust: dir runs whatever is found in %s", path, cfg.Plugins.Dir),
+			"trust: lock, or serve --dev on a machine of your own")
+	case cfg.Listen != "" && !loopback(host):
+		return usageError(fmt.Errorf("%s: plugins.trust: dir runs whatever is found in %s, and listen: %s is reached from other machines", path, cfg.Plugins.Dir, cfg.Listen),
+			"listen on 127.0.0.1, or trust: lock")
+	default:
+		return nil
+	}
+}
+
+// loopback reports whether host is this machine alone.
+func loopback(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
 
 // servable returns an error on a system where there can be no daemon.
 func (c *cli) servable() error {
