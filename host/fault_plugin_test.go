@@ -19,7 +19,8 @@ import (
 // rows: P01, C01, C60, F08
 //
 // What nobody approved is listed with its digest and is not executed; an
-// approval wakes the integration that waits for it, without a restart.
+// approval wakes the integration that waits for it, without a restart. One that comes
+// while its plugin is not there waits from the beginning.
 func TestUnapprovedIsListedAndNotRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]any{"streams": 2, "pages": 1, "records": 5})
@@ -38,6 +39,9 @@ func TestUnapprovedIsListedAndNotRun(t *testing.T) {
 	}
 	require.Contains(t, s.shown("acme/load").Reason, `"load" is not loaded`)
 	require.Equal(t, "degraded", s.status().State)
+	s.write("tenants/later.yaml", "tenant: later\nintegrations: [{name: other, plugin: nowhere}]\n")
+	s.until("a new one is parked", func() bool { return s.shown("later/other").State == "parked" })
+	require.Equal(t, `plugin "nowhere" is not loaded`, s.shown("later/other").Reason)
 	out, err := s.try("integration", "sync", "acme/load")
 	require.Equal(t, exitFailed, exitCode(err))
 	require.Contains(t, out, `parked: plugin "load" is not loaded`)

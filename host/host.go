@@ -352,7 +352,10 @@ func (h *Host) keepPlugins(ctx context.Context, artifacts <-chan []discovery.Art
 			}
 		case <-h.adapted:
 			h.letGo(ctx)
-			again = again || files != nil
+			if files != nil {
+				again = true
+				h.park(ctx, h.binaries(files)) // an integration may be new, or of another plugin
+			}
 		case <-h.plugged:
 			h.watch.Reload() // settings can be checked that could not
 			h.scheduler.Wake()
